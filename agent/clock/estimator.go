@@ -1,0 +1,193 @@
+package clock
+
+import (
+	"math"
+	"time"
+)
+
+// Estimator finds out how far the clock of a peer is ahead of ours, from exchanges of four stamps as NTP and STAMP make
+// them (RFC 5905 §8, RFC 8762). It trusts the exchanges with the smallest network round trip: the less a packet waited on
+// the way, the less its two directions can differ.
+//
+// What no such method can see is a path whose two directions differ by nature: it shifts the estimate by half the difference.
+// The bound therefore never is below half the smallest round trip, and the truth is within it whatever the asymmetry.
+//
+// Memory is fixed. An Estimator is for one goroutine at a time. The zero value is ready and assumes stamps without error.
+type Estimator struct {
+	resolution int64
+	oneKernel  bool
+	cells      [cellCount]exchange // the best exchange of each stretch of time
+	width      int64               // ns of a cell; 0 before the first exchange
+	first      int64               // t1 of the first exchange
+	best       exchange
+	steps      uint64
+	rejected   uint64
+}
+
+const (
+	cellCount = 64
+	cellWidth = int64(time.Second) // doubled whenever the cells do not reach
+	// maxSlew is how fast two clocks can drift apart: each is slewed by 500 ppm at most.
+	maxSlew = 1e-3
+)
+
+// exchange is what is kept of four stamps.
+type exchange struct {
+	at     int64 // t1, our clock
+	offset int64 // peer's clock minus ours
+	trip   int64 // network round trip, without the stay at the peer
+	used   bool
+}
+
+// NewEstimator returns an estimator for stamps that are right to within the resolution (e.g. a microsecond).
+func NewEstimator(resolution time.Duration) *Estimator {
+	return &Estimator{resolution: int64(resolution)}
+}
+
+// Same tells the HostIDs of the two ends. If they are known and equal, both ends read one clock: Estimate gives 0 with bound
+// 0, as long as the exchanges do not contradict.
+func (e *Estimator) Same(ours, peers string) { e.oneKernel = ours != "" && ours == peers }
+
+// Add takes the stamps of one exchange, Unix nanoseconds each: sent by us (t1), received by the peer (t2), answered by the
+// peer (t3), received by us (t4). Stamps that no pair of running clocks can give are counted by Rejected and not used.
+func (e *Estimator) Add(t1, t2, t3, t4 int64) {
+	x := exchange{at: t1, trip: (t4 - t1) - (t3 - t2), offset: ((t2 - t1) + (t3 - t4)) / 2, used: true}
+	if x.trip < -2*e.resolution || t3 < t2 || t4 < t1 {
+		e.rejected++
+		return
+	}
+	x.trip = max(x.trip, 0)
+	if e.best.used && !e.agree(x, e.best) {
+		e.steps++
+	}
+	if !e.best.used || x.trip < e.best.trip {
+		e.best = x
+	}
+	if cell := &e.cells[e.cell(t1)]; !cell.used || x.trip < cell.trip {
+		*cell = x
+	}
+}
+
+// agree says whether two exchanges can both be true of clocks that nobody stepped.
+func (e *Estimator) agree(a, b exchange) bool {
+	slack := (a.trip+b.trip)/2 + 2*e.resolution + int64(maxSlew*math.Abs(float64(a.at-b.at)))
+	return abs(a.offset-b.offset) <= slack
+}
+
+// cell is the index for a time; it makes the cells wider until the time fits.
+func (e *Estimator) cell(t int64) int {
+	if e.width == 0 {
+		e.width, e.first = cellWidth, t
+	}
+	for (t-e.first)/e.width >= cellCount {
+		for i := range cellCount / 2 {
+			e.cells[i] = better(e.cells[2*i], e.cells[2*i+1])
+		}
+		clear(e.cells[cellCount/2:])
+		e.width *= 2
+	}
+	return int(max((t-e.first)/e.width, 0))
+}
+
+func better(a, b exchange) exchange {
+	if !a.used || b.used && b.trip < a.trip {
+		return b
+	}
+	return a
+}
+
+// Rejected counts the exchanges whose stamps were impossible.
+func (e *Estimator) Rejected() uint64 { return e.rejected }
+
+// Stepped says whether one of the clocks was stepped between the exchanges: they contradict each other by more than round
+// trips and drift explain. One-way delays measured meanwhile mean nothing.
+func (e *Estimator) Stepped() bool { return e.steps > 0 }
+
+// Estimate gives the peer's clock minus ours, and how far the truth can be from that at any time between the first and the
+// last exchange: half the smallest network round trip, plus the resolution, plus the drift away from the exchange it was
+// taken from. Subtract the offset from a one-way delay of a packet we sent; add it to one of a packet the peer sent. It is not
+// ok without exchanges or after a step.
+func (e *Estimator) Estimate() (offset, bound time.Duration, ok bool) {
+	if e.oneKernel && e.confirmsZero() {
+		return 0, 0, true
+	}
+	if !e.best.used || e.Stepped() {
+		return 0, 0, false
+	}
+	slope, slopeError, _ := e.slope()
+	first, last := e.span()
+	away := float64(max(e.best.at-first, last-e.best.at))
+	wander := (math.Abs(slope) + slopeError) * away
+	return time.Duration(e.best.offset), e.floor() + time.Duration(wander), true
+}
+
+// At is Estimate for one time of our clock (Unix nanoseconds): it follows the drift, so its bound is closer.
+func (e *Estimator) At(t int64) (offset, bound time.Duration, ok bool) {
+	if e.oneKernel && e.confirmsZero() {
+		return 0, 0, true
+	}
+	if !e.best.used || e.Stepped() {
+		return 0, 0, false
+	}
+	slope, slopeError, _ := e.slope()
+	away := float64(t - e.best.at)
+	offset = time.Duration(e.best.offset) + time.Duration(slope*away)
+	return offset, e.floor() + time.Duration(slopeError*math.Abs(away)), true
+}
+
+// Drift gives by how many parts per million the peer's clock is faster than ours, and how far the truth can be from that when
+// the path is not longer in one direction than it was before. It is not ok before the exchanges cover two seconds.
+func (e *Estimator) Drift() (ppm, bound float64, ok bool) {
+	if e.oneKernel && e.confirmsZero() {
+		return 0, 0, true
+	}
+	slope, slopeError, ok := e.slope()
+	return slope * 1e6, slopeError * 1e6, ok && !e.Stepped()
+}
+
+// confirmsZero says whether nothing speaks against an offset of zero.
+func (e *Estimator) confirmsZero() bool {
+	return !e.best.used || !e.Stepped() && abs(e.best.offset) <= e.best.trip/2+e.resolution
+}
+
+// floor is the bound at the time of the best exchange.
+func (e *Estimator) floor() time.Duration {
+	return time.Duration((e.best.trip+1)/2 + e.resolution)
+}
+
+// slope is the drift between the best exchange of the first third and that of the last third of the time, and its error: what
+// those two waited on the way longer than the best one. Without enough time it is not ok, and the error is the most that clocks
+// can drift.
+func (e *Estimator) slope() (slope, slopeError float64, ok bool) {
+	first, last := e.span()
+	third := (last - first) / 3
+	var early, late exchange
+	for _, x := range e.cells {
+		switch {
+		case !x.used:
+		case x.at <= first+third:
+			early = better(early, x)
+		case x.at >= last-third:
+			late = better(late, x)
+		}
+	}
+	if last-first < 2*int64(time.Second) || !early.used || !late.used {
+		return 0, maxSlew, false
+	}
+	apart := float64(late.at - early.at)
+	waited := float64(early.trip-e.best.trip)/2 + float64(late.trip-e.best.trip)/2
+	return float64(late.offset-early.offset) / apart, (waited + 2*float64(e.resolution)) / apart, true
+}
+
+// span is the time between the first and the last exchange that was kept.
+func (e *Estimator) span() (first, last int64) {
+	first, last = math.MaxInt64, math.MinInt64
+	for _, x := range e.cells {
+		if x.used {
+			first, last = min(first, x.at), max(last, x.at)
+		}
+	}
+	return first, last
+}
+
+func abs(n int64) int64 { return max(n, -n) }
