@@ -1,0 +1,49 @@
+# netp: every target works from a clean clone with Go and git; `make help` lists them.
+SHELL := /bin/bash -o pipefail
+GO ?= go
+export CGO_ENABLED ?= 0
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+SUITES := testsuites/quickstart $(wildcard testsuites/examples/*)
+
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 14
+
+build: ## build ./netp
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o netp ./cmd/netp
+
+test: ## run all tests with the race detector; with CI=true a skipped test is a failure
+ifeq ($(CI),true)
+	CGO_ENABLED=1 $(GO) test -race -v ./... > .test.log 2>&1 || { grep -vE '^(=== |--- PASS|    --- PASS|PASS)' .test.log; exit 1; }
+	@grep -E '^(ok|FAIL|---? ?FAIL)' .test.log
+	@! grep -E -A3 -- '--- SKIP' .test.log || { echo 'tests were skipped: install what they name'; exit 1; }
+else
+	CGO_ENABLED=1 $(GO) test -race ./...
+endif
+
+check: fmt vet lint test examples cross ## what CI runs
+
+fmt: ## every file is gofmt'ed and every suite canonical
+	@out=$$(gofmt -l .); test -z "$$out" || { echo "gofmt needed:"; echo "$$out"; exit 1; }
+	$(GO) run ./cmd/netp fmt -check -recursive testsuites/quickstart testsuites/examples
+
+vet: ## go vet
+	$(GO) vet ./...
+
+lint: ## staticcheck
+	$(GO) tool staticcheck ./...
+
+examples: ## validate and plan the quickstart and every example
+	@for s in $(SUITES); do echo "== $$s"; \
+	  $(GO) run ./cmd/netp validate $$s && $(GO) run ./cmd/netp plan -no-color $$s > /dev/null || exit 1; done
+
+cross: ## build for the other platforms
+	@for p in linux/arm64 darwin/arm64 windows/amd64; do echo "== $$p"; \
+	  GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -o /dev/null ./cmd/netp || exit 1; done
+
+clean: ## remove what was built
+	rm -rf netp dist .test.log
+
+.PHONY: help build test check fmt vet lint examples cross clean
