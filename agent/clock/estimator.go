@@ -16,9 +16,11 @@ import (
 type Estimator struct {
 	resolution int64
 	oneKernel  bool
+	steered    bool
 	cells      [cellCount]exchange // the best exchange of each stretch of time
 	width      int64               // ns of a cell; 0 before the first exchange
 	first      int64               // t1 of the first exchange
+	last       int64               // the latest t1
 	best       exchange
 	steps      uint64
 	rejected   uint64
@@ -26,9 +28,13 @@ type Estimator struct {
 
 const (
 	cellCount = 64
-	cellWidth = int64(time.Second) // doubled whenever the cells do not reach
-	// maxSlew is how fast two clocks can drift apart: each is slewed by 500 ppm at most.
+	cellWidth = int64(50 * time.Millisecond) // doubled whenever the cells do not reach
+	// maxSlew is how fast two clocks can drift apart at worst: each is slewed by 500 ppm at most.
 	maxSlew = 1e-3
+	// freeDrift is what is assumed of two clocks until something tells it more closely: two oscillators of 100 ppm.
+	freeDrift = 200e-6
+	// steeredDrift is what is assumed of two clocks that time daemons steer: 15 ppm each (RFC 5905, PHI).
+	steeredDrift = 30e-6
 )
 
 // exchange is what is kept of four stamps.
@@ -48,6 +54,10 @@ func NewEstimator(resolution time.Duration) *Estimator {
 // 0, as long as the exchanges do not contradict.
 func (e *Estimator) Same(ours, peers string) { e.oneKernel = ours != "" && ours == peers }
 
+// Steered tells that time daemons steer both clocks (State.Synchronised at both ends): they are taken to drift apart by at most
+// 30 ppm, otherwise by at most 200 ppm, as long as the exchanges do not tell it more closely.
+func (e *Estimator) Steered() { e.steered = true }
+
 // Add takes the stamps of one exchange, Unix nanoseconds each: sent by us (t1), received by the peer (t2), answered by the
 // peer (t3), received by us (t4). Stamps that no pair of running clocks can give are counted by Rejected and not used.
 func (e *Estimator) Add(t1, t2, t3, t4 int64) {
@@ -63,6 +73,7 @@ func (e *Estimator) Add(t1, t2, t3, t4 int64) {
 	if !e.best.used || x.trip < e.best.trip {
 		e.best = x
 	}
+	e.last = max(e.last, t1)
 	if cell := &e.cells[e.cell(t1)]; !cell.used || x.trip < cell.trip {
 		*cell = x
 	}
@@ -115,13 +126,13 @@ func (e *Estimator) Estimate() (offset, bound time.Duration, ok bool) {
 		return 0, 0, false
 	}
 	slope, slopeError, _ := e.slope()
-	first, last := e.span()
-	away := float64(max(e.best.at-first, last-e.best.at))
+	away := float64(max(e.best.at-e.first, e.last-e.best.at))
 	wander := (math.Abs(slope) + slopeError) * away
-	return time.Duration(e.best.offset), e.floor() + time.Duration(wander), true
+	return time.Duration(e.best.offset), e.floor(e.best) + time.Duration(wander), true
 }
 
-// At is Estimate for one time of our clock (Unix nanoseconds): it follows the drift, so its bound is closer.
+// At is Estimate for one time of our clock (Unix nanoseconds): it takes the exchange that says most about that time and follows
+// the drift from there, so its bound is closer.
 func (e *Estimator) At(t int64) (offset, bound time.Duration, ok bool) {
 	if e.oneKernel && e.confirmsZero() {
 		return 0, 0, true
@@ -130,13 +141,19 @@ func (e *Estimator) At(t int64) (offset, bound time.Duration, ok bool) {
 		return 0, 0, false
 	}
 	slope, slopeError, _ := e.slope()
-	away := float64(t - e.best.at)
-	offset = time.Duration(e.best.offset) + time.Duration(slope*away)
-	return offset, e.floor() + time.Duration(slopeError*math.Abs(away)), true
+	bound = math.MaxInt64
+	for _, x := range e.cells {
+		away := float64(t - x.at)
+		if b := e.floor(x) + time.Duration(slopeError*math.Abs(away)); x.used && b < bound {
+			offset, bound = time.Duration(x.offset)+time.Duration(slope*away), b
+		}
+	}
+	return offset, bound, true
 }
 
-// Drift gives by how many parts per million the peer's clock is faster than ours, and how far the truth can be from that when
-// the path is not longer in one direction than it was before. It is not ok before the exchanges cover two seconds.
+// Drift gives by how many parts per million the peer's clock is faster than ours, and how far the truth can be from that. It is
+// not ok before the exchanges tell it more closely than what is assumed of such clocks, which takes the longer the longer the
+// round trips are: 10 seconds for 1 ms, 100 seconds for 10 ms.
 func (e *Estimator) Drift() (ppm, bound float64, ok bool) {
 	if e.oneKernel && e.confirmsZero() {
 		return 0, 0, true
@@ -150,44 +167,38 @@ func (e *Estimator) confirmsZero() bool {
 	return !e.best.used || !e.Stepped() && abs(e.best.offset) <= e.best.trip/2+e.resolution
 }
 
-// floor is the bound at the time of the best exchange.
-func (e *Estimator) floor() time.Duration {
-	return time.Duration((e.best.trip+1)/2 + e.resolution)
+// floor is the bound at the time of an exchange.
+func (e *Estimator) floor(x exchange) time.Duration {
+	return time.Duration((x.trip+1)/2 + e.resolution)
 }
 
-// slope is the drift between the best exchange of the first third and that of the last third of the time, and its error: what
-// those two waited on the way longer than the best one. Without enough time it is not ok, and the error is the most that clocks
-// can drift.
+// slope is the drift between the best exchange of the first third and that of the last third of the time, and its error: all
+// that their bounds allow. While that says less than what is assumed of such clocks, it is not ok, and 0 with that as its error.
 func (e *Estimator) slope() (slope, slopeError float64, ok bool) {
-	first, last := e.span()
-	third := (last - first) / 3
+	assumed := freeDrift
+	if e.steered {
+		assumed = steeredDrift
+	}
+	third := (e.last - e.first) / 3
 	var early, late exchange
 	for _, x := range e.cells {
 		switch {
 		case !x.used:
-		case x.at <= first+third:
+		case x.at <= e.first+third:
 			early = better(early, x)
-		case x.at >= last-third:
+		case x.at >= e.last-third:
 			late = better(late, x)
 		}
 	}
-	if last-first < 2*int64(time.Second) || !early.used || !late.used {
-		return 0, maxSlew, false
+	if !early.used || !late.used {
+		return 0, assumed, false
 	}
 	apart := float64(late.at - early.at)
-	waited := float64(early.trip-e.best.trip)/2 + float64(late.trip-e.best.trip)/2
-	return float64(late.offset-early.offset) / apart, (waited + 2*float64(e.resolution)) / apart, true
-}
-
-// span is the time between the first and the last exchange that was kept.
-func (e *Estimator) span() (first, last int64) {
-	first, last = math.MaxInt64, math.MinInt64
-	for _, x := range e.cells {
-		if x.used {
-			first, last = min(first, x.at), max(last, x.at)
-		}
+	slopeError = float64(e.floor(early)+e.floor(late)) / apart
+	if slopeError >= assumed {
+		return 0, assumed, false
 	}
-	return first, last
+	return float64(late.offset-early.offset) / apart, slopeError, true
 }
 
 func abs(n int64) int64 { return max(n, -n) }

@@ -1,0 +1,54 @@
+package clock
+
+import (
+	"runtime"
+	"testing"
+	"time"
+)
+
+func TestReadingsAgree(t *testing.T) {
+	var c Clock
+	before := time.Now().UnixNano()
+	nanos, now := c.Nanos(), c.Now().UnixNano()
+	after := time.Now().UnixNano()
+	if nanos < before || nanos > after || now < before || now > after {
+		t.Errorf("%d and %d are not between %d and %d", nanos, now, before, after)
+	}
+	if c.Stamp(12345) != 12345 {
+		t.Errorf("Stamp(12345) = %d", c.Stamp(12345))
+	}
+	a, b := c.Mono(), Mono()
+	if b < a || b-a > int64(time.Minute) {
+		t.Errorf("Mono went from %d to %d", a, b)
+	}
+}
+
+func TestShift(t *testing.T) {
+	from := Reading{Wall: 1_000, Mono: 50}
+	if got := Shift(from, Reading{Wall: 1_000 + 3600e9, Mono: 50 + 1e9}); got != 3599*time.Second {
+		t.Errorf("shift of a step is %v", got)
+	}
+	if got := Shift(from, Reading{Wall: 2_000, Mono: 1_050}); got != 0 {
+		t.Errorf("shift of nothing is %v", got)
+	}
+}
+
+func TestReadState(t *testing.T) {
+	var c Clock
+	s, err := c.Read()
+	if runtime.GOOS != "linux" {
+		if err == nil || s.Synchronised {
+			t.Errorf("got %v, %v; want unknown", s, err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Leap == "" || s.Source == "" || s.String() == "" || s.MaxError < 0 {
+		t.Errorf("incomplete state %+v", s)
+	}
+	if id := c.HostID(); len(id) != 36 || id != c.HostID() {
+		t.Errorf("host id %q", id)
+	}
+}
