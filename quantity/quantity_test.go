@@ -1,0 +1,50 @@
+package quantity
+
+import (
+	"math"
+	"testing"
+)
+
+func TestFormat(t *testing.T) {
+	for _, c := range []struct {
+		v    float64
+		unit string
+		want string
+	}{
+		{0.0312, "s", "31.2 ms"}, {0, "s", "0 ms"}, {-0.0005, "s", "-500 µs"}, {0.00099996, "s", "1 ms"},
+		{61, "s", "61 s"}, {3e-9, "s", "3 ns"}, {0.0043, "1", "0.43 %"}, {0, "1", "0 %"}, {1, "1", "100 %"},
+		{938e6, "bit/s", "938 Mbit/s"}, {1e9, "bit/s", "1 Gbit/s"}, {21.6e9, "B", "21.6 GB"},
+		{13, "packets", "13 packets"}, {123456, "packets", "123 456 packets"}, {0.000012, "1", "0.0012 %"},
+		{4.4, "", "4.4"}, {math.Inf(1), "s", "+Inf ms"},
+	} {
+		if got := Format(c.v, c.unit); got != c.want {
+			t.Errorf("Format(%v, %q) = %q, want %q", c.v, c.unit, got, c.want)
+		}
+	}
+}
+
+func TestPlusMinusKeepsWhatTheIntervalSupports(t *testing.T) {
+	for _, c := range []struct {
+		v, half float64
+		unit    string
+		want    string
+	}{
+		{0.0312345, 0.0004, "s", "31.2 ms ± 0.4"}, {0.052, 0.038, "s", "52 ms ± 38"},
+		{938.4e6, 4e6, "bit/s", "938 Mbit/s ± 4"}, {0.0312, 0, "s", "31.2 ms ± 0"},
+	} {
+		if got := PlusMinus(c.v, c.half, c.unit); got != c.want {
+			t.Errorf("PlusMinus(%v, %v) = %q, want %q", c.v, c.half, got, c.want)
+		}
+	}
+}
+
+func TestRangeAndCount(t *testing.T) {
+	if got := Range(0.0023, 0.0074, "1"); got != "0.23–0.74 %" {
+		t.Errorf("Range = %q", got)
+	}
+	for n, want := range map[uint64]string{0: "0", 999: "999", 3000: "3 000", 1234567: "1 234 567"} {
+		if got := Count(n); got != want {
+			t.Errorf("Count(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
