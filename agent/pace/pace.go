@@ -1,0 +1,179 @@
+// Package pace decides when packets are to leave, waits for it, and records how well that went.
+//
+// A Schedule gives due times: constant, Poisson, or bursts, in exact integer arithmetic from the start, so that no error adds
+// up. A Pacer waits for them: on Linux it sleeps to shortly before the due time and watches the clock for the rest, elsewhere it
+// does what the system's timers can. A packet that could not leave in time is not a property of the network, so the Pacer keeps
+// the distribution of its own lateness, and results carry it.
+//
+// The package sends nothing and knows no packets. Start with New.
+package pace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/netpupper/netp/agent/clock"
+)
+
+// Config describes a Pacer.
+type Config struct {
+	// Schedule is when packets are due; see Constant, Poisson and Burst.
+	Schedule Schedule
+	// MaxSpin bounds how long before each due time the clock is watched instead of slept: 60 µs when zero, at most 100 µs.
+	// That is what a processor spends per packet at most.
+	MaxSpin time.Duration
+	// Cheap never watches the clock: the least processor time, and packets late by what a wake-up takes.
+	Cheap bool
+	// Late is how much later than due a packet must leave to be counted as late: 1 ms when zero.
+	Late time.Duration
+	// CatchUp bounds how far behind the schedule a sender may be and still make up for it: 50 ms when zero. Beyond it, e.g. after
+	// a stall of the host, the rest of the schedule is moved: the pause remains a pause instead of becoming a burst that could
+	// overflow a queue on the way. Report.Moved tells.
+	CatchUp time.Duration
+}
+
+const (
+	defaultSpin    = 60 * time.Microsecond
+	maxSpin        = 100 * time.Microsecond
+	defaultLate    = time.Millisecond
+	defaultCatchUp = 50 * time.Millisecond
+	// slice bounds one sleep, so that a cancelled context is seen soon.
+	slice = 100 * time.Millisecond
+)
+
+// Pacer paces one stream of packets. It is for one goroutine, which calls Pin first where precision matters. Nothing it does
+// per packet allocates.
+type Pacer struct {
+	schedule Schedule
+	late     int64
+	catchUp  int64
+	spin     spin
+	errors   histogram
+	lateSent uint64
+	moved    int64
+	spun     int64
+
+	now   func() int64            // reads the clock of the due times
+	sleep func(until int64) int64 // sleeps until about then and gives the time at which it woke
+}
+
+// New returns a Pacer for the schedule.
+func New(cfg Config) (*Pacer, error) {
+	if err := cfg.Schedule.valid(); err != nil {
+		return nil, err
+	}
+	if cfg.MaxSpin < 0 || cfg.MaxSpin > maxSpin {
+		return nil, fmt.Errorf("pace: spin %v: must be between 0 and %v", cfg.MaxSpin, maxSpin)
+	}
+	if cfg.Late < 0 || cfg.CatchUp < 0 {
+		return nil, errors.New("pace: late and catch-up times must not be negative")
+	}
+	p := &Pacer{
+		schedule: cfg.Schedule,
+		late:     int64(orDefault(cfg.Late, defaultLate)),
+		catchUp:  int64(orDefault(cfg.CatchUp, defaultCatchUp)),
+		now:      clock.Mono,
+		sleep:    newSleep(),
+	}
+	if !cfg.Cheap {
+		p.spin = newSpin(orDefault(cfg.MaxSpin, defaultSpin))
+	}
+	return p, nil
+}
+
+func orDefault(d, otherwise time.Duration) time.Duration {
+	if d == 0 {
+		return otherwise
+	}
+	return d
+}
+
+// Pin ties the calling goroutine to its thread and asks the system for its finest timers, until release is called by the same
+// goroutine.
+func (p *Pacer) Pin() (release func()) {
+	runtime.LockOSThread()
+	restore := fineTimers()
+	return func() {
+		restore()
+		runtime.UnlockOSThread()
+	}
+}
+
+// Due is when the next packet is due (clock.Mono, ns). Next and Take change it, and Sent after a stall.
+func (p *Pacer) Due() int64 { return p.schedule.due }
+
+// Next takes the next packet off the schedule and gives its due time. The cost is what the packet takes from the rate: 1 where
+// the rate counts packets, its bits where it counts bits.
+func (p *Pacer) Next(cost uint64) (due int64) { return p.schedule.take(1, cost) }
+
+// Wait returns when the due time has come, at once when it has passed, or with the error of ctx not later than 100 ms after
+// that is done. It returns the time at which it stopped waiting.
+func (p *Pacer) Wait(ctx context.Context, due int64) (now int64, err error) {
+	now = p.now()
+	for {
+		target := due - p.spin.lead()
+		if now >= target {
+			break
+		}
+		if err := ctx.Err(); err != nil {
+			return now, err
+		}
+		until := min(target, now+int64(slice))
+		if now = p.sleep(until); now >= until {
+			p.spin.woke(now - until)
+		}
+	}
+	begin := now
+	for now < due {
+		now = p.now()
+	}
+	p.spun += now - begin
+	return now, ctx.Err()
+}
+
+// Batch says how many packets of the same cost are due now, at most max. It takes none of them: see Take.
+func (p *Pacer) Batch(now int64, cost uint64, max int) int { return p.schedule.count(now, cost, max) }
+
+// Take takes n packets of the same cost off the schedule and gives the due time of the first.
+func (p *Pacer) Take(n int, cost uint64) (first int64) { return p.schedule.take(n, cost) }
+
+// Sent records that n packets left at a time, the first of which was due at another. All n are recorded with the lateness of the
+// first: what is due in one batch leaves at one time, and the figure errs against ourselves. It moves the rest of the schedule
+// when that is further behind than Config.CatchUp.
+func (p *Pacer) Sent(n int, due, at int64) {
+	late := at - due
+	p.errors.add(late, uint64(n))
+	if late > p.late {
+		p.lateSent += uint64(n)
+	}
+	if behind := at - p.schedule.due; behind > p.catchUp {
+		p.schedule.shift(behind)
+		p.moved += behind
+	}
+}
+
+// Errors gives how much later than due packets left (50th and 99th percentile, within 7 %, and maximum), and how many left later
+// than Config.Late. A packet that left early counts as 0.
+func (p *Pacer) Errors() (p50, p99, maximum time.Duration, late uint64) {
+	return p.errors.quantile(0.50), p.errors.quantile(0.99), time.Duration(p.errors.max), p.lateSent
+}
+
+// Report is how the pacing went.
+type Report struct {
+	Sent          uint64        // packets recorded
+	Late          uint64        // of these, later than Config.Late
+	P50, P99, Max time.Duration // of the lateness
+	Moved         time.Duration // by how much the schedule was moved: pauses that were not made up for
+	Spun          time.Duration // processor time spent watching the clock
+	Lead          time.Duration // how long before due the clock is watched by now; 0 in the cheap mode
+}
+
+// Report gives the figures so far.
+func (p *Pacer) Report() Report {
+	r := Report{Sent: p.errors.total, Moved: time.Duration(p.moved), Spun: time.Duration(p.spun), Lead: time.Duration(p.spin.lead())}
+	r.P50, r.P99, r.Max, r.Late = p.Errors()
+	return r
+}

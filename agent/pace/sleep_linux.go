@@ -1,0 +1,43 @@
+package pace
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/netpupper/netp/agent/clock"
+)
+
+// newSleep gives a sleep to an absolute time of clock.Mono, which may wake early when a signal comes.
+func newSleep() func(until int64) int64 {
+	offset := monotonicOffset()
+	return func(until int64) int64 {
+		at := unix.NsecToTimespec(until + offset)
+		unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &at, nil)
+		return clock.Mono()
+	}
+}
+
+// monotonicOffset is CLOCK_MONOTONIC minus clock.Mono, to some ten nanoseconds: of a few readings, the one with the least time
+// around it.
+func monotonicOffset() int64 {
+	var offset, width int64
+	for i := range 10 {
+		var raw unix.Timespec
+		before := clock.Mono()
+		unix.ClockGettime(unix.CLOCK_MONOTONIC, &raw)
+		after := clock.Mono()
+		if i == 0 || after-before < width {
+			width = after - before
+			offset = raw.Nano() - (before + width/2)
+		}
+	}
+	return offset
+}
+
+// fineTimers asks for wake-ups without slack for the calling thread, and gives what takes that back.
+func fineTimers() (restore func()) {
+	slack, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
+	if err != nil || unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) != nil {
+		return func() {}
+	}
+	return func() { unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(slack), 0, 0, 0) }
+}
