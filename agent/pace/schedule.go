@@ -72,7 +72,7 @@ func (s *Schedule) next(cost uint64) (due int64) {
 	}
 	s.left = s.size
 	if s.poisson {
-		s.due += s.gap(cost)
+		s.due += min(s.gap(cost), math.MaxInt64-max(s.due, 0))
 	} else {
 		s.due = s.at(s.spent)
 	}
@@ -149,8 +149,8 @@ func (s *Schedule) gap(cost uint64) int64 {
 	exact := s.rest - math.Log(uniform)*mean
 	whole := math.Floor(exact)
 	s.rest = exact - whole
-	if whole >= math.MaxInt64/2 {
-		return math.MaxInt64 / 2
+	if whole >= math.MaxInt64 {
+		return math.MaxInt64
 	}
 	return int64(whole)
 }
