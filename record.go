@@ -45,6 +45,9 @@ type Estimate struct {
 	Point  float64 `json:"point"`
 	Low    float64 `json:"low"`
 	High   float64 `json:"high"`
+	// OpenLow and OpenHigh mark a side without a bound; Low or High then repeats Point.
+	OpenLow  bool `json:"open_low,omitempty"`
+	OpenHigh bool `json:"open_high,omitempty"`
 	// Confidence of the interval, 0 < c < 1; 1 for exact figures.
 	Confidence float64 `json:"confidence"`
 	Samples    uint64  `json:"samples"`
