@@ -1,11 +1,13 @@
 // Package wire is the protocol between the controller and its agents over NATS:
 // subjects, messages, signatures. It is where runner and agent meet; it decides
-// nothing. protocol.md beside this file is the description; start there.
+// nothing. protocol.md beside this file is the description; start there, then
+// read Agent (the agent's end) and Controller (the other one).
 //
 // Version 1, 2026-11: presence, orders (prepare, start, cancel), progress, parts.
 package wire
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/netpupper/netp"
@@ -17,16 +19,47 @@ const (
 	MaxVersion = 1
 )
 
+// Negotiate picks the highest version that both this build and a peer offering
+// [low, high] speak.
+func Negotiate(low, high int) (int, error) {
+	v := min(high, MaxVersion)
+	if v < low || v < MinVersion {
+		return 0, fmt.Errorf("no common protocol version: one side speaks %d to %d, the other %d to %d; upgrade the older one",
+			MinVersion, MaxVersion, low, high)
+	}
+	return v, nil
+}
+
 // Hello is what an agent announces, when it connects and with every heartbeat.
 type Hello struct {
 	MinVersion int        `json:"min_version"`
 	MaxVersion int        `json:"max_version"`
 	Agent      netp.Agent `json:"agent"`
-	// Incarnation differs for every start of the agent process.
-	Incarnation string    `json:"incarnation"`
-	Running     int       `json:"running"` // sessions in progress
-	Draining    bool      `json:"draining,omitempty"`
-	Sent        time.Time `json:"sent"`
+	// Installation is the same for every start of one agent with its spool;
+	// Incarnation differs for every start of the process.
+	Installation string `json:"installation"`
+	Incarnation  string `json:"incarnation"`
+	Running      int    `json:"running"` // sessions in progress
+	Draining     bool   `json:"draining,omitempty"`
+	// Leaving is the last word of an agent that stops in good order.
+	Leaving bool      `json:"leaving,omitempty"`
+	Sent    time.Time `json:"sent"`
+}
+
+// Welcome answers a Hello. It travels inside a Signed envelope, so that nobody
+// but the controller can grant a lease or set an agent's idea of the time.
+type Welcome struct {
+	Audience    netp.AgentID `json:"audience"`
+	Incarnation string       `json:"incarnation"` // of the hello it answers
+	HelloSent   time.Time    `json:"hello_sent"`  // likewise: an old welcome fits no new hello
+	Version     int          `json:"version"`     // chosen; 0 when refused
+	Epoch       uint64       `json:"epoch"`
+	// Lease is how long the agent counts as present after this hello.
+	Lease time.Duration `json:"lease"`
+	// Time is the controller's clock, by which orders are dated.
+	Time time.Time `json:"time"`
+	// Refused says why the agent may not join; "" when it may.
+	Refused string `json:"refused,omitempty"`
 }
 
 // OrderType says what an order asks for.
@@ -42,8 +75,12 @@ const (
 
 // Order is what a controller tells one agent. It travels inside a Signed envelope.
 type Order struct {
+	Version  int          `json:"version"`
 	Type     OrderType    `json:"type"`
 	Audience netp.AgentID `json:"audience"`
+	// Incarnation is the start of the agent the order is for: an order replayed
+	// to a restarted agent does nothing.
+	Incarnation string `json:"incarnation"`
 	// Epoch is the controller's lease; an agent refuses an older one.
 	Epoch     uint64       `json:"epoch"`
 	NotBefore time.Time    `json:"not_before"`
@@ -52,13 +89,13 @@ type Order struct {
 	Attempt   int          `json:"attempt"`
 	Session   netp.Session `json:"session"`
 	// DataID and Secret are the session's on the data port.
-	DataID uint64 `json:"data_id"`
+	DataID uint64 `json:"data_id,string"`
 	Secret []byte `json:"secret,omitempty"`
 	// Peer is the responder's data port for Start, the initiator's address for Prepare ("" = any).
 	Peer string `json:"peer,omitempty"`
 	// SameClock says both ends read the same kernel's clock.
 	SameClock bool   `json:"same_clock,omitempty"`
-	Seed      uint64 `json:"seed,omitempty"`
+	Seed      uint64 `json:"seed,string,omitempty"`
 }
 
 // Reply answers an order.
@@ -69,8 +106,23 @@ type Reply struct {
 	DataPort string `json:"data_port,omitempty"`
 }
 
-// Signed is an order with the controller's Ed25519 signature over Payload.
-type Signed struct {
-	Payload   []byte `json:"payload"`
-	Signature []byte `json:"signature"`
+// PartKey names one part: however often the part arrives, it is stored once
+// under its key.
+type PartKey struct {
+	Run     string    `json:"run"`
+	Session string    `json:"session"`
+	Attempt int       `json:"attempt"`
+	Part    netp.Role `json:"part"`
+}
+
+// KeyOf is the key of a part.
+func KeyOf(r netp.Result) PartKey {
+	return PartKey{Run: r.Run, Session: r.Session, Attempt: r.Attempt, Part: r.Part}
+}
+
+// Confirmation tells an agent which parts the controller's store has committed;
+// only then the agent forgets them. It travels inside a Signed envelope.
+type Confirmation struct {
+	Audience netp.AgentID `json:"audience"`
+	Parts    []PartKey    `json:"parts"`
 }

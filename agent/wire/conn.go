@@ -1,0 +1,99 @@
+package wire
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// InProcess is a bus in the same process: the embedded server.
+type InProcess interface {
+	InProcessConn() (net.Conn, error)
+}
+
+// Options says which bus to connect to and how.
+type Options struct {
+	// URL is the bus's address, nats://HOST:PORT; several are separated by commas.
+	URL string
+	// InProcess, if set, is used instead of URL.
+	InProcess InProcess
+	// Name is what the bus shows for the connection.
+	Name string
+	// TLS is the configuration beyond loopback; nil for none.
+	TLS *tls.Config
+	// Logger gets losses and returns of the connection; nil logs nothing.
+	Logger *slog.Logger
+}
+
+// Conn is a connection to the bus. It comes back by itself when it is lost, with
+// a wait that grows a little and is spread; what is published meanwhile is kept
+// up to 8 MiB. It may be used concurrently. Whoever made it closes it.
+type Conn struct {
+	nats   *nats.Conn
+	logger *slog.Logger
+}
+
+// Connect connects to the bus. With a URL it also succeeds while the bus is down
+// and goes on trying; only a wrong URL or a refused TLS configuration is an error.
+func Connect(o Options) (*Conn, error) {
+	logger := o.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	options := []nats.Option{
+		nats.Name(o.Name),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(500 * time.Millisecond),
+		nats.ReconnectJitter(500*time.Millisecond, time.Second),
+		nats.RetryOnFailedConnect(o.InProcess == nil),
+		nats.PingInterval(2 * time.Second),
+		nats.MaxPingsOutstanding(2),
+		nats.Timeout(5 * time.Second),
+		nats.NoEcho(),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				logger.Warn("connection to the bus lost", "error", err)
+			}
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) {
+			subject := ""
+			if s != nil {
+				subject = s.Subject
+			}
+			logger.Warn("bus", "subject", subject, "error", err)
+		}),
+	}
+	if o.InProcess != nil {
+		options = append(options, nats.InProcessServer(o.InProcess))
+	}
+	if o.TLS != nil {
+		options = append(options, nats.Secure(o.TLS))
+	}
+	nc, err := nats.Connect(o.URL, options...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the bus %s: %w", o.URL, err)
+	}
+	return &Conn{nats: nc, logger: logger}, nil
+}
+
+// Close closes the connection at once, without waiting for anything.
+func (c *Conn) Close() { c.nats.Close() }
+
+// Flush waits until the bus has taken everything published so far.
+func (c *Conn) Flush(timeout time.Duration) error { return c.nats.FlushTimeout(timeout) }
+
+// ErrAbsent is returned for a request that nobody on the bus listens to.
+var ErrAbsent = errors.New("nobody answers on the bus")
+
+// requestError names what a request failed by in words of this package.
+func requestError(err error) error {
+	if errors.Is(err, nats.ErrNoResponders) {
+		return ErrAbsent
+	}
+	return err
+}
