@@ -3,6 +3,7 @@ package port
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -37,24 +38,24 @@ func (p *Port) listenUDP(a netip.AddrPort) (*udpListener, error) {
 func (p *Port) joinUDP(a netip.AddrPort) (*udpListener, error) {
 	network := family("udp", a.Addr())
 	config := net.ListenConfig{Control: p.config.control(network, func(fd uintptr, _ string) error {
-		return first(int(fd), a.Addr())
+		return shareable(int(fd), a.Addr())
 	})}
-	conn, err := config.ListenPacket(context.Background(), network, a.String())
+	opened, err := config.ListenPacket(context.Background(), network, a.String())
 	if err != nil {
 		return nil, err
 	}
-	return &udpListener{conn: conn.(*net.UDPConn), local: a}, nil
+	conn := opened.(*net.UDPConn)
+	if err := found(conn); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &udpListener{conn: conn, local: a}, nil
 }
 
-// first makes the socket the founder of a group that always chooses its founder.
-func first(fd int, a netip.Addr) error {
+// shareable lets other sockets join the address, and makes a socket on all addresses tell which one a packet was sent to.
+func shareable(fd int, a netip.Addr) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
 		return fmt.Errorf("share the data port: %w", err)
-	}
-	program := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
-	filter := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
-	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF, &filter); err != nil {
-		return fmt.Errorf("attach the filter of the data port: %w", err)
 	}
 	switch {
 	case !a.IsUnspecified():
@@ -64,6 +65,25 @@ func first(fd int, a netip.Addr) error {
 	default:
 		return unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
 	}
+}
+
+// found attaches to the group of the listener, which is alone in it, the program that always chooses the first. (A socket that
+// has the program before it is bound cannot share its port with a socket on all addresses.)
+func found(listener *net.UDPConn) error {
+	raw, err := listener.SyscallConn()
+	if err != nil {
+		return err
+	}
+	program := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
+	filter := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		failed = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF, &filter)
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return fmt.Errorf("attach the filter of the data port: %w", err)
+	}
+	return nil
 }
 
 // connect gives the flow its socket.
