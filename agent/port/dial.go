@@ -140,12 +140,7 @@ func (d Dialer) DialTCP(ctx context.Context, peer netip.AddrPort, id SessionID, 
 	ctx, cancel := context.WithDeadline(ctx, try.start.Add(dialTime))
 	defer cancel()
 	for {
-		conn, err := d.open(ctx, "tcp", peer, o)
-		if err != nil {
-			return nil, try.explain(ctx, err)
-		}
-		tcp := conn.(*net.TCPConn)
-		err = greetTCP(ctx, tcp, newHello(overTCP, id, o), keys)
+		tcp, err := d.tryTCP(ctx, peer, newHello(overTCP, id, o), keys, o)
 		if err == nil {
 			return &Conn{
 				TCPConn: tcp, Stream: o.Stream, Role: o.Role,
@@ -153,7 +148,9 @@ func (d Dialer) DialTCP(ctx context.Context, peer netip.AddrPort, id SessionID, 
 				Local: addrPort(tcp.LocalAddr()), Remote: unmapped(peer),
 			}, nil
 		}
-		discard(tcp)
+		if !errors.Is(err, errRejected) {
+			return nil, try.explain(ctx, err)
+		}
 		try.connected = true
 		select {
 		case <-ctx.Done():
@@ -161,6 +158,26 @@ func (d Dialer) DialTCP(ctx context.Context, peer netip.AddrPort, id SessionID, 
 		case <-time.After(o.resend()):
 		}
 	}
+}
+
+// errRejected is a connection that stood and was not let in.
+var errRejected = errors.New("closed without an answer of the session")
+
+// tryTCP opens one connection.
+func (d Dialer) tryTCP(ctx context.Context, peer netip.AddrPort, hello setup, keys Keys, o Options) (*net.TCPConn, error) {
+	conn, err := d.open(ctx, "tcp", peer, o)
+	if errors.Is(err, syscall.ECONNRESET) { // it was closed before the dial had seen it stand
+		return nil, errors.Join(errRejected, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	tcp := conn.(*net.TCPConn)
+	if err := greetTCP(ctx, tcp, hello, keys); err != nil {
+		discard(tcp)
+		return nil, errors.Join(errRejected, err)
+	}
+	return tcp, nil
 }
 
 // greetTCP says hello and waits for the answer.

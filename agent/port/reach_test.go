@@ -91,12 +91,7 @@ func TestDialWaitsForTheSession(t *testing.T) {
 		}
 		results <- err
 	}()
-	for p.Stats().UnknownSession < 4 {
-		if ctx.Err() != nil {
-			t.Fatalf("%+v", p.Stats())
-		}
-		time.Sleep(time.Millisecond) // polls
-	}
+	poll(t, func() bool { return p.Stats().UnknownSession >= 4 }, func() { t.Fatalf("%+v", p.Stats()) })
 	s, err := p.Expect(Expectation{ID: 1, Keys: keys, Until: time.Now().Add(time.Minute)})
 	if err != nil {
 		t.Fatal(err)

@@ -26,12 +26,19 @@ func stranger(t *testing.T, p *Port) *net.UDPConn {
 // eventually waits for the counters of a port to be as wanted.
 func eventually(t *testing.T, p *Port, want Stats) {
 	t.Helper()
+	poll(t, func() bool { return p.Stats() == want }, func() { t.Fatalf("stats are %+v; want %+v", p.Stats(), want) })
+}
+
+// poll waits until a condition holds; when it never does, it calls failed.
+func poll(t *testing.T, holds func() bool, failed func()) {
+	t.Helper()
 	ctx := deadlined(t)
-	for p.Stats() != want {
+	for !holds() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("stats are %+v; want %+v", p.Stats(), want)
-		case <-time.After(time.Millisecond):
+			failed()
+			return
+		case <-time.After(100 * time.Microsecond):
 		}
 	}
 }

@@ -38,15 +38,12 @@ func TestFlowsDoNotDisturbEachOther(t *testing.T) {
 		openings.Wait()
 		stop.Store(true)
 		background.Wait()
-		want := Stats{AcceptedUDP: openers*each + 1, Malformed: uint64(noise)}
-		ctx := deadlined(t)
-		for got := p.Stats(); got.Malformed != want.Malformed || got.AcceptedUDP != want.AcceptedUDP; got = p.Stats() {
-			select {
-			case <-ctx.Done():
-				t.Fatalf("stats are %+v; want %+v: a packet of a stranger went to a flow, or one of a flow to the listener", got, want)
-			case <-time.After(time.Millisecond):
-			}
-		}
+		poll(t, func() bool {
+			got := p.Stats()
+			return got.Malformed == uint64(noise) && got.AcceptedUDP == openers*each+1
+		}, func() {
+			t.Fatalf("stats are %+v; want %d malformed, %d flows: a packet of a stranger went to a flow, or one of a flow to the listener", p.Stats(), noise, openers*each+1)
+		})
 		t.Logf("%d pings and %d strange packets beside %d new flows", pings, noise, openers*each)
 	})
 }
@@ -121,9 +118,7 @@ func makeNoise(t *testing.T, p *Port, stop *atomic.Bool) (count int) {
 			}
 			count++
 		}
-		for !stop.Load() && p.Stats().Malformed < uint64(count) {
-			time.Sleep(20 * time.Microsecond) // polls; the caller judges
-		}
+		poll(t, func() bool { return stop.Load() || p.Stats().Malformed >= uint64(count) }, func() {})
 	}
 	return count
 }

