@@ -28,8 +28,9 @@ type Flow struct {
 	hello    [setupSize]byte // responder: answered with ack when it comes again
 	ack      [setupSize]byte
 	respond  bool
-	counters *counters // of the responder's port
-	settled  bool      // responder: handed to AcceptUDP; guarded by Session.mu
+	counters *counters                                // of the responder's port
+	settled  bool                                     // responder: handed to AcceptUDP; guarded by Session.mu
+	stray    func(packet []byte, from netip.AddrPort) // responder with its own socket: takes what is not from Remote
 	once     sync.Once
 	release  func() // nil, or gives the stream back to the session
 }
@@ -95,7 +96,16 @@ func (f *Flow) read(b []byte) (int, error) {
 	if f.shared != nil {
 		return f.shared.read(b)
 	}
-	return f.UDP.Read(b)
+	if f.stray == nil {
+		return f.UDP.Read(b)
+	}
+	for {
+		n, from, err := f.UDP.ReadFromUDPAddrPort(b)
+		if err != nil || unmapped(from) == f.Remote {
+			return n, err
+		}
+		f.stray(b[:n], unmapped(from))
+	}
 }
 
 // acknowledge sends the answer to the hello. When it is lost the peer asks again, so an error has no consequence here.

@@ -2,6 +2,7 @@ package port
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"time"
 
@@ -15,6 +16,9 @@ const rawTimeout = 100 * time.Millisecond
 // Raw gives the descriptor of the flow's socket for blocking system calls, and ok = true where there is one. The first call
 // makes the socket blocking, with a timeout of 100 ms (EAGAIN) for each read and write; deadlines have no effect any more.
 // The descriptor stays the flow's: do not close it, and do not use it after Close.
+//
+// A packet of a stranger that arrived in the very moment in which the socket was connected can be in it (udp_linux.go). Its tag
+// is wrong, like that of any forged packet.
 func (f *Flow) Raw() (fd int, ok bool) {
 	if f.shared != nil {
 		return -1, false
@@ -50,7 +54,7 @@ func (f *Flow) settle() error {
 		if err := f.UDP.SetReadDeadline(time.Now().Add(silence)); err != nil {
 			return err
 		}
-		n, err := receive(raw.Read, packet[:], unix.MSG_PEEK)
+		n, from, err := receive(raw.Read, packet[:], unix.MSG_PEEK)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return f.UDP.SetReadDeadline(time.Time{})
@@ -58,28 +62,39 @@ func (f *Flow) settle() error {
 			continue // an answer that found the peer's socket closed; the next silence ends the wait
 		case err != nil:
 			return err
-		case !isSetup(packet[:n]):
+		}
+		ours := from == netip.AddrPortFrom(f.Remote.Addr().WithZone(""), f.Remote.Port())
+		if ours && !isSetup(packet[:n]) {
 			return f.UDP.SetReadDeadline(time.Time{})
 		}
-		if _, err := receive(raw.Read, packet[:], 0); err != nil {
+		if _, _, err := receive(raw.Read, packet[:], 0); err != nil {
 			return err
 		}
-		if f.Setup(packet[:n]) && packet[5] == kindConfirm {
+		switch {
+		case !ours:
+			f.stray(packet[:n], from)
+		case f.Setup(packet[:n]) && packet[5] == kindConfirm:
 			return f.UDP.SetReadDeadline(time.Time{})
 		}
 	}
 }
 
 // receive is recvfrom on a socket of the runtime's poller.
-func receive(read func(func(fd uintptr) bool) error, b []byte, flags int) (int, error) {
-	var n int
+func receive(read func(func(fd uintptr) bool) error, b []byte, flags int) (n int, from netip.AddrPort, err error) {
+	var source unix.Sockaddr
 	var failed error
-	err := read(func(fd uintptr) bool {
-		n, _, failed = unix.Recvfrom(int(fd), b, flags|unix.MSG_DONTWAIT)
+	err = read(func(fd uintptr) bool {
+		n, source, failed = unix.Recvfrom(int(fd), b, flags|unix.MSG_DONTWAIT)
 		return !errors.Is(failed, unix.EAGAIN) && !errors.Is(failed, unix.EINTR)
 	})
 	if err != nil {
-		return 0, err
+		return 0, from, err
 	}
-	return n, failed
+	switch a := source.(type) {
+	case *unix.SockaddrInet4:
+		from = netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+	case *unix.SockaddrInet6:
+		from = netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
+	}
+	return n, from, failed
 }

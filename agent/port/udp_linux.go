@@ -16,7 +16,10 @@ import (
 // Flows on Linux. Each flow has its own socket, bound to the address of the port and connected to its peer; the kernel gives
 // it the packets of its peer and nobody else's. All sockets on one address form an SO_REUSEPORT group, in which the listener
 // is the first. A socket that is bound and not yet connected would get a share of the strangers' packets; a filter program
-// on the group, "always the first", prevents that. A group has one exact address: a port that is open on all addresses opens
+// on the group, "always the first", prevents that, but for one moment: a lookup that rates the socket just before it is connected
+// and looks at its state just after gives it the packet. (Seen once in some thousand flows beside a flood.) The packet still has
+// the address of its sender, so the flow tells it from its own and hands it back to the port. The packets of flows that stand are
+// safe from this: they match their own socket better. A group has one exact address: a port that is open on all addresses opens
 // a listener for each address on which a session begins, before the first flow there.
 
 // ownSockets says whether flows have sockets of their own.
@@ -105,6 +108,9 @@ func (p *Port) connect(f *Flow, l *udpListener, ancillary []byte, control func(u
 			return err
 		}
 		f.UDP, f.Local = conn, local
+		f.stray = func(packet []byte, from netip.AddrPort) {
+			p.receiveUDP(&udpListener{local: local}, packet, nil, from)
+		}
 		return nil
 	})
 }
