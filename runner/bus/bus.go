@@ -1,0 +1,154 @@
+// Package bus is the controller's NATS: the embedded server, the queue of
+// results, and the presence of agents. It carries bytes and knows no message; the
+// protocol is package wire's. A bus that loses everything costs a re-send, not a
+// record: what must last is in the store and in the agents' spools.
+//
+// Start with Start (a server in this process), then Open (what the controller
+// needs on a server, embedded or not).
+package bus
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// Config describes an embedded server.
+type Config struct {
+	// Dir holds the server's files; it is made when missing. With Ephemeral it may
+	// be empty for the system's temporary directory.
+	Dir string
+	// Ephemeral keeps messages in memory. The few files the server insists on are
+	// in a directory of its own below Dir, removed by Close; what a killed process
+	// left there is removed by the next Start.
+	Ephemeral bool
+	// Listen is the address for agents of other processes, HOST:PORT; empty for none.
+	Listen string
+	// TLS is for Listen; nil for none.
+	TLS *tls.Config
+	// MaxStore bounds what all queues together keep [B]; 0 for 1 GiB.
+	MaxStore int64
+	// Logger gets the server's notices; nil logs nothing.
+	Logger *slog.Logger
+}
+
+// readyTimeout bounds the start of the server, recovery of its files included.
+const readyTimeout = 30 * time.Second
+
+// Server is a running embedded server.
+type Server struct {
+	nats *server.Server
+	dir  *directory
+}
+
+// Start starts an embedded server. The caller closes it.
+//
+// Errors say whether the directory cannot be written, is used by another
+// controller, or the address is taken.
+func Start(cfg Config) (*Server, error) {
+	dir, err := claim(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s, err := start(cfg, dir.path)
+	if err != nil {
+		return nil, errors.Join(err, dir.release())
+	}
+	return &Server{nats: s, dir: dir}, nil
+}
+
+func start(cfg Config, dir string) (*server.Server, error) {
+	options, err := options(cfg, dir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := server.NewServer(options)
+	if err != nil {
+		return nil, fmt.Errorf("start bus: %w", err)
+	}
+	log := &bridge{logger: cfg.Logger}
+	s.SetLoggerV2(log, false, false, false)
+	s.Start()
+	if !log.failed() && s.ReadyForConnections(readyTimeout) && !log.failed() {
+		return s, nil
+	}
+	s.Shutdown()
+	s.WaitForShutdown()
+	if reason := log.fatal.Load(); reason != nil {
+		return nil, fmt.Errorf("start bus: %s", *reason)
+	}
+	return nil, fmt.Errorf("start bus: not ready within %v", readyTimeout)
+}
+
+func options(cfg Config, dir string) (*server.Options, error) {
+	limit := cfg.MaxStore
+	if limit == 0 {
+		limit = 1 << 30
+	}
+	o := &server.Options{
+		ServerName:         "netp",
+		DontListen:         cfg.Listen == "",
+		NoSigs:             true,
+		JetStream:          true,
+		StoreDir:           dir,
+		SyncAlways:         true, // without it a power cut takes minutes of acknowledged messages
+		JetStreamMaxStore:  limit,
+		JetStreamMaxMemory: limit,
+		MaxPayload:         1 << 20,
+		TLSConfig:          cfg.TLS,
+		TLS:                cfg.TLS != nil,
+		TLSTimeout:         2,
+		AuthTimeout:        2,
+	}
+	if cfg.Listen == "" {
+		return o, nil
+	}
+	host, port, err := net.SplitHostPort(cfg.Listen)
+	if err == nil {
+		o.Host = host
+		o.Port, err = strconv.Atoi(port)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("start bus: listen address %q: %w", cfg.Listen, err)
+	}
+	if o.Port == 0 {
+		o.Port = server.RANDOM_PORT
+	}
+	return o, nil
+}
+
+// InProcessConn makes a connection without a socket, for clients in this process.
+func (s *Server) InProcessConn() (net.Conn, error) { return s.nats.InProcessConn() }
+
+// URL is the address clients of other processes connect to; "" without Listen.
+func (s *Server) URL() string {
+	if s.nats.Addr() == nil {
+		return ""
+	}
+	return s.nats.ClientURL()
+}
+
+// Close stops the server, waits for it, and gives its directory back.
+func (s *Server) Close() error {
+	s.nats.Shutdown()
+	s.nats.WaitForShutdown()
+	return s.dir.release()
+}
+
+// explainDir says what is wrong with a directory.
+func explainDir(path string, err error) error {
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("bus directory %s: no permission to write; choose another directory or mend its owner: %w", path, err)
+	case errors.Is(err, errLocked):
+		return fmt.Errorf("bus directory %s is in use by another running controller; stop that one or choose another directory: %w", path, err)
+	}
+	return fmt.Errorf("bus directory %s: %w", path, err)
+}

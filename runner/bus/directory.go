@@ -1,0 +1,87 @@
+package bus
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+)
+
+// errLocked means that another process holds a lock.
+var errLocked = errors.New("locked")
+
+// directory is a server's directory, held by the lock of a file in it.
+type directory struct {
+	path      string
+	lock      *os.File
+	temporary bool
+}
+
+const (
+	lockName        = "netp.lock"
+	ephemeralPrefix = "netp-bus-"
+)
+
+// claim takes the directory for this process.
+func claim(cfg Config) (*directory, error) {
+	path := cfg.Dir
+	if !cfg.Ephemeral {
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			return nil, explainDir(path, err)
+		}
+		return hold(path, false)
+	}
+	if path == "" {
+		path = os.TempDir()
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, explainDir(path, err)
+	}
+	sweep(path)
+	own, err := os.MkdirTemp(path, ephemeralPrefix)
+	if err != nil {
+		return nil, explainDir(path, err)
+	}
+	return hold(own, true)
+}
+
+func hold(path string, temporary bool) (*directory, error) {
+	lock, err := os.OpenFile(filepath.Join(path, lockName), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, explainDir(path, err)
+	}
+	if err := lockFile(lock); err != nil {
+		lock.Close()
+		return nil, explainDir(path, err)
+	}
+	return &directory{path: path, lock: lock, temporary: temporary}, nil
+}
+
+// sweep removes the directories that killed processes left. One without a lock
+// file is being made or removed right now, so it is left alone.
+func sweep(parent string) {
+	left, err := filepath.Glob(filepath.Join(parent, ephemeralPrefix+"*"))
+	if err != nil {
+		return // only for a malformed pattern: a parent with [ in its name is not swept
+	}
+	for _, path := range left {
+		lock, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR, 0)
+		if err != nil {
+			continue
+		}
+		if lockFile(lock) == nil {
+			d := directory{path: path, lock: lock, temporary: true}
+			d.release()
+			continue
+		}
+		lock.Close()
+	}
+}
+
+// release gives the directory back, and removes it if it was temporary.
+func (d *directory) release() error {
+	err := d.lock.Close() // the lock ends with the file
+	if d.temporary {
+		err = errors.Join(err, os.RemoveAll(d.path))
+	}
+	return err
+}
