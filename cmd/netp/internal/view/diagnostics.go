@@ -1,0 +1,83 @@
+package view
+
+import (
+	"strings"
+
+	"github.com/netpupper/netp/lang/diag"
+)
+
+// Diagnostics prints all of them in file order, warnings as one line each when
+// compact.
+func (t Terminal) Diagnostics(list diag.List, compactWarnings bool) {
+	for _, d := range list.Sorted() {
+		if compactWarnings && d.Severity == diag.Warning {
+			t.Printf("%s %s%s\n", t.paint(yellow, "Warning:"), d.Summary, where(d))
+			continue
+		}
+		t.diagnostic(d)
+	}
+}
+
+func where(d diag.Diagnostic) string {
+	if d.Range == nil {
+		return ""
+	}
+	return ", on " + d.Range.Filename + " line " + itoa(d.Range.Start.Line)
+}
+
+func (t Terminal) diagnostic(d diag.Diagnostic) {
+	word := t.paint(red, "Error:")
+	if d.Severity == diag.Warning {
+		word = t.paint(yellow, "Warning:")
+	}
+	t.Printf("%s %s\n\n", word, t.paint(bold, d.Summary))
+	t.excerpt(d)
+	t.Printf("%s\n", wrap(d.Detail, "  ", min(t.Width, 100)))
+}
+
+// excerpt prints the place and the source with a mark under what is wrong.
+func (t Terminal) excerpt(d diag.Diagnostic) {
+	if d.Range == nil {
+		return
+	}
+	place := "  on " + d.Range.Filename + " line " + itoa(d.Range.Start.Line)
+	if d.Snippet == nil {
+		t.Printf("%s\n", place)
+		return
+	}
+	if d.Snippet.Context != "" {
+		place += ", in " + d.Snippet.Context
+	}
+	t.Printf("%s:\n", place)
+	lines := strings.Split(strings.TrimRight(d.Snippet.Code, "\n"), "\n")
+	offset := 0
+	for i, line := range lines {
+		number := itoa(d.Snippet.StartLine + i)
+		t.Printf("  %s: %s\n", number, strings.ReplaceAll(line, "\t", " "))
+		if mark := underline(line, d.Snippet.HighlightStartOffset-offset, d.Snippet.HighlightEndOffset-offset); mark != "" {
+			t.Printf("  %s  %s\n", strings.Repeat(" ", len(number)), t.paint(red, mark))
+		}
+		offset += len(line) + 1
+	}
+	for _, v := range d.Snippet.Values {
+		t.Printf("    │ %s %s\n", t.paint(cyan, v.Traversal), v.Statement)
+	}
+}
+
+// underline marks bytes start to end of the line with tildes.
+func underline(line string, start, end int) string {
+	start, end = max(start, 0), min(end, len(line))
+	if start >= end {
+		return ""
+	}
+	return strings.Repeat(" ", visible(line[:start])) + strings.Repeat("~", max(1, visible(line[start:end])))
+}
+
+// validation is the document of `validate -json`.
+type validation struct {
+	FormatVersion string    `json:"format_version"`
+	Valid         bool      `json:"valid"`
+	ErrorCount    int       `json:"error_count"`
+	WarningCount  int       `json:"warning_count"`
+	Diagnostics   diag.List `json:"diagnostics"`
+}

@@ -1,0 +1,261 @@
+package view
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/quantity"
+)
+
+// maxRows is the number of sessions a report shows one by one; beyond it, only
+// those that did not pass are shown.
+const maxRows = 50
+
+// ReportOptions say how to print a report.
+type ReportOptions struct {
+	// SuiteDir is where the suite's files are, to quote conditions; "" to not quote.
+	SuiteDir string
+	// Exit is the exit code that goes with the verdict.
+	Exit int
+	// Stored is true when `netp show` and `netp explain` will find the run.
+	Stored bool
+}
+
+// Report prints the table, an explanation for everything that is not a pass, and
+// the verdict.
+func (t Terminal) Report(r netp.Report, o ReportOptions) error {
+	if len(r.Records) > 0 {
+		rows, hidden := shown(r.Records)
+		if err := t.resultTable(rows).plain(t.Out, t.Width); err != nil {
+			return err
+		}
+		if hidden > 0 {
+			t.Printf("  … and %s that passed\n", plural(hidden, "session"))
+		}
+		t.Printf("\n")
+	}
+	for _, record := range r.Records {
+		t.Explain(record, o.SuiteDir)
+	}
+	t.verdictLine(r, o)
+	return nil
+}
+
+// shown picks the records the table lists.
+func shown(records []netp.Record) (rows []netp.Record, hidden int) {
+	if len(records) <= maxRows {
+		return records, 0
+	}
+	for _, r := range records {
+		if r.Status != netp.Pass || warned(r) {
+			rows = append(rows, r)
+		}
+	}
+	if len(rows) > 4*maxRows {
+		rows = rows[:4*maxRows]
+	}
+	return rows, len(records) - len(rows)
+}
+
+func warned(r netp.Record) bool {
+	return slices.ContainsFunc(r.Judgements, func(j netp.Judgement) bool { return j.Status != netp.Pass })
+}
+
+// resultTable has one row per session and one column per metric asserted on.
+func (t Terminal) resultTable(records []netp.Record) *table {
+	metrics := assertedMetrics(records)
+	out := &table{header: []string{"test", "path"}}
+	for _, m := range metrics {
+		out.header = append(out.header, heading(m))
+	}
+	out.header = append(out.header, "verdict")
+	for i := len(metrics) - 1; i >= 0; i-- {
+		out.spare = append(out.spare, i+2)
+	}
+	for _, r := range records {
+		cells := []string{strings.TrimPrefix(r.Test, "test."), arrow(r.Session.Path)}
+		for _, m := range metrics {
+			cells = append(cells, metricCell(r, m))
+		}
+		out.add(append(cells, t.verdict(r.Status))...)
+	}
+	return out
+}
+
+func arrow(p netp.Path) string { return string(p.Source) + " → " + p.Dest }
+
+// assertedMetrics lists the metrics of all judgements in order of appearance.
+func assertedMetrics(records []netp.Record) []string {
+	var out []string
+	for _, r := range records {
+		for _, j := range r.Judgements {
+			for _, e := range j.Estimates {
+				if !slices.Contains(out, e.Metric) {
+					out = append(out, e.Metric)
+				}
+			}
+		}
+	}
+	return out
+}
+
+func metricCell(r netp.Record, metric string) string {
+	for _, j := range r.Judgements {
+		for _, e := range j.Estimates {
+			if e.Metric == metric {
+				return cell(e)
+			}
+		}
+	}
+	return "-"
+}
+
+// Explain prints why a record is not a plain pass; nothing for one that is.
+func (t Terminal) Explain(r netp.Record, suiteDir string) {
+	if f := r.Result.Failure; f != nil {
+		t.failure(r, f)
+	}
+	for _, j := range r.Judgements {
+		if j.Status != netp.Pass && (r.Result.Failure == nil || len(j.Estimates) > 0) {
+			t.judgement(r, j, suiteDir)
+		}
+	}
+}
+
+func (t Terminal) failure(r netp.Record, f *netp.Failure) {
+	title := "session " + string(f.Kind)
+	if f.Agent != "" {
+		title += " (agent " + string(f.Agent) + ")"
+	}
+	t.Printf("%s  %s  %s  %s\n", t.verdict(r.Status), r.Test, arrow(r.Session.Path), strings.ReplaceAll(title, "_", " "))
+	t.Printf("%s", wrap(f.Detail, "  ", min(t.Width, 100)))
+	if r.Attempts > 1 {
+		t.Printf("  Tried %d times.\n", r.Attempts)
+	}
+	t.Printf("\n")
+}
+
+func (t Terminal) judgement(r netp.Record, j netp.Judgement, suiteDir string) {
+	word := strings.ToUpper(string(j.Status))
+	if j.Severity == netp.SeverityWarning {
+		word = "WARNING (" + string(j.Status) + ")"
+	}
+	t.Printf("%s  %s  %s  assert %q\n", t.paint(wordStyle(j), word), r.Test, arrow(r.Session.Path), j.Assertion)
+	t.Printf("%s", quote(j, suiteDir))
+	names := []string{}
+	for _, e := range j.Estimates {
+		names = append(names, e.Metric)
+	}
+	for _, l := range j.Limits {
+		names = append(names, "limit "+l.Op)
+	}
+	width := 0
+	for _, n := range names {
+		width = max(width, len(n))
+	}
+	for _, e := range j.Estimates {
+		t.Printf("        │ %-*s  %s\n", width, e.Metric, long(e))
+	}
+	for _, l := range j.Limits {
+		t.Printf("        │ %-*s  %s\n", width, "limit "+l.Op, limitText(l, len(j.Limits) > 1))
+	}
+	for _, text := range []string{j.Message, j.Reason, j.Settle} {
+		if text != "" {
+			t.Printf("%s", wrap(text, "  ", min(t.Width, 100)))
+		}
+	}
+	if j.Status == netp.Fail {
+		t.Printf("%s", wrap(instrument(r.Result.Health), "  ", min(t.Width, 100)))
+	}
+	t.Printf("\n")
+}
+
+func limitText(l netp.Limit, named bool) string {
+	text := quantity.Format(l.Value, l.Unit)
+	if named {
+		text += " (" + l.Metric + ")"
+	}
+	return text
+}
+
+func wordStyle(j netp.Judgement) style {
+	if j.Status == netp.Inconclusive || j.Severity == netp.SeverityWarning {
+		return yellow
+	}
+	return red
+}
+
+// quote gives the lines of the condition from the suite's file, or the condition
+// itself when the file is not at hand.
+func quote(j netp.Judgement, suiteDir string) string {
+	place := fmt.Sprintf("  on %s line %d:\n", j.Location.File, j.Location.Line)
+	if suiteDir != "" {
+		if data, err := os.ReadFile(filepath.Join(suiteDir, filepath.FromSlash(j.Location.File))); err == nil {
+			lines := strings.Split(string(data), "\n")
+			if n := j.Location.Line; n >= 1 && n <= len(lines) && strings.Contains(lines[n-1], "condition") {
+				return place + fmt.Sprintf("  %d: %s\n", n, strings.ReplaceAll(strings.TrimRight(lines[n-1], "\r"), "\t", " "))
+			}
+		}
+	}
+	return place + "  condition = " + strings.Join(strings.Fields(j.Condition), " ") + "\n"
+}
+
+// instrument says that the measurement itself was sound, with the figures.
+func instrument(checks []netp.Check) string {
+	var parts []string
+	for _, c := range checks {
+		if !c.OK {
+			return "The instrument was not sound: " + c.Reason
+		}
+		if c.Limit > 0 || c.Unit == "packets" {
+			parts = append(parts, fmt.Sprintf("%s %s", strings.ReplaceAll(c.Name, "_", " "), quantity.Format(c.Value, c.Unit)))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "The instrument was sound: " + strings.Join(parts, ", ") + "."
+}
+
+func (t Terminal) verdictLine(r netp.Report, o ReportOptions) {
+	c := r.Counts
+	line := fmt.Sprintf("%s: %d pass, %d fail, %d inconclusive, %d error", plural(c.Total(), "session"), c.Passed, c.Failed, c.Inconclusive, c.Errored)
+	if c.Skipped > 0 {
+		line += fmt.Sprintf(", %d cancelled", c.Skipped)
+	}
+	t.Printf("%s · %s · run %s\n", line, Duration(r.Ended.Sub(r.Started)), ShortID(r.Run))
+	word := t.verdict(r.Status)
+	switch {
+	case r.Cancelled:
+		word = t.paint(yellow, "CANCELLED")
+	case r.Status == netp.Pass:
+		word = t.paint(green, "PASS")
+	case r.Status == netp.Inconclusive:
+		word = t.paint(yellow, "INCONCLUSIVE")
+	}
+	t.Printf("%s  exit %d\n", word, o.Exit)
+	if next := nextStep(r, o); next != "" {
+		t.Printf("%s\n", next)
+	}
+}
+
+func nextStep(r netp.Report, o ReportOptions) string {
+	if !o.Stored {
+		return ""
+	}
+	id := ShortID(r.Run)
+	for _, record := range r.Records {
+		if record.Status == r.Status && r.Status != netp.Pass {
+			return fmt.Sprintf("Next: netp explain '%s' · netp show %s", id+"/"+record.Session.Addr, id)
+		}
+	}
+	return "Next: netp show " + id
+}
+
+// ShortID is the part of a run's id that people type: its time to the
+// millisecond. Every command takes it, or any other unique beginning.
+func ShortID(id string) string { return id[:min(len(id), 13)] }

@@ -1,0 +1,235 @@
+package view
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/lang/diag"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// golden compares with testdata/name, or rewrites it with -update.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("%s differs (-want +got); rewrite with -update\n%s", name, d)
+	}
+}
+
+var start = time.Date(2026, 11, 22, 14, 0, 0, 0, time.UTC)
+
+func estimate(metric, unit string, point, low, high float64) netp.Estimate {
+	return netp.Estimate{Metric: metric, Unit: unit, Point: point, Low: low, High: high, Confidence: 0.95, Samples: 3000, Basis: netp.PerPacket}
+}
+
+func record(test, source, dest string, status netp.Status, judgements ...netp.Judgement) netp.Record {
+	return netp.Record{
+		Run: "0199c3a1-0000-7000-8000-000000000000", Suite: "backbone", Test: "test." + test, Attempts: 1,
+		Session: netp.Session{Addr: fmt.Sprintf(`test.%s["%s->%s"]`, test, source, dest), Kind: "udp",
+			Path: netp.Path{Source: netp.AgentID(source), Dest: dest}},
+		Result: netp.Result{Started: start, Ended: start.Add(time.Minute), Measured: time.Minute, Completed: true,
+			Health: []netp.Check{{Name: "send_time_error_p99", Value: 0.00006, Limit: 0.001, Unit: "s", OK: true}}},
+		Judgements: judgements, Status: status,
+	}
+}
+
+func sample() netp.Report {
+	loss := func(status netp.Status, e netp.Estimate) netp.Judgement {
+		return netp.Judgement{Assertion: "loss", Severity: netp.SeverityError, Condition: "loss.ratio <= var.max_loss * percent",
+			Location: netp.Location{File: "backbone.netp.hcl", Line: 38}, Status: status, Estimates: []netp.Estimate{e},
+			Limits: []netp.Limit{{Metric: "loss.ratio", Op: "<=", Value: 0.001, Unit: "1"}}}
+	}
+	bad := loss(netp.Fail, estimate("loss.ratio", "1", 0.0043, 0.0023, 0.0074))
+	bad.Reason = "Above the limit by at least 0.13 points."
+	late := estimate("delay.p99", "s", 0.052, 0.014, 0.090)
+	late.Uncertainty = 0.038
+	clock := netp.Judgement{Assertion: "latency", Severity: netp.SeverityError, Condition: "delay.p99 <= 60 * ms",
+		Location: netp.Location{File: "backbone.netp.hcl", Line: 41}, Status: netp.Inconclusive, Estimates: []netp.Estimate{late},
+		Limits: []netp.Limit{{Metric: "delay.p99", Op: "<=", Value: 0.06, Unit: "s"}}, Settle: "Would be decided by a clock bound under 8 ms."}
+	gone := record("bulk", "per", "syd", netp.Errored)
+	gone.Result.Failure = &netp.Failure{Kind: netp.FailureAgentLost, Agent: "per", Detail: "per's connection to the controller was lost and did not return within 10 s. Check the agent on per."}
+	r := netp.Report{FormatVersion: netp.FormatVersion, Run: "0199c3a1-0000-7000-8000-000000000000", Suite: "backbone",
+		Started: start, Ended: start.Add(94 * time.Second), Status: netp.Errored,
+		Records: []netp.Record{
+			record("voice", "syd", "mel", netp.Pass, loss(netp.Pass, estimate("loss.ratio", "1", 0, 0, 0.0012))),
+			record("voice", "mel", "syd", netp.Fail, bad),
+			record("voice", "per", "syd", netp.Inconclusive, clock),
+			gone,
+		}}
+	for _, record := range r.Records {
+		r.Counts.Add(record.Status)
+	}
+	return r
+}
+
+func TestReport(t *testing.T) {
+	for _, width := range []int{0, 60} {
+		var out strings.Builder
+		if err := (Terminal{Out: &out, Width: width}).Report(sample(), ReportOptions{Exit: 1, Stored: true}); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, fmt.Sprintf("report-%d.txt", width), out.String())
+	}
+}
+
+func TestReportOfManyShowsWhatDidNotPass(t *testing.T) {
+	r := sample()
+	for i := range 200 {
+		r.Records = append(r.Records, record("many", "a", fmt.Sprintf("b%d", i), netp.Pass))
+	}
+	var out strings.Builder
+	if err := (Terminal{Out: &out}).Report(r, ReportOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(out.String(), "\n"); n > 60 {
+		t.Errorf("report of 204 sessions has %d lines, want a screenful", n)
+	}
+	if !strings.Contains(out.String(), "201 sessions that passed") {
+		t.Errorf("the hidden sessions are not counted:\n%s", out.String())
+	}
+}
+
+func TestJUnit(t *testing.T) {
+	data, err := JUnit(sample())
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "junit.xml", string(data))
+	var doc junitSuites
+	if err := xml.Unmarshal(data, &doc); err != nil {
+		t.Fatal(err)
+	}
+	if doc.Tests != 4 || doc.Failures != 1 || doc.Errors != 1 || doc.Skipped != 1 {
+		t.Errorf("tests %d failures %d errors %d skipped %d, want 4 1 1 1", doc.Tests, doc.Failures, doc.Errors, doc.Skipped)
+	}
+}
+
+func TestMarkdownKeepsItsBudget(t *testing.T) {
+	text, err := Markdown(sample())
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "report.md", text)
+	r := sample()
+	for i := range 5000 {
+		bad := r.Records[1]
+		bad.Session.Path.Dest = fmt.Sprintf("site-%d|<b>", i)
+		r.Records = append(r.Records, bad)
+	}
+	text, err = Markdown(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len([]rune(text)); n > markdownBudget || n < markdownBudget/4 {
+		t.Errorf("report of 5 004 sessions has %d characters, want most of %d", n, markdownBudget)
+	}
+	if strings.Contains(text, "<b>") || strings.Contains(text, "0|<") {
+		t.Error("a name reached the report unescaped")
+	}
+}
+
+func TestDiagnostics(t *testing.T) {
+	list := diag.List{
+		{Severity: diag.Error, Summary: "Unknown metric",
+			Detail: "A tcp test has no metric \"thruput\". Did you mean \"throughput\"?",
+			Range:  &diag.Range{Filename: "backbone.netp.hcl", Start: diag.Pos{Line: 44, Column: 17, Byte: 900}, End: diag.Pos{Line: 44, Column: 24, Byte: 907}},
+			Snippet: &diag.Snippet{Context: `test "bulk", assert "speed"`, Code: "    condition = thruput.mean >= var.min * Mbps", StartLine: 44,
+				HighlightStartOffset: 16, HighlightEndOffset: 23, Values: []diag.Value{{Traversal: "var.min", Statement: "is 900"}}}},
+		{Severity: diag.Warning, Summary: "Agent not synchronised", Detail: "No place."},
+	}
+	var out strings.Builder
+	Terminal{Out: &out}.Diagnostics(list, false)
+	golden(t, "diagnostics.txt", out.String())
+	out.Reset()
+	Terminal{Out: &out}.Diagnostics(list[1:], true)
+	if got := out.String(); got != "Warning: Agent not synchronised\n" {
+		t.Errorf("compact warning is %q", got)
+	}
+	out.Reset()
+	if err := Validation(&out, list); err != nil {
+		t.Fatal(err)
+	}
+	var doc map[string]any
+	if err := json.Unmarshal([]byte(out.String()), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if doc["valid"] != false || doc["error_count"] != 1.0 || doc["warning_count"] != 1.0 || doc["format_version"] != "1.0" {
+		t.Errorf("validation document is %v", doc)
+	}
+}
+
+func TestProgressRedrawsInPlace(t *testing.T) {
+	var out strings.Builder
+	p := NewProgress(Terminal{Out: &out, Live: true, Width: 80}, "backbone", 2, 10*time.Second, start)
+	s := sample().Records[0]
+	p.Start(s.Test, s.Session, start)
+	p.Draw(start.Add(time.Second))
+	p.Update(netp.Progress{Session: s.Session.Addr, Values: map[string]float64{"rate": 80e3, "lost": 0}})
+	p.Draw(start.Add(2 * time.Second))
+	p.Finish(s)
+	p.Close()
+	text := out.String()
+	if strings.Count(text, "\x1b[2A") != 2 {
+		t.Errorf("the region of two lines was not redrawn in place twice: %q", text)
+	}
+	if !strings.Contains(text, "80 kbit/s") || !strings.Contains(text, "syd → mel") {
+		t.Errorf("the running session is not shown: %q", text)
+	}
+}
+
+func TestProgressPlain(t *testing.T) {
+	var out strings.Builder
+	p := NewProgress(Terminal{Out: &out}, "backbone", 2, 0, start)
+	for _, r := range sample().Records[:2] {
+		p.Finish(r)
+	}
+	p.Draw(start)
+	p.Close()
+	golden(t, "progress.txt", out.String())
+}
+
+func TestStreamIsOneObjectPerLine(t *testing.T) {
+	var out strings.Builder
+	s := NewStream(&out, "1.2.3", func() time.Time { return start })
+	r := sample()
+	for _, record := range r.Records {
+		s.Record(record)
+	}
+	s.Summary(r, 1)
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	for i, line := range lines {
+		var event map[string]any
+		if err := json.Unmarshal([]byte(line), &event); err != nil {
+			t.Fatalf("line %d is not JSON: %v", i, err)
+		}
+		for _, key := range []string{"@level", "@message", "@module", "@timestamp", "type"} {
+			if event[key] == nil {
+				t.Errorf("line %d has no %s: %s", i, key, line)
+			}
+		}
+	}
+	if !strings.Contains(lines[0], `"type":"version"`) || !strings.Contains(lines[len(lines)-1], `"status":"error"`) {
+		t.Errorf("first line %s\nlast line %s", lines[0], lines[len(lines)-1])
+	}
+}
