@@ -1,0 +1,80 @@
+# Three agents on this machine, real traffic between them. Run it with
+#
+#   netp apply testsuites/quickstart
+#
+# then change max_loss to -1, or the 50 ms below to 1 us, and run it again to see
+# what a failing suite looks like.
+
+suite "quickstart" {
+  description = "Two sites and a hub on loopback"
+  tags        = { owner = "you" }
+}
+
+variable "max_loss" {
+  type        = number
+  default     = 1
+  description = "Tolerated loss in percent"
+}
+
+agent "hub" {
+  tags = { role = "hub" }
+}
+
+agent "site" {
+  for_each = toset(["north", "south"])
+  name     = each.key
+  tags     = { role = "site", site = each.key }
+}
+
+path "spokes" {
+  from            = agent.site
+  to              = agent.hub
+  both_directions = true
+}
+
+path "uplinks" {
+  from = agent.site
+  to   = agent.hub
+}
+
+profile "rtt" "probe" {
+  interval = "10ms"
+  duration = "2s"
+}
+
+profile "udp" "voice" {
+  rate      = "200pps"
+  size      = 200
+  dscp      = "ef"
+  duration  = "2s"
+  direction = "forward"
+}
+
+profile "tcp" "bulk" {
+  duration = "1s"
+}
+
+test "reach" {
+  path    = path.spokes
+  profile = profile.rtt.probe
+
+  assert "latency" { condition = rtt.p90 <= 50 * ms }
+}
+
+test "voice" {
+  path    = path.uplinks
+  profile = profile.udp.voice
+
+  assert "loss" { condition = loss.ratio <= var.max_loss * percent }
+  assert "delay" {
+    condition = delay.p90 <= 50 * ms
+    message   = "voice needs 50 ms, saw ${format("%.1f", delay.p90 / ms)} ms"
+  }
+}
+
+test "bulk" {
+  path    = path.uplinks
+  profile = profile.tcp.bulk
+
+  assert "speed" { condition = throughput.mean >= 50 * Mbps }
+}
