@@ -17,7 +17,7 @@ import (
 // it the packets of its peer and nobody else's. All sockets on one address form an SO_REUSEPORT group, in which the listener
 // is the first. A socket that is bound and not yet connected would get a share of the strangers' packets; a filter program
 // on the group, "always the first", prevents that, but for one moment: a lookup that rates the socket just before it is connected
-// and looks at its state just after gives it the packet. (Seen once in some thousand flows beside a flood.) The packet still has
+// and looks at its state just after gives it the packet. (Seen with one of 400 new flows beside a flood.) The packet still has
 // the address of its sender, so the flow tells it from its own and hands it back to the port. The packets of flows that stand are
 // safe from this: they match their own socket better. A group has one exact address: a port that is open on all addresses opens
 // a listener for each address on which a session begins, before the first flow there.
