@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
-	"slices"
 )
 
 // subBits sets the resolution of a Histogram: within a power of two there are
@@ -135,36 +134,30 @@ func (h *Histogram) StdDev() float64 {
 // Rank is the value of the k-th smallest sample, 1 ≤ k ≤ Count, as the middle of
 // its bucket and never outside [Min, Max]; k beyond the ends gives Min or Max.
 func (h *Histogram) Rank(k uint64) int64 {
+	low, high := h.RankBounds(k)
+	return low + (high-low)/2
+}
+
+// RankBounds says between which values, inclusive, the k-th smallest sample lies.
+func (h *Histogram) RankBounds(k uint64) (low, high int64) {
 	if k <= 1 {
-		return h.min
+		return h.min, h.min
 	}
-	if k >= h.count {
-		return h.max
-	}
-	var seen uint64
-	for _, b := range h.Buckets() {
-		if seen += b.Count; seen >= k {
-			return min(max(b.Low+(b.High-b.Low)/2, h.min), h.max)
+	if k < h.count {
+		var seen uint64
+		for _, b := range h.Buckets() {
+			if seen += b.Count; seen >= k {
+				return max(b.Low, h.min), min(b.High, h.max)
+			}
 		}
 	}
-	return h.max
+	return h.max, h.max
 }
 
 // Quantile is the smallest value with at least the share q of samples at or
 // below it: rank ⌈q·n⌉. 0 when empty.
 func (h *Histogram) Quantile(q float64) int64 {
 	return h.Rank(uint64(math.Ceil(q * float64(h.count) * (1 - 1e-15))))
-}
-
-// CountAtMost is the number of samples that are certainly ≤ v.
-func (h *Histogram) CountAtMost(v int64) uint64 {
-	var n uint64
-	for _, b := range h.Buckets() {
-		if b.High <= v {
-			n += b.Count
-		}
-	}
-	return n
 }
 
 // Merge adds all samples of other.
@@ -224,10 +217,4 @@ func (h *Histogram) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("histogram: %d samples in buckets, %d counted", n, j.Count)
 	}
 	return nil
-}
-
-// Equal reports whether both hold the same samples.
-func (h *Histogram) Equal(other *Histogram) bool {
-	return h.count == other.count && h.min == other.min && h.max == other.max &&
-		slices.Equal(h.Buckets(), other.Buckets())
 }

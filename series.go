@@ -1,69 +1,114 @@
 package netp
 
 import (
+	"cmp"
 	"math"
 	"math/bits"
+	"slices"
 )
 
 // maxBatches bounds every series: at the bound neighbours are joined and the
 // batch length doubles, so a series needs no knowledge of how long it will be.
 const maxBatches = 128
 
-// Distribution is what is kept of a stream of samples: a histogram of all, and a
-// coarse histogram per batch of consecutive samples, from which the estimates
-// learn how strongly neighbours depend on each other.
+// Distribution is what is kept of a stream of samples: a histogram of all, and a sketch
+// of each batch of consecutive samples, to learn how neighbours depend on each other.
 type Distribution struct {
 	// Resolution is one unit of a sample in SI: 1e-9 for nanoseconds [s].
 	Resolution float64    `json:"resolution"`
 	All        *Histogram `json:"all"`
 	// BatchLength is the number of samples per batch; the last may be shorter.
-	BatchLength uint64       `json:"batch_length"`
-	Batches     []*Histogram `json:"batches,omitempty"`
+	BatchLength uint64 `json:"batch_length"`
+	// Base is the median of the first samples: batches are finest around it.
+	Base    int64    `json:"base"`
+	Batches []*Batch `json:"batches,omitempty"`
 }
 
-// firstBatch is the batch length a distribution starts with.
-const firstBatch = 8
+// Batch is what is kept of consecutive samples.
+type Batch struct {
+	Sum float64 `json:"sum"` // of sample − Base
+	// Counts holds pairs of sample − Base, cut to its five leading bits, and the
+	// number of such samples, in ascending order.
+	Counts [][2]int64 `json:"counts"`
+}
+
+// Count is the number of samples in the batch.
+func (b *Batch) Count() (n uint64) {
+	for _, c := range b.Counts {
+		n += uint64(c[1])
+	}
+	return n
+}
+
+func (b *Batch) add(v, n int64) {
+	i, found := slices.BinarySearchFunc(b.Counts, v, func(c [2]int64, v int64) int { return cmp.Compare(c[0], v) })
+	if !found {
+		b.Counts = slices.Insert(b.Counts, i, [2]int64{v, 0})
+	}
+	b.Counts[i][1] += n
+}
+
+// baseSamples is how many samples the base is the median of.
+const baseSamples = 9
 
 // NewDistribution makes an empty distribution of samples that are multiples of
 // resolution in SI units.
 func NewDistribution(resolution float64) *Distribution {
-	return &Distribution{Resolution: resolution, All: new(Histogram), BatchLength: firstBatch}
+	return &Distribution{Resolution: resolution, All: new(Histogram), BatchLength: 1}
 }
 
 // Record adds the next sample in time order.
 func (d *Distribution) Record(v int64) {
-	if d.All.count%d.BatchLength == 0 {
+	n := d.All.Count()
+	if n == baseSamples {
+		d.rebase()
+	}
+	if n%d.BatchLength == 0 {
 		d.nextBatch()
 	}
 	d.All.Record(v)
-	d.Batches[len(d.Batches)-1].Record(coarse(v))
+	b := d.Batches[len(d.Batches)-1]
+	b.Sum += float64(v - d.Base)
+	if v -= d.Base; n >= baseSamples {
+		v = coarse(v)
+	}
+	b.add(v, 1)
+}
+
+// rebase moves the base, until then 0, to the median of the first samples.
+func (d *Distribution) rebase() {
+	var first []int64
+	for _, b := range d.Batches {
+		first = append(first, b.Counts[0][0])
+	}
+	slices.Sort(first)
+	d.Base = first[len(first)/2]
+	for _, b := range d.Batches {
+		b.Sum -= float64(d.Base)
+		b.Counts[0][0] = coarse(b.Counts[0][0] - d.Base)
+	}
 }
 
 func (d *Distribution) nextBatch() {
 	if len(d.Batches) == maxBatches {
 		for i := range maxBatches / 2 {
 			d.Batches[i] = d.Batches[2*i]
-			d.Batches[i].Merge(d.Batches[2*i+1])
+			d.Batches[i].Sum += d.Batches[2*i+1].Sum
+			for _, c := range d.Batches[2*i+1].Counts {
+				d.Batches[i].add(c[0], c[1])
+			}
 		}
 		d.Batches = d.Batches[:maxBatches/2]
 		d.BatchLength *= 2
 	}
-	d.Batches = append(d.Batches, new(Histogram))
+	d.Batches = append(d.Batches, new(Batch))
 }
 
 // coarse drops all but the five leading bits, which keeps batches small: a batch
-// knows a value within 1/32 of itself.
+// knows the distance of a sample from the base within 1/16.
 func coarse(v int64) int64 {
-	u := v
-	if v < 0 {
-		u = -1 - v
-	}
-	drop := max(0, 64-5-bits.LeadingZeros64(uint64(u)))
-	u = u >> drop << drop
-	if v < 0 {
-		return -1 - u
-	}
-	return u
+	drop := max(0, bits.Len64(uint64(max(v, -v)))-5)
+	return v >> drop << drop
 }
 
 // Member is the point figure of a distribution member in SI units; NaN when the
@@ -138,9 +183,7 @@ type Tally struct {
 
 // Hit notes an event at trial i, counted from 0.
 func (t *Tally) Hit(i uint64) {
-	if t.length == 0 {
-		t.length = firstBatch
-	}
+	t.length = max(t.length, 1)
 	for i/t.length >= maxBatches {
 		t.join()
 	}
@@ -176,9 +219,7 @@ func (t *Tally) Hits(trials uint64) *Ratio { return t.ratio(trials, false) }
 func (t *Tally) Misses(trials uint64) *Ratio { return t.ratio(trials, true) }
 
 func (t *Tally) ratio(trials uint64, missed bool) *Ratio {
-	if t.length == 0 {
-		t.length = firstBatch
-	}
+	t.length = max(t.length, 1)
 	for trials > t.length*maxBatches {
 		t.join()
 	}
@@ -186,10 +227,10 @@ func (t *Tally) ratio(trials uint64, missed bool) *Ratio {
 	for start := uint64(0); start < trials; start += t.length {
 		var n uint64
 		if b := int(start / t.length); b < len(t.batches) {
-			n = t.batches[b]
+			n = min(t.batches[b], t.length, trials-start)
 		}
 		if missed {
-			n = min(t.length, trials-start) - min(n, t.length, trials-start)
+			n = min(t.length, trials-start) - n
 		}
 		r.Batches = append(r.Batches, n)
 		r.Events += n

@@ -1,0 +1,59 @@
+package estimate
+
+import (
+	"fmt"
+	"math"
+
+	"gonum.org/v1/gonum/mathext"
+
+	"github.com/netpupper/netp"
+)
+
+// ofRatio estimates the probability of an event per trial: the exact binomial
+// interval, on an effective number of trials when events come in bursts.
+func ofRatio(e netp.Estimate, r *netp.Ratio) (netp.Estimate, error) {
+	if r == nil || r.Trials == 0 {
+		return e, &NoDataError{e.Metric, "The session produced no trials."}
+	}
+	e.Samples, e.Point, e.Method = r.Trials, r.Value(), MethodClopperPearson
+	if r.Events > r.Trials {
+		return e, fmt.Errorf("estimate %s: %d events of %d trials", e.Metric, r.Events, r.Trials)
+	}
+	k, n := float64(r.Events), float64(r.Trials)
+	d := dispersionOf(countSeries(r), e.Point, e.Point*(1-e.Point), e.Confidence)
+	e.Low, e.High = clopperPearson(k/d.factor, n/d.factor, e.Confidence)
+	e.Effective = n / d.factor
+	if d.factor > 1 {
+		e.Detail = fmt.Sprintf("events come in bursts: %.3g packets count as one", d.factor)
+	}
+	return e, nil
+}
+
+// countSeries turns batches of event counts into a series.
+func countSeries(r *netp.Ratio) series {
+	var s series
+	left := r.Trials
+	for _, x := range r.Batches {
+		n := min(r.BatchLength, left)
+		if n == 0 {
+			break
+		}
+		left -= n
+		s = append(s, batch{n: float64(n), sum: float64(min(x, n))})
+	}
+	return s
+}
+
+// clopperPearson is the exact two-sided interval of a binomial probability after k
+// events in n trials. k and n need not be whole.
+func clopperPearson(k, n, confidence float64) (low, high float64) {
+	alpha := (1 - confidence) / 2
+	low, high = 0, 1
+	if k > 0 {
+		low = mathext.InvRegIncBeta(k, n-k+1, alpha)
+	}
+	if k < n {
+		high = mathext.InvRegIncBeta(k+1, n-k, 1-alpha)
+	}
+	return low, math.Max(high, low)
+}
