@@ -1,0 +1,46 @@
+package tcp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"syscall"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/port"
+)
+
+func failure(kind netp.FailureKind, format string, args ...any) *netp.Failure {
+	return &netp.Failure{Kind: kind, Detail: fmt.Sprintf(format, args...)}
+}
+
+// failureOf turns an error of the set-up or of the transfer into the failure of the session.
+func failureOf(ctx context.Context, err error) *netp.Failure {
+	var known *netp.Failure
+	var unreachable *port.Unreachable
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return failure(netp.FailureTimeout, "The session did not end within the time of its orders. The figures are of what was transferred until then.")
+	case ctx.Err() != nil:
+		return failure(netp.FailureCancelled, "The session was stopped. The figures are of what was transferred until then.")
+	case errors.As(err, &unreachable) && unreachable.Cause == port.Rejected:
+		return failure(netp.FailureRefused, "%s.", unreachable)
+	case errors.As(err, &unreachable):
+		return failure(netp.FailureUnreachable, "%s", unreachable)
+	case errors.Is(err, context.DeadlineExceeded):
+		return failure(netp.FailureTimeout, "The connections of the session did not stand in time: %v.", err)
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
+		return failure(netp.FailurePermission, "The host does not allow it: %v.", err)
+	case errors.Is(err, errors.ErrUnsupported):
+		return failure(netp.FailureUnsupported, "This agent cannot do it: %v.", err)
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+		return failure(netp.FailureInterrupted, "The peer closed a connection of the session before its end (%v): was the agent there stopped or killed, or does a firewall on the way cut connections?", err)
+	case errors.Is(err, syscall.ETIMEDOUT), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.ENETDOWN):
+		return failure(netp.FailureInterrupted, "The path to the peer died during the session: %v.", err)
+	}
+	return failure(netp.FailureInternal, "The session ended with an error that netp does not expect: %v.", err)
+}

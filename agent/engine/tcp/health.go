@@ -1,0 +1,106 @@
+package tcp
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/netpupper/netp"
+)
+
+// The limits of the checks.
+const (
+	maxStalled  = 0.05 // share of the measurement
+	maxSteal    = 0.10 // share of the CPU time
+	maxBusy     = 0.95 // share of the CPU time
+	maxStarved  = 0.05 // share of the time in which a connection was kept waiting by a host
+	minRate     = 0.98 // of the rate asked for, as far as this host is to blame
+	maxHeld     = 0.01 // share of the measurement
+	shortestRun = 10 * time.Millisecond
+)
+
+// verdict completes a check: the reason stands only with a check that is not OK.
+func verdict(c netp.Check, ok bool, format string, args ...any) netp.Check {
+	if c.OK = ok; !ok {
+		c.Reason = fmt.Sprintf(format, args...)
+	}
+	return c
+}
+
+// hostHealth checks that this host ran all the time, and that the hypervisor let it.
+func (s *session) hostHealth() []netp.Check {
+	var touched []string
+	if s.in != nil {
+		touched = append(touched, s.o.name(s.in.direction, "throughput"))
+	}
+	if s.out != nil {
+		touched = append(touched, s.o.name(s.out.direction, "throughput"))
+	}
+	share := shareOf(s.load.stalled, time.Duration(s.ticked-s.started))
+	checks := []netp.Check{verdict(
+		netp.Check{Name: "host_stall", Value: share, Limit: maxStalled, Unit: "1", Metrics: touched},
+		share <= maxStalled,
+		"The host of the %s stood still for %v in all, %v at the longest. Move other work off this host, or give it more CPUs.", s.role, s.load.stalled.Round(time.Millisecond), s.load.longest.Round(time.Millisecond))}
+	if s.load.known {
+		checks = append(checks, verdict(
+			netp.Check{Name: "cpu_steal", Value: s.load.steal, Limit: maxSteal, Unit: "1", Metrics: touched},
+			s.load.steal <= maxSteal,
+			"The hypervisor gave %.0f %% of the CPU time of the %s to others: the figures are a lower bound. Give the virtual machine CPUs of its own.", 100*s.load.steal, s.role))
+	}
+	return checks
+}
+
+// tooShort checks that a transfer of bytes lasted long enough for a rate.
+func tooShort(metric string, elapsed time.Duration) netp.Check {
+	return verdict(
+		netp.Check{Name: "transfer_time", Value: elapsed.Seconds(), Limit: shortestRun.Seconds(), Unit: "s", Metrics: []string{metric}},
+		elapsed >= shortestRun,
+		"The transfer took %v, too short for a rate that means something. Raise bytes.", elapsed)
+}
+
+// senderHealth checks the sender.
+func (s *session) senderHealth(r *netp.Result, change figures, report *report) {
+	d := s.out.direction
+	elapsed := time.Duration(s.out.sampler.atLast - s.out.sampler.atBase)
+	touched := []string{s.o.name(d, "throughput"), s.o.name(d, "transfer_time_ratio")}
+	add := func(name string, value, limit float64, ok bool, format string, args ...any) {
+		r.Health = append(r.Health, verdict(netp.Check{Name: s.o.name(d, name), Value: value, Limit: limit, Unit: "1", Metrics: touched}, ok, format, args...))
+	}
+	held := shareOf(s.out.sampler.idle, elapsed)
+	add("feedback_gap", held, maxHeld, held <= maxHeld,
+		"The sender paused because nothing was heard from the receiver for more than %v, and the path had nothing to carry meanwhile (%.0f %% of the time): the throughput is a lower bound. Does the path lose the small packets of the control connection?", holdAfter, 100*held)
+	refused := shareOf(time.Duration(s.out.refused.Load())/time.Duration(len(s.out.streams)), elapsed)
+	add("agent_limit", refused, maxHeld, refused <= maxHeld,
+		"The limits of the sending agent held the sender back %.0f %% of the time: the throughput is that of the limit, not of the path. Raise the agent's limits, or lower rate below them.", 100*refused)
+	if s.o.rate > 0 {
+		achieved := s.achieved(elapsed)
+		add("rate_achieved", achieved, minRate, achieved >= minRate,
+			"The sending host was too slow for the rate: it kept %.1f %% of its schedule. Lower rate, or move other work off this host.", 100*achieved)
+		return
+	}
+	s.saturation(add, change, report, elapsed)
+}
+
+// achieved is the share of its schedule that the sending host kept; what the network held back does not count.
+func (s *session) achieved(elapsed time.Duration) float64 {
+	var late time.Duration
+	for _, f := range s.out.streams {
+		late += f.pacer.late
+	}
+	return max(0, 1-shareOf(late/time.Duration(len(s.out.streams)), elapsed))
+}
+
+// saturation checks that the path was the bottleneck and not a host. A CPU that is busy is no harm as long as the connections always had data
+// to send and a receiver that took it. Over loopback the host is the path, and the check is met by definition.
+func (s *session) saturation(add func(string, float64, float64, bool, string, ...any), change figures, report *report, elapsed time.Duration) {
+	if !s.load.known || !change.limits {
+		return
+	}
+	streams := time.Duration(len(s.out.streams))
+	starved := max(shareOf(elapsed-change.busy/streams, elapsed), shareOf(change.rwnd, change.busy))
+	busy, where := s.load.busy, "sending"
+	if report.busy > busy {
+		busy, where = report.busy, "receiving"
+	}
+	add("cpu_saturation", busy, maxBusy, s.loopback() || busy <= maxBusy || starved <= maxStarved,
+		"The %s host was %.0f %% busy and kept the connections waiting %.0f %% of the time: the throughput is that of the host, a lower bound for the path. Move other work off it, lower streams, or give rate.", where, 100*busy, 100*starved)
+}

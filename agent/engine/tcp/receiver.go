@@ -1,0 +1,123 @@
+package tcp
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/clock"
+	"github.com/netpupper/netp/agent/port"
+)
+
+// receiver is this end of a direction in which it receives.
+type receiver struct {
+	direction netp.Direction
+	streams   []*inflow
+	series    *series
+	ended     chan error // one per stream; nil when it has its share or was stopped
+	arrived   int        // streams that have their share
+	reported  bool
+	complete  bool
+	goodput   goodput
+	buffers   string // effective sizes [B], for the facts
+	tasks     sync.WaitGroup
+	stopped   atomic.Bool
+}
+
+// inflow is one stream of a receiver.
+type inflow struct {
+	receiver *receiver
+	conn     *port.Conn
+	pipe     pipe
+	buffer   []byte
+	left     int64 // of its share; negative when there is no bound
+}
+
+// newReceiver prepares connections for receiving.
+func (s *session) newReceiver(d netp.Direction, conns []*port.Conn) (*receiver, error) {
+	in := &receiver{direction: d, series: newSeries(s.o), ended: make(chan error, len(conns))}
+	size := max(smallBuffer, min(bufferSize, allBuffers/len(conns)))
+	for i, c := range conns {
+		f := &inflow{receiver: in, conn: c, buffer: make([]byte, size), left: -1}
+		if s.o.bytes > 0 {
+			f.left = share(s.o.bytes, i, len(conns))
+		}
+		var err error
+		if f.pipe, err = openPipe(c.TCPConn, s.o.discard); err != nil {
+			return nil, err
+		}
+		if s.portable {
+			f.pipe = netPipe{c.TCPConn}
+		}
+		in.streams = append(in.streams, f)
+	}
+	return in, nil
+}
+
+// begin starts to read; the clock of the series starts with go or the first byte.
+func (r *receiver) begin() {
+	for _, f := range r.streams {
+		r.tasks.Go(func() { r.ended <- f.run() })
+	}
+}
+
+// stop ends the reading at once. It may be called more than once.
+func (r *receiver) stop() {
+	if r.stopped.Swap(true) {
+		return
+	}
+	for _, f := range r.streams {
+		f.conn.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// close frees the connections and waits for the streams.
+func (r *receiver) close() {
+	r.stop()
+	r.buffers = r.bufferSizes()
+	for _, f := range r.streams {
+		f.conn.SetLinger(0)
+		f.conn.Close()
+	}
+	r.tasks.Wait()
+}
+
+// bufferSizes reads what autotuning made of the receive buffers, of the first stream.
+func (r *receiver) bufferSizes() string {
+	var size int
+	onSocket(r.streams[0].conn, func(fd uintptr) { _, size = buffersOf(fd) })
+	return bytesFact(size)
+}
+
+// finish ends the measurement: what the streams have read until now is all there is.
+func (r *receiver) finish(complete bool) {
+	now := clock.Mono()
+	r.stop()
+	r.tasks.Wait()
+	r.complete = complete
+	r.goodput = r.series.measure(now, complete)
+}
+
+// run reads until the share is there or the receiver is stopped.
+func (f *inflow) run() error {
+	for !f.receiver.stopped.Load() && f.left != 0 {
+		b := f.buffer
+		if f.left > 0 {
+			b = b[:min(int64(len(b)), f.left)]
+		}
+		n, err := f.pipe.pull(b)
+		if n > 0 {
+			f.receiver.series.add(clock.Mono(), n)
+			if f.left > 0 {
+				f.left -= int64(n)
+			}
+		}
+		if err != nil && !(f.receiver.stopped.Load() && errors.Is(err, os.ErrDeadlineExceeded)) {
+			return err
+		}
+	}
+	return nil
+}
