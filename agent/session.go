@@ -1,0 +1,222 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime/debug"
+	"time"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/engine"
+	"github.com/netpupper/netp/agent/port"
+	"github.com/netpupper/netp/agent/wire"
+)
+
+// session is one try at a session while it runs here.
+type session struct {
+	order  wire.Order
+	engine engine.Engine
+	job    engine.Job
+	meter  *meter
+	ctx    context.Context
+	stop   context.CancelCauseFunc
+}
+
+// begin admits a session and starts it. Every no has its reason.
+func (d *daemon) begin(o wire.Order) wire.Reply {
+	e, ok := d.engineFor(o.Session.Kind)
+	if !ok {
+		return d.refuse(netp.FailureUnsupported, "Agent %s runs no %q sessions. Its version may be older than the controller's.", d.cfg.Name, o.Session.Kind)
+	}
+	if f := d.admit(o, e.Spec()); f != nil {
+		return wire.Reply{Failure: f}
+	}
+	s, dataPort, failure := d.prepare(o, e)
+	if failure == nil {
+		failure = d.enter(s)
+	}
+	if failure != nil {
+		s.close()
+		return wire.Reply{Failure: failure}
+	}
+	go d.runSession(s)
+	return wire.Reply{Accepted: true, DataPort: dataPort}
+}
+
+// prepare makes the session's job: the open data port for the responder, the
+// dialer and the peer for the initiator.
+func (d *daemon) prepare(o wire.Order, e engine.Engine) (s *session, dataPort string, f *netp.Failure) {
+	d.mu.Lock()
+	left := o.NotAfter.Sub(d.now())
+	d.mu.Unlock()
+	s = &session{order: o, engine: e, meter: newMeter(d.cfg.Limits, d.day, time.Now().Add(left))}
+	id := port.SessionID(o.DataID)
+	s.job = engine.Job{
+		Session: o.Session, ID: id, Keys: port.DeriveKeys(o.Secret, id),
+		Clock: d.cfg.Clock, SameClock: o.SameClock, Meter: s.meter, Seed: o.Seed,
+		Progress: d.progress(o),
+		Log:      d.cfg.Logger.With("session", o.Session.Addr),
+	}
+	s.ctx, s.stop = context.WithCancelCause(d.life)
+	ip := o.Session.Params.Int("ip")
+	if o.Type == wire.Prepare {
+		at, address, err := d.ports.find(o.Session.Path.DestInterface, ip)
+		if err == nil {
+			s.job.Accept, err = at.Expect(port.Expectation{ID: id, Keys: s.job.Keys, Until: time.Now().Add(left)})
+		}
+		if err != nil {
+			return s, "", d.refuse(netp.FailureUnsupported, "Agent %s cannot open its data port for the session: %v.", d.cfg.Name, err).Failure
+		}
+		return s, address.String(), nil
+	}
+	where, err := d.ports.where(o.Session.Path.SourceInterface, ip)
+	if err == nil && !o.Session.Path.Endpoint {
+		s.job.Peer, err = netip.ParseAddrPort(o.Peer)
+	}
+	if err != nil {
+		return s, "", d.refuse(netp.FailureUnsupported, "Agent %s cannot start the session: %v.", d.cfg.Name, err).Failure
+	}
+	s.job.Dialer = port.Dialer{Where: where}
+	return s, "", nil
+}
+
+// enter puts the session among those that run, unless a cancel came first, the
+// agent is leaving, or it has as many as it may.
+func (d *daemon) enter(s *session) *netp.Failure {
+	key := keyOf(s.order)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.orders[orderKey{key, wire.Cancel}] != nil:
+		return d.refuse(netp.FailureCancelled, "The session was cancelled before it started.").Failure
+	case d.draining:
+		return d.refuse(netp.FailureRefused, "Agent %s is being stopped and takes no new sessions.", d.cfg.Name).Failure
+	case d.cfg.Limits.Sessions > 0 && len(d.sessions) >= d.cfg.Limits.Sessions:
+		return d.refuse(netp.FailureRefused, "Agent %s runs at most %d sessions at a time, and has as many.", d.cfg.Name, d.cfg.Limits.Sessions).Failure
+	case d.sessions[key] != nil:
+		return d.refuse(netp.FailureRefused, "Agent %s runs the session already, in the other role.", d.cfg.Name).Failure
+	}
+	d.sessions[key] = s
+	d.running.Add(1)
+	return nil
+}
+
+func (s *session) close() {
+	if s.job.Accept != nil {
+		s.job.Accept.Close()
+	}
+	s.stop(nil)
+}
+
+// stopGrace is how long an engine may take to return after its context ended. One
+// that takes longer is broken: its session is given up, its meter is closed.
+const stopGrace = 5 * time.Second
+
+// runSession runs the engine to its end and puts the result into the spool.
+func (d *daemon) runSession(s *session) {
+	defer d.running.Done()
+	o := s.order
+	ctx, cancel := context.WithTimeoutCause(s.ctx, time.Until(s.meter.end), d.hardEnd())
+	defer cancel()
+	late, stop := giveUp(ctx)
+	defer stop()
+	results := make(chan netp.Result, 1) // room for the result of an engine that was given up
+	go func() { results <- d.play(ctx, s) }()
+	var result netp.Result
+	select {
+	case result = <-results:
+	case <-late:
+		result.Failure = d.refuse(netp.FailureInternal, "The %s engine of agent %s did not stop when told to.", o.Session.Kind, d.cfg.Name).Failure
+		d.cfg.Logger.Error("engine did not stop", "session", o.Session.Addr, "kind", o.Session.Kind)
+	}
+	s.meter.close()
+	d.complete(ctx, &result, o)
+	s.close()
+	d.deliverLater(result)
+	d.mu.Lock()
+	delete(d.sessions, keyOf(o))
+	d.mu.Unlock()
+	d.spool.saveUsage(d.day.usage(time.Now()))
+}
+
+// giveUp gives a channel that is closed stopGrace after ctx is done, unless stop
+// was called by then.
+func giveUp(ctx context.Context) (late <-chan struct{}, stop func() bool) {
+	closing := make(chan struct{})
+	stop = context.AfterFunc(ctx, func() { time.AfterFunc(stopGrace, func() { close(closing) }) })
+	return closing, stop
+}
+
+func (d *daemon) hardEnd() *netp.Failure {
+	return &netp.Failure{Kind: netp.FailureTimeout, Agent: d.cfg.Name, Detail: "The session had not ended at its hard end and was stopped."}
+}
+
+// play runs the engine in its role. A panic of an engine is its session's failure
+// and nobody else's.
+func (d *daemon) play(ctx context.Context, s *session) (result netp.Result) {
+	started := time.Now()
+	defer func() {
+		if p := recover(); p != nil {
+			d.cfg.Logger.Error("panic in an engine", "session", s.order.Session.Addr, "panic", p, "stack", string(debug.Stack()))
+			result = netp.Result{Started: started, Ended: time.Now(), Failure: &netp.Failure{
+				Kind: netp.FailureInternal, Agent: d.cfg.Name,
+				Detail: fmt.Sprintf("The %s engine of agent %s met a fault of its own: %v. The agent's log has the details.", s.order.Session.Kind, d.cfg.Name, p)}}
+		}
+	}()
+	if roleOf(s.order) == netp.Responder {
+		return s.engine.Respond(ctx, s.job)
+	}
+	return s.engine.Initiate(ctx, s.job)
+}
+
+// complete names the result, and says why it is not complete if the engine did
+// not: the reason its context ended goes before what the engine made of that.
+func (d *daemon) complete(ctx context.Context, r *netp.Result, o wire.Order) {
+	r.Run, r.Session, r.Attempt = o.Run, o.Session.Addr, o.Attempt
+	r.Part, r.Agent = roleOf(o), d.cfg.Name
+	if r.Completed && r.Failure == nil {
+		return
+	}
+	r.Completed = false
+	var cause *netp.Failure
+	if errors.As(context.Cause(ctx), &cause) && (r.Failure == nil || followsFromEnd(r.Failure.Kind)) {
+		r.Failure = cause
+	}
+	if r.Failure == nil {
+		r.Failure = &netp.Failure{Kind: netp.FailureInternal, Detail: "The engine ended early and gave no reason."}
+	}
+	if r.Failure.Agent == "" {
+		r.Failure.Agent = d.cfg.Name
+	}
+}
+
+// followsFromEnd lists what an engine reports when its context has ended.
+func followsFromEnd(k netp.FailureKind) bool {
+	return k == netp.FailureCancelled || k == netp.FailureTimeout || k == netp.FailureInterrupted
+}
+
+// progressEvery bounds the signs of life of one session.
+const progressEvery = 200 * time.Millisecond
+
+// progress gives the function by which a session's engine reports. It never
+// blocks; what comes too soon is dropped.
+func (d *daemon) progress(o wire.Order) func(netp.Progress) {
+	next := make(chan time.Time, 1) // when the next one may go; empty while somebody reports
+	next <- time.Time{}
+	return func(p netp.Progress) {
+		select {
+		case after := <-next:
+			now := time.Now()
+			if now.Before(after) {
+				next <- after
+				return
+			}
+			p.Run, p.Session, p.Agent = o.Run, o.Session.Addr, d.cfg.Name
+			d.link.Progress(p)
+			next <- now.Add(progressEvery)
+		default: // another goroutine of the engine is reporting
+		}
+	}
+}
