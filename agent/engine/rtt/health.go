@@ -1,0 +1,136 @@
+package rtt
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/netpupper/netp"
+)
+
+// Limits of the instrument. A stall of the host that the kernel's stamps see through must not spoil a session, so most of them
+// concern only what programs see.
+const (
+	achievedLimit = 0.98                  // of the probes asked for
+	stallLimit    = 10 * time.Millisecond // for a probe or an answer to wait for this process
+	oddLimit      = 0.01                  // of the answers, with stamps that cannot be true
+	lateFloor     = 10 * time.Millisecond // of the 99th percentile of the send-time error, at least
+)
+
+var lossMetrics = []string{"loss", "duplicated"}
+
+// health gives the findings about our own end.
+func (s *session) health() []netp.Check {
+	l, seen, pacing := s.ledger, &s.seen, s.pacer.Report()
+	kernel := s.clocks == kernelClocks
+	checks := []netp.Check{
+		spacingCheck(pacing.P99, s.settings.interval),
+		rateCheck(l.next, seen.unsent, pacing.Moved, s.settings.interval, seen.refused),
+		sendErrorCheck(seen.unsent - seen.refused),
+		stallCheck(max(pacing.Max, time.Duration(seen.lag)), kernel),
+		stepCheck(seen.odd, l.answers),
+		stealCheck(s.began),
+		clocksCheck(kernel),
+	}
+	if kernel && s.socket != nil {
+		checks = append(checks, dropCheck(uint64(seen.drops), "this agent"))
+	}
+	return checks
+}
+
+// spacingCheck: probes that leave in bunches sample the path otherwise than asked for.
+func spacingCheck(p99, interval time.Duration) netp.Check {
+	limit := max(lateFloor, interval/10)
+	c := netp.Check{Name: "send_time_error_p99", Value: p99.Seconds(), Limit: limit.Seconds(), Unit: "s", OK: p99 <= limit}
+	if !c.OK {
+		c.Reason = fmt.Sprintf("One probe in a hundred left %v or more after it was due, so the path was not sampled as the profile asks. Give the agent's host more processor time, or use a longer interval.", p99.Round(time.Microsecond))
+		// Each delay is still taken from when its probe truly left.
+		c.Metrics = []string{metricUser, metricLongest}
+	}
+	return c
+}
+
+// rateCheck: probes that were not sent say nothing about the path.
+func rateCheck(sent, unsent uint64, moved, interval time.Duration, refused uint64) netp.Check {
+	asked := float64(sent+unsent) + float64(moved)/float64(interval)
+	achieved := 1.0
+	if asked > 0 {
+		achieved = float64(sent) / asked
+	}
+	c := netp.Check{Name: "rate_achieved", Value: achieved, Limit: achievedLimit, Unit: "1", OK: achieved >= achievedLimit}
+	switch {
+	case c.OK:
+	case refused > 0:
+		c.Reason = fmt.Sprintf("The agent's own limits refused %d probes. Raise them, or lower the rate of the profile.", refused)
+	default:
+		c.Reason = fmt.Sprintf("Only %.1f %% of the probes were sent: the host stalled for %v, or could not send %d of them. Give it more processor time, or use a longer interval.", achieved*100, moved.Round(time.Millisecond), unsent)
+	}
+	return c
+}
+
+// sendErrorCheck tells; what was not sent is not counted, and rateCheck judges it.
+func sendErrorCheck(n uint64) netp.Check {
+	return netp.Check{Name: "socket_errors", Value: float64(n), Unit: "packets", OK: true}
+}
+
+// stallCheck: what waits for this process looks like delay to programs.
+func stallCheck(longest time.Duration, kernel bool) netp.Check {
+	c := netp.Check{Name: "host_stall", Value: longest.Seconds(), Limit: stallLimit.Seconds(), Unit: "s", OK: longest <= stallLimit}
+	if c.OK {
+		return c
+	}
+	c.Reason = fmt.Sprintf("The agent was held up for %v while packets waited for it. Give its host more processor time.", longest.Round(time.Microsecond))
+	c.Metrics = []string{metricUser}
+	if !kernel {
+		c.Metrics = append(c.Metrics, metricRTT)
+	}
+	return c
+}
+
+// stepCheck: clocks that were set while packets were under way.
+func stepCheck(odd, answers uint64) netp.Check {
+	share := 0.0
+	if answers > 0 {
+		share = float64(odd) / float64(answers)
+	}
+	c := netp.Check{Name: "impossible_stamps", Value: share, Limit: oddLimit, Unit: "1", OK: share <= oddLimit}
+	if !c.OK {
+		c.Reason = "The stamps of many answers contradict the monotonic clock: a clock is being set at one end, or the reflector's stamps mean nothing. Check the time synchronisation of both hosts; rtt_user does not depend on it."
+		c.Metrics = []string{metricRTT}
+	}
+	return c
+}
+
+// dropCheck: packets lost in our own receive queue are not the network's.
+func dropCheck(n uint64, whose string) netp.Check {
+	c := netp.Check{Name: "receive_queue_drops", Value: float64(n), Unit: "packets", OK: n == 0}
+	if !c.OK {
+		c.Reason = fmt.Sprintf("%d packets reached %s and were dropped there because it did not read them in time; the losses are not all the network's. Give it more processor time, or raise net.core.rmem_max.", n, whose)
+		c.Metrics = lossMetrics
+	}
+	return c
+}
+
+// clocksCheck tells whether rtt is free of what this host adds.
+func clocksCheck(kernel bool) netp.Check {
+	c := netp.Check{Name: "kernel_timestamps", Unit: "1", OK: true}
+	if kernel {
+		c.Value = 1
+	}
+	return c
+}
+
+// stealCheck tells how much processor time the hypervisor took.
+func stealCheck(began vitals) netp.Check {
+	return netp.Check{Name: "cpu_steal", Value: began.stolen(readVitals()), Unit: "1", OK: true}
+}
+
+// vitals are the processor times of the host; zero where it does not tell.
+type vitals struct{ steal, total float64 }
+
+// stolen is the share of processor time that was stolen since.
+func (v vitals) stolen(now vitals) float64 {
+	if now.total <= v.total {
+		return 0
+	}
+	return (now.steal - v.steal) / (now.total - v.total)
+}

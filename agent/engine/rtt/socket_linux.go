@@ -1,0 +1,212 @@
+package rtt
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const kernelSockets = true
+
+// kernelSocket is a blocking socket whose packets the kernel stamps (SO_TIMESTAMPING), both ways.
+type kernelSocket struct {
+	fd    int
+	done  func() error
+	calls [stampRing]atomic.Uint64 // sequence numbers by number of the send call
+	sent  atomic.Uint32            // send calls since the kernel last began to count them
+
+	in, errs message // for receive and departures: one goroutine
+}
+
+const (
+	// stampRing bounds the packets whose departure is not known yet.
+	stampRing = 1 << 12
+
+	stampFlags = unix.SOF_TIMESTAMPING_SOFTWARE | unix.SOF_TIMESTAMPING_RX_SOFTWARE
+	// The kernel numbers the departures (OPT_ID) by send calls, and does not return the packets (OPT_TSONLY).
+	departureFlags = unix.SOF_TIMESTAMPING_TX_SOFTWARE | unix.SOF_TIMESTAMPING_OPT_ID | unix.SOF_TIMESTAMPING_OPT_TSONLY
+)
+
+// newKernelSocket takes a blocking, connected socket. Closing it calls done.
+func newKernelSocket(fd int, done func() error) (*kernelSocket, error) {
+	s := &kernelSocket{fd: fd, done: done}
+	for _, o := range [][2]int{
+		{unix.SOL_SOCKET, unix.SO_RXQ_OVFL},
+		{unix.IPPROTO_IP, unix.IP_RECVTTL}, {unix.IPPROTO_IP, unix.IP_RECVTOS}, {unix.IPPROTO_IP, unix.IP_RECVERR},
+		{unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT}, {unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS}, {unix.IPPROTO_IPV6, unix.IPV6_RECVERR},
+	} {
+		// Each is an extra, and half of them belong to the other IP version: what fails is missing from the facts.
+		_ = unix.SetsockoptInt(fd, o[0], o[1], 1)
+	}
+	if err := s.stampDepartures(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// stampDepartures makes the kernel stamp, and number departures from zero.
+func (s *kernelSocket) stampDepartures() error {
+	if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPING, stampFlags); err != nil {
+		return err
+	}
+	s.sent.Store(0)
+	return unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPING, stampFlags|departureFlags)
+}
+
+// newConnSocket makes a connection's socket a blocking one.
+func newConnSocket(c *net.UDPConn) (*kernelSocket, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var s *kernelSocket
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		if failed = makeBlocking(int(fd)); failed == nil {
+			s, failed = newKernelSocket(int(fd), c.Close)
+		}
+	})
+	return s, errors.Join(err, failed)
+}
+
+func makeBlocking(fd int) error {
+	timeout := unix.NsecToTimeval(patience.Nanoseconds())
+	return errors.Join(
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout),
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &timeout),
+		unix.SetNonblock(fd, false))
+}
+
+func (s *kernelSocket) send(packet []byte, sequence uint64) error {
+	err := s.sendOnce(packet, sequence)
+	if errors.Is(err, errICMP) {
+		err = s.sendOnce(packet, sequence) // the error was of an earlier packet, and this one was not sent
+	}
+	return err
+}
+
+func (s *kernelSocket) sendOnce(packet []byte, sequence uint64) error {
+	call := s.sent.Load()
+	s.calls[call%stampRing].Store(sequence)
+	s.sent.Store(call + 1)
+	_, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(s.fd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(packet))), uintptr(len(packet)), unix.MSG_NOSIGNAL, 0, 0)
+	if errno == 0 {
+		return nil
+	}
+	// Whether a failed call was numbered depends on the kernel: begin to count anew.
+	if err := s.stampDepartures(); err != nil {
+		return err
+	}
+	return explain(errno)
+}
+
+// explain tells the errors that are news of an earlier packet from those of the call.
+func explain(errno unix.Errno) error {
+	switch errno {
+	case unix.EAGAIN, unix.EINTR:
+		return errNothing
+	case unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EPROTO, unix.EHOSTDOWN, unix.ENONET, unix.ENOPROTOOPT:
+		return errICMP
+	}
+	return errno
+}
+
+func (s *kernelSocket) receive(packet []byte, a *arrival) (int, error) {
+	n, errno := s.in.receive(s.fd, packet, 0)
+	if errno != 0 {
+		return 0, explain(errno)
+	}
+	s.in.read(a)
+	return n, nil
+}
+
+func (s *kernelSocket) departures(take func(sequence uint64, kernel int64)) {
+	var a arrival
+	for {
+		if _, errno := s.errs.receive(s.fd, nil, unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT); errno != 0 {
+			return
+		}
+		s.errs.read(&a)
+		call, ok := s.errs.departure()
+		if ok && a.kernel != 0 && s.sent.Load()-call-1 < stampRing {
+			take(s.calls[call%stampRing].Load(), a.kernel)
+		}
+	}
+}
+
+func (s *kernelSocket) clocks() string { return kernelClocks }
+func (s *kernelSocket) close() error   { return s.done() }
+
+// message is what recvmsg fills.
+type message struct {
+	header  unix.Msghdr
+	vector  unix.Iovec
+	control [512]byte
+}
+
+func (m *message) receive(fd int, packet []byte, flags int) (int, unix.Errno) {
+	m.header = unix.Msghdr{Control: &m.control[0]}
+	m.header.SetControllen(len(m.control))
+	if len(packet) > 0 {
+		m.vector.Base = &packet[0]
+		m.vector.SetLen(len(packet))
+		m.header.Iov = &m.vector
+		m.header.SetIovlen(1)
+	}
+	n, _, errno := unix.Syscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.header)), uintptr(flags))
+	return int(n), errno
+}
+
+// each calls visit with the ancillary data of the last receive.
+func (m *message) each(visit func(level, kind int32, data []byte)) {
+	rest := m.control[:min(int(m.header.Controllen), len(m.control))]
+	for len(rest) >= unix.SizeofCmsghdr {
+		h := (*unix.Cmsghdr)(unsafe.Pointer(&rest[0]))
+		size := int(h.Len)
+		if size < unix.SizeofCmsghdr || size > len(rest) {
+			return
+		}
+		visit(h.Level, h.Type, rest[unix.CmsgLen(0):size])
+		rest = rest[min(unix.CmsgSpace(size-unix.CmsgLen(0)), len(rest)):]
+	}
+}
+
+// read reads what is said about the packet.
+func (m *message) read(a *arrival) {
+	*a = arrival{ttl: -1, tos: -1}
+	m.each(func(level, kind int32, data []byte) {
+		switch {
+		case level == unix.SOL_SOCKET && kind == unix.SCM_TIMESTAMPING && len(data) >= int(unsafe.Sizeof(unix.Timespec{})):
+			a.kernel = (*unix.Timespec)(unsafe.Pointer(&data[0])).Nano()
+		case level == unix.SOL_SOCKET && kind == unix.SO_RXQ_OVFL && len(data) >= 4:
+			a.drops = binary.NativeEndian.Uint32(data)
+		case level == unix.IPPROTO_IP && kind == unix.IP_TTL && len(data) >= 4,
+			level == unix.IPPROTO_IPV6 && kind == unix.IPV6_HOPLIMIT && len(data) >= 4:
+			a.ttl = int(binary.NativeEndian.Uint32(data))
+		case level == unix.IPPROTO_IP && kind == unix.IP_TOS && len(data) >= 1:
+			a.tos = int(data[0])
+		case level == unix.IPPROTO_IPV6 && kind == unix.IPV6_TCLASS && len(data) >= 4:
+			a.tos = int(binary.NativeEndian.Uint32(data))
+		}
+	})
+}
+
+// departure gives the number of the send call whose departure the message from the error queue tells.
+func (m *message) departure() (call uint32, ok bool) {
+	m.each(func(level, kind int32, data []byte) {
+		isError := level == unix.IPPROTO_IP && kind == unix.IP_RECVERR || level == unix.IPPROTO_IPV6 && kind == unix.IPV6_RECVERR
+		if !isError || len(data) < int(unsafe.Sizeof(unix.SockExtendedErr{})) {
+			return
+		}
+		e := (*unix.SockExtendedErr)(unsafe.Pointer(&data[0]))
+		if e.Origin == unix.SO_EE_ORIGIN_TIMESTAMPING {
+			call, ok = e.Data, true
+		}
+	})
+	return call, ok
+}

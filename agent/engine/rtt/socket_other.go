@@ -1,0 +1,13 @@
+//go:build !linux
+
+package rtt
+
+import (
+	"errors"
+	"net"
+)
+
+const kernelSockets = false
+
+func newKernelSocket(int, func() error) (socket, error) { return nil, errors.ErrUnsupported }
+func newConnSocket(*net.UDPConn) (socket, error)        { return nil, errors.ErrUnsupported }
