@@ -1,0 +1,134 @@
+package assert
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/estimate"
+)
+
+// explain says why a verdict is what it is, and what would settle an open one.
+func explain(s netp.Status, comparisons []comparison, g gathered, undefined string) (reason, settle string) {
+	wanted := map[netp.Status]truth{netp.Pass: yes, netp.Fail: no, netp.Inconclusive: unknown}[s]
+	var reasons, remedies []string
+	for _, c := range comparisons {
+		e, ok := g.find(c.limit.Metric)
+		if !ok || c.truth != wanted {
+			continue
+		}
+		reasons = append(reasons, sentence(c, e))
+		if text := remedy(c, e); s == netp.Inconclusive && text != "" {
+			remedies = append(remedies, text)
+		}
+	}
+	if s == netp.Inconclusive {
+		reasons = append(noData(g), reasons...)
+		if undefined != "" {
+			reasons = append(reasons, undefined)
+		}
+	}
+	if len(reasons) == 0 {
+		reasons = general(s, g)
+	}
+	return strings.Join(reasons, " · "), strings.Join(remedies, " ")
+}
+
+// noData says which metrics there is nothing on.
+func noData(g gathered) []string {
+	var out []string
+	for _, m := range g.missing {
+		var none *estimate.NoDataError
+		if errors.As(m.err, &none) {
+			out = append(out, fmt.Sprintf("No data for %s: %s", m.metric, none.Reason))
+		} else {
+			out = append(out, fmt.Sprintf("No data for %s: %s", m.metric, m.err))
+		}
+	}
+	return out
+}
+
+// general explains a condition that is not made of plain comparisons.
+func general(s netp.Status, g gathered) []string {
+	var values []string
+	for _, e := range g.estimates {
+		values = append(values, e.Metric+" "+estimate.Describe(e))
+	}
+	what := map[netp.Status]string{
+		netp.Pass:         "The condition holds for every value the intervals allow",
+		netp.Fail:         "The condition fails for every value the intervals allow",
+		netp.Inconclusive: "The condition holds for some values the intervals allow and fails for others",
+	}[s]
+	return []string{what + ": " + strings.Join(values, ", ") + "."}
+}
+
+// sentence is one comparison in words.
+func sentence(c comparison, e netp.Estimate) string {
+	text := fmt.Sprintf("%s %s, limit %s %s", e.Metric, estimate.Describe(e), c.limit.Op, estimate.Text(c.limit.Value, e.Unit))
+	i := boundsOf(e)
+	switch {
+	case i.low > c.limit.Value:
+		text += "; above the limit by at least " + difference(i.low-c.limit.Value, e.Unit)
+	case i.high < c.limit.Value:
+		text += "; below the limit by at least " + difference(c.limit.Value-i.high, e.Unit)
+	case c.truth == unknown && e.OpenHigh && e.OpenLow:
+		text += "; the samples give no bounds"
+	case c.truth == unknown && e.OpenHigh && e.Point <= c.limit.Value:
+		text += "; the samples give no upper bound"
+	case c.truth == unknown && e.OpenLow && e.Point >= c.limit.Value:
+		text += "; the samples give no lower bound"
+	case c.truth == unknown:
+		text += "; the limit lies within the interval"
+	}
+	if s := burstNote(c, e); s != "" {
+		text += "; " + s
+	}
+	return text + "."
+}
+
+// burstNote says up to which length of bursts a ratio without a single event is
+// known to be small: one that comes in rarer, longer bursts can hide altogether.
+func burstNote(c comparison, e netp.Estimate) string {
+	if c.truth != yes || e.Method != estimate.MethodClopperPearson || e.Point != 0 || !(e.High > 0) || e.High > c.limit.Value {
+		return ""
+	}
+	length := math.Floor(c.limit.Value / e.High)
+	if length < 2 {
+		return "holds for single events, not for bursts"
+	}
+	return fmt.Sprintf("holds for bursts of up to %s %s on average", estimate.Text(length, ""), e.Basis)
+}
+
+// difference is a distance: of shares in percentage points.
+func difference(v float64, unit string) string {
+	if unit == "1" {
+		return strings.TrimSuffix(estimate.TextTo(v, v, unit), " %") + " points"
+	}
+	return estimate.TextTo(v, v, unit)
+}
+
+// remedy says what would decide a comparison.
+func remedy(c comparison, e netp.Estimate) string {
+	r := estimate.Settle(e, c.limit.Value)
+	switch {
+	case r.Uncertainty > 0:
+		return "Would be decided by a clock bound under " + estimate.Text(r.Uncertainty, e.Unit) + "."
+	case r.Factor > 1e6:
+		return fmt.Sprintf("%s lies so close to the limit that no practical number of %s decides it.", e.Metric, e.Basis)
+	case r.Factor > 0:
+		return fmt.Sprintf("Would be decided by about %s × as many %s (≈ %s).", estimate.TextTo(r.Factor, r.Factor, ""), e.Basis, atLeast(r.Factor*float64(e.Samples)))
+	case e.Point == c.limit.Value:
+		return fmt.Sprintf("%s lies on the limit; only a limit further away can be decided.", e.Metric)
+	case e.Uncertainty > 0:
+		return "Needs a better clock and more " + string(e.Basis) + "."
+	}
+	return ""
+}
+
+// atLeast rounds a number of samples up to two digits.
+func atLeast(n float64) string {
+	step := math.Pow(10, math.Max(0, math.Floor(math.Log10(math.Max(n, 1)))-1))
+	return estimate.TextTo(math.Ceil(n/step)*step, step, "")
+}
