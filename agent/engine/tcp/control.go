@@ -38,7 +38,6 @@ const (
 type message struct {
 	kind uint8
 	body []byte
-	at   int64 // arrival, monotonic [ns]
 }
 
 // control is the control connection of a session. Sending may be called concurrently; receiving is for one goroutine.

@@ -184,14 +184,6 @@ func (g goodput) throughput() *netp.Distribution {
 	return d
 }
 
-// rate is bytes/time [bit/s].
-func (g goodput) rate() float64 {
-	if g.elapsed <= 0 {
-		return 0
-	}
-	return float64(g.bytes) * 8 / g.elapsed.Seconds()
-}
-
 // maxRows bounds the rows of one end, so that a session has at most 600.
 const maxRows = 300
 

@@ -84,7 +84,7 @@ func check(p netp.Params) []netp.ParamFault {
 func metrics(p netp.Params) []netp.MetricSpec {
 	specs := []netp.MetricSpec{
 		{Name: "throughput", Unit: "bit/s", Shape: netp.DistributionShape, Basis: netp.PerInterval, Better: "higher", Source: "RFC 6349 §2.3, RFC 3148 §3",
-			Doc: "Goodput: payload delivered to the receiving program per interval of 100 ms, all streams together, on the receiver's clock. Its mean is the bytes received divided by the time measured."},
+			Doc: "Goodput: payload delivered to the receiving program per interval of 100 ms, all streams together, on the receiver's clock. Its mean is the bytes received divided by the time measured. Data that waited for a retransmission counts when it is delivered, so an interval can exceed the rate of the path."},
 		{Name: "retransmits", Unit: "packets", Shape: netp.CountShape, Basis: netp.PerSession, Better: "lower", Source: "RFC 4898 (tcpEStatsPerfSegsRetrans)",
 			Doc: "Segments the sender sent again, all streams together, without the warm-up."},
 		{Name: "rtt", Unit: "s", Shape: netp.DistributionShape, Basis: netp.PerInterval, Better: "lower", Source: "RFC 6298, RFC 4898 (tcpEStatsPathSmoothedRTT)",

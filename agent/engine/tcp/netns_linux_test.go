@@ -1,0 +1,95 @@
+package tcp
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/port"
+)
+
+// bottleneck makes two network namespaces with a line between them that carries rate [Mbit/s] in each direction, Ethernet
+// headers included, with a queue of 50 ms. It gives their names.
+func bottleneck(t *testing.T, rate int) (a, b string) {
+	t.Helper()
+	for _, tool := range []string{"ip", "tc"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("needs the program %s (package iproute2)", tool)
+		}
+	}
+	if os.Getuid() != 0 {
+		t.Skip("needs root for network namespaces")
+	}
+	a, b = fmt.Sprintf("netp-tcp-a-%d", os.Getpid()), fmt.Sprintf("netp-tcp-b-%d", os.Getpid())
+	run := func(line string) {
+		t.Helper()
+		words := strings.Fields(line)
+		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+			t.Skipf("no network namespaces with a token bucket here: %s: %v: %s", line, err, out)
+		}
+	}
+	for i, ns := range []string{a, b} {
+		run("ip netns add " + ns)
+		t.Cleanup(func() { exec.Command("ip", "netns", "del", ns).Run() })
+		if i == 1 {
+			run(fmt.Sprintf("ip -n %s link add eth0 type veth peer name eth0 netns %s", a, b))
+		}
+	}
+	for i, ns := range []string{a, b} {
+		run(fmt.Sprintf("ip -n %s addr add 10.83.7.%d/24 dev eth0", ns, i+1))
+		run(fmt.Sprintf("ip -n %s link set eth0 up", ns))
+		run(fmt.Sprintf("tc -n %s qdisc add dev eth0 root tbf rate %dmbit burst %d latency 50ms", ns, rate, max(6000, rate*1000/8*4)))
+	}
+	return a, b
+}
+
+// TestBottleneck has a path that is known: the goodput is its rate less the headers of TCP, IP and Ethernet.
+func TestBottleneck(t *testing.T) {
+	const rate = 20
+	a, b := bottleneck(t, rate)
+	for _, c := range []struct {
+		name   string
+		params netp.Params
+		near   float64 // share of the goodput that TCP reaches at least
+	}{
+		{"forward", netp.Params{"duration": 3.0, "omit": 0.5, "bottleneck": rate * 1e6}, 0.98},
+		// Without a warm-up: what had to wait there for a retransmission would count when it is delivered, and pass the line's rate.
+		{"reverse", netp.Params{"duration": 3.0, "direction": "reverse", "streams": 2.0}, 0.95},
+		// The acknowledgements of one direction share the line with the data of the other.
+		{"both", netp.Params{"duration": 3.0, "omit": 0.5, "direction": "both"}, 0.90},
+		{"bytes", netp.Params{"bytes": 6e6, "congestion": "cubic"}, 0.98},
+		{"paced below", netp.Params{"duration": 2.0, "rate": 10e6, "omit": 0.2}, 0.51},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPairAt(t, c.params,
+				port.Config{Where: port.Where{Address: netip.MustParseAddr("10.83.7.2"), Netns: b}}, port.Where{Netns: a})
+			r := p.merged()
+			ideal := rate * 1e6 * 1448 / 1514
+			for name, m := range r.Metrics {
+				if base(name) != "throughput" {
+					continue
+				}
+				got := m.Distribution.Member("mean")
+				t.Logf("%s %.4f Mbit/s, %.4f of the ideal", name, got/1e6, got/ideal)
+				if got > 1.01*ideal || got < c.near*ideal && healthy(r, "host_stall") {
+					t.Errorf("%s is %.3f Mbit/s, the line carries %.3f", name, got/1e6, ideal/1e6)
+				}
+			}
+			for _, name := range []string{"retransmits", "efficiency", "buffer_delay", "limited.cwnd", "transfer_time_ratio"} {
+				if v := r.Metrics[name].Value; v != nil {
+					t.Logf("%s %.4g", name, *v)
+				}
+			}
+			t.Log(r.Facts)
+			for _, h := range r.Health {
+				if !h.OK {
+					t.Log(h.Name, h.Reason)
+				}
+			}
+		})
+	}
+}

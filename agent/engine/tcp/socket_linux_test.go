@@ -1,0 +1,49 @@
+package tcp
+
+import (
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestDecodeOfOlderKernels has the lengths that older kernels answered.
+func TestDecodeOfOlderKernels(t *testing.T) {
+	info := unix.TCPInfo{Rtt: 1500, Total_retrans: 3, Snd_cwnd: 10, Snd_mss: 1448, Pmtu: 1500, Min_rtt: 900, Notsent_bytes: 7, Delivery_rate: 1000,
+		Busy_time: 5, Rwnd_limited: 2, Sndbuf_limited: 1, Bytes_sent: 100, Bytes_retrans: 4}
+	for _, c := range []struct {
+		kernel         string
+		length         uintptr
+		min            time.Duration
+		limits, counts bool
+	}{
+		{"3.10", 104, 0, false, false},
+		{"4.9", 160, 900 * time.Microsecond, false, false},
+		{"4.15", 192, 900 * time.Microsecond, true, false},
+		{"now", unsafe.Sizeof(info), 900 * time.Microsecond, true, true},
+	} {
+		f := decode(&info, c.length)
+		if !f.known || f.rtt != 1500*time.Microsecond || f.retransmits != 3 || f.window != 14480 {
+			t.Errorf("%s: %+v", c.kernel, f)
+		}
+		if f.minRTT != c.min || f.limits != c.limits || f.counts != c.counts {
+			t.Errorf("%s: min %v, limits %v, counts %v", c.kernel, f.minRTT, f.limits, f.counts)
+		}
+	}
+	if decode(&info, 40).known {
+		t.Error("a stump of TCP_INFO is taken for one")
+	}
+}
+
+func TestParseStat(t *testing.T) {
+	got, ok := parseStat([]byte("cpu  10 1 20 300 5 0 4 60 7 0\ncpu0 1 2\n"))
+	if want := (cpuTimes{total: 400, idle: 305, steal: 60}); !ok || got != want {
+		t.Errorf("got %+v, %v; want %+v", got, ok, want)
+	}
+	for _, bad := range []string{"", "cpu 1 2", "cpu a b c d e f g h", "intr 1 2 3 4 5 6 7 8 9"} {
+		if _, ok := parseStat([]byte(bad)); ok {
+			t.Errorf("%q is taken for a reading", bad)
+		}
+	}
+}
