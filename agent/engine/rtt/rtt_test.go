@@ -359,3 +359,12 @@ func TestICMP(t *testing.T) {
 		}
 	}
 }
+
+func addrPort(t *testing.T, address string, number uint16) netip.AddrPort {
+	t.Helper()
+	a, err := netip.ParseAddr(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return netip.AddrPortFrom(a, number)
+}
