@@ -1,0 +1,83 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"modernc.org/sqlite"
+)
+
+// SQLite's primary result codes (https://sqlite.org/rescode.html) that have a remedy.
+const (
+	codePermission = 3
+	codeBusy       = 5
+	codeLocked     = 6
+	codeReadOnly   = 8
+	codeIO         = 10
+	codeCorrupt    = 11
+	codeFull       = 13
+	codeCannotOpen = 14
+	codeNotADB     = 26
+)
+
+// Open opens the SQLite database in a file, makes it and its directory when
+// missing, and brings its schema up to date.
+//
+// Errors name the file and say whether the directory cannot be written, the file
+// is no database or damaged, the disk is full, another process keeps it locked,
+// or a newer netp wrote it.
+func Open(ctx context.Context, file string) (*Store, error) {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return nil, fmt.Errorf("make the directory of the database %s: %w", file, err)
+	}
+	db, err := sql.Open("sqlite", source(file))
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", file, err)
+	}
+	db.SetMaxOpenConns(4) // one writes, the others read beside it
+	s := &Store{db: db, dialect: sqliteDialect(), where: file}
+	if err := s.migrate(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return s, nil
+}
+
+// source is the driver's name for a file: write-ahead log, every commit synced,
+// five seconds of patience with other processes, and transactions that take the
+// write lock when they begin, so that they never fail half-way.
+func source(file string) string {
+	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(file)}).EscapedPath()}
+	u.RawQuery = "_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
+	return u.String()
+}
+
+func sqliteDialect() dialect { return dialect{bytes: "BLOB", remedy: sqliteRemedy} }
+
+func sqliteRemedy(err error) string {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return ""
+	}
+	switch e.Code() & 0xff {
+	case codeBusy, codeLocked:
+		return "another process keeps the database locked; wait for it to end, or stop it"
+	case codeFull:
+		return "the disk is full; make room and run again"
+	case codeReadOnly, codePermission:
+		return "the database cannot be written; check the owner and mode of the file and its directory"
+	case codeCannotOpen:
+		return "the database cannot be opened; check that its directory exists and can be written"
+	case codeCorrupt:
+		return "the database is damaged; restore the file from a backup, or move it away to start an empty one"
+	case codeNotADB:
+		return "the file is no SQLite database; move it away, or name another file"
+	case codeIO:
+		return "the disk reports an error; look into the system's log"
+	}
+	return ""
+}

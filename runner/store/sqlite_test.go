@@ -1,0 +1,132 @@
+package store_test
+
+import (
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/runner/store"
+	"github.com/netpupper/netp/runner/store/storetest"
+)
+
+func open(t *testing.T, file string) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func TestSQLite(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) *store.Store {
+		return open(t, filepath.Join(t.TempDir(), "new directory", "50% odd?name#.db"))
+	})
+}
+
+func saved(t *testing.T) (file string) {
+	file = filepath.Join(t.TempDir(), "netp.db")
+	s := open(t, file)
+	r := netp.Record{Run: "r1", Suite: "s", Session: netp.Session{Addr: "a"}, Judgements: []netp.Judgement{}}
+	if err := s.SaveRecords(t.Context(), []netp.Record{r}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestReopenKeepsEverything(t *testing.T) {
+	file := saved(t)
+	got, err := open(t, file).Records(t.Context(), "r1")
+	if err != nil || len(got) != 1 {
+		t.Errorf("%d records, %v; want 1", len(got), err)
+	}
+}
+
+func change(t *testing.T, file, statement string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDamagedRecordIsNeverAnAnswer(t *testing.T) {
+	for name, statement := range map[string]string{
+		"body cut":       `UPDATE records SET body = substr(body, 1, length(body) - 1)`,
+		"another's body": `UPDATE records SET session = 'b'`,
+		"sum":            `UPDATE records SET sum = ''`,
+	} {
+		file := saved(t)
+		change(t, file, statement)
+		got, err := open(t, file).Records(t.Context(), "r1")
+		var damaged *store.Damaged
+		if !errors.As(err, &damaged) || !strings.Contains(err.Error(), file) {
+			t.Errorf("%s: got %+v, %v; want Damaged naming the file", name, got, err)
+		}
+	}
+}
+
+func TestOpenErrors(t *testing.T) {
+	garbage := filepath.Join(t.TempDir(), "garbage.db")
+	if err := os.WriteFile(garbage, []byte(strings.Repeat("no database at all ", 500)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	newer := saved(t)
+	change(t, newer, `UPDATE netp_schema SET version = 99`)
+	truncated := saved(t)
+	if err := os.Truncate(truncated, 5000); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, file, want string }{
+		{"garbage", garbage, "is no SQLite database"},
+		{"newer", newer, "newer version of netp"},
+		{"truncated", truncated, "is damaged"},
+		{"directory", t.TempDir(), "cannot be opened"},
+		{"below a file", filepath.Join(garbage, "x.db"), "directory"},
+	} {
+		s, err := store.Open(t.Context(), c.file)
+		if err == nil {
+			_, err = s.Records(t.Context(), "r1")
+			s.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), c.file) {
+			t.Errorf("%s: %v, want %q and the file's name", c.name, err, c.want)
+		}
+	}
+}
+
+func TestLockedByAnotherProcessIsSaid(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits five seconds for the lock")
+	}
+	file := saved(t)
+	db, err := sql.Open("sqlite", "file:"+file+"?_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	s, err := store.Open(t.Context(), file)
+	if err == nil {
+		s.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "another process keeps the database locked") {
+		t.Errorf("open a locked database: %v", err)
+	}
+}

@@ -1,0 +1,248 @@
+// Package storetest is what every database behind the store must pass. It tests
+// behaviour that all share; what is a database's own (files, locks, damage) is
+// tested beside its dialect. Start with Run.
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/plan"
+	"github.com/netpupper/netp/runner/store"
+)
+
+// Run tests a store; open gives a new and empty one each time.
+func Run(t *testing.T, open func(t *testing.T) *store.Store) {
+	for name, test := range map[string]func(*testing.T, *store.Store){
+		"parts are stored once":            partsOnce,
+		"one record per session":           recordOnce,
+		"a record takes its parts' place":  recordReplacesParts,
+		"records and history":              history,
+		"runs":                             runs,
+		"state is guarded by its serial":   state,
+		"concurrent writers lose nothing":  concurrent,
+		"a failed batch of records is not": batch,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, open(t)) })
+	}
+}
+
+func part(attempt int, role netp.Role) netp.Result {
+	return netp.Result{Run: "r1", Session: `test.a["x->y"]`, Attempt: attempt, Part: role, Agent: "x", Completed: true,
+		Metrics: map[string]netp.Measurement{"loss.ratio": {Ratio: &netp.Ratio{Events: 1, Trials: 10}}}}
+}
+
+func record(run, session string, written time.Time) netp.Record {
+	return netp.Record{ID: run + "/" + session, Run: run, Suite: "s", Test: "test.a", Status: netp.Pass, Written: written, Judgements: []netp.Judgement{},
+		Session: netp.Session{Addr: session, Path: netp.Path{Addr: `path.p["x->y"]`, Source: "x", Dest: "y"}}}
+}
+
+// noon is a fixed moment; it round-trips through JSON.
+func noon() time.Time { return time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) }
+
+func partsOnce(t *testing.T, s *store.Store) {
+	first := part(1, netp.Initiator)
+	again := part(1, netp.Initiator)
+	again.Agent = "another"
+	for _, batch := range [][]netp.Result{{first}, {again, part(1, netp.Responder), part(2, netp.Initiator)}, {first}} {
+		if err := s.SaveParts(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := s.Parts(t.Context(), first.Run, first.Session)
+	want := []netp.Result{first, part(1, netp.Responder), part(2, netp.Initiator)}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v, -want +got:\n%s", err, diff)
+	}
+}
+
+func recordOnce(t *testing.T, s *store.Store) {
+	first := record("r1", "a", noon())
+	second := first
+	second.Status = netp.Fail
+	if err := s.SaveRecords(t.Context(), []netp.Record{first}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SaveRecords(t.Context(), []netp.Record{second}); !errors.Is(err, store.ErrRecorded) {
+		t.Errorf("second record: %v, want ErrRecorded", err)
+	}
+	got, err := s.Records(t.Context(), "r1")
+	if diff := cmp.Diff([]netp.Record{first}, got); err != nil || diff != "" {
+		t.Errorf("%v, -want +got:\n%s", err, diff)
+	}
+}
+
+func recordReplacesParts(t *testing.T, s *store.Store) {
+	p := part(1, netp.Initiator)
+	r := record(p.Run, p.Session, noon())
+	if err := s.SaveParts(t.Context(), []netp.Result{p}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SaveRecords(t.Context(), []netp.Record{r}); err != nil {
+		t.Fatal(err)
+	}
+	late := part(2, netp.Initiator)
+	if err := s.SaveParts(t.Context(), []netp.Result{p, late}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Parts(t.Context(), p.Run, p.Session)
+	if diff := cmp.Diff([]netp.Result{late}, got); err != nil || diff != "" {
+		t.Errorf("%v, -want +got:\n%s", err, diff)
+	}
+}
+
+func history(t *testing.T, s *store.Store) {
+	old, recent := record("r1", "a", noon()), record("r2", "a", noon().Add(time.Hour))
+	other := record("r2", "b", noon())
+	other.Session.Path = netp.Path{Addr: `path.q["y->x"]`, Source: "y", Dest: "x"}
+	if err := s.SaveRecords(t.Context(), []netp.Record{old, recent, other}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		path  string
+		since time.Time
+		limit int
+		want  []netp.Record
+	}{
+		{"x->y", time.Time{}, 0, []netp.Record{recent, old}},
+		{`path.p["x->y"]`, time.Time{}, 0, []netp.Record{recent, old}},
+		{"x->y", time.Time{}, 1, []netp.Record{recent}},
+		{"x->y", noon().Add(time.Minute), 0, []netp.Record{recent}},
+		{"z->z", time.Time{}, 0, nil},
+	} {
+		got, err := s.History(t.Context(), c.path, c.since, c.limit)
+		if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
+			t.Errorf("history %s since %v limit %d: %v, -want +got:\n%s", c.path, c.since, c.limit, err, diff)
+		}
+	}
+}
+
+func run(id, suite string, started time.Time) store.Run {
+	return store.Run{Report: netp.Report{Run: id, Suite: suite, Started: started}, Sessions: 3}
+}
+
+func runs(t *testing.T, s *store.Store) {
+	first := run("0199c3a1-0000-7000-8000-00000000aaaa", "s", noon())
+	second := run("0199c3a1-0000-7000-8000-00000000bbbb", "t", noon().Add(time.Second))
+	for _, r := range []store.Run{first, second} {
+		if err := s.SaveRun(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if first.Finished() {
+		t.Error("a run without an end is finished")
+	}
+	first.Report.Ended, first.Report.Status = noon().Add(time.Minute), netp.Pass
+	if err := s.SaveRun(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		suite string
+		limit int
+		want  []store.Run
+	}{
+		{"", 0, []store.Run{second, first}}, {"s", 0, []store.Run{first}}, {"", 1, []store.Run{second}}, {"none", 0, nil},
+	} {
+		got, err := s.Runs(t.Context(), c.suite, c.limit)
+		if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
+			t.Errorf("runs of %q limit %d: %v, -want +got:\n%s", c.suite, c.limit, err, diff)
+		}
+	}
+	findRuns(t, s, first)
+}
+
+func findRuns(t *testing.T, s *store.Store, first store.Run) {
+	for _, id := range []string{first.Report.Run, "0000AAAA", "aaaa"} {
+		got, err := s.FindRun(t.Context(), id)
+		if diff := cmp.Diff(first, got); err != nil || diff != "" {
+			t.Errorf("find %q: %v, -want +got:\n%s", id, err, diff)
+		}
+	}
+	for _, id := range []string{"", "%%%%", "aaa", "ffffffff", "____"} {
+		if _, err := s.FindRun(t.Context(), id); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("find %q: %v, want ErrNotFound", id, err)
+		}
+	}
+	var ambiguous *store.Ambiguous
+	if _, err := s.FindRun(t.Context(), "0199c3a1"); !errors.As(err, &ambiguous) || len(ambiguous.Runs) != 2 {
+		t.Errorf("find a shared beginning: %v, want Ambiguous with two runs", err)
+	}
+}
+
+func state(t *testing.T, s *store.Store) {
+	empty, err := s.State(t.Context(), "s")
+	if diff := cmp.Diff(plan.State{}, empty); err != nil || diff != "" {
+		t.Fatalf("%v, -want +got:\n%s", err, diff)
+	}
+	one := plan.State{Lineage: "l", Serial: 1, Tests: map[string]map[string]string{"test.a": {"interval": "1s"}}}
+	two := plan.State{Lineage: "l", Serial: 2, Tests: one.Tests}
+	for _, c := range []struct {
+		name string
+		a    store.Application
+		want error
+	}{
+		{"first", store.Application{Suite: "s", PlanHash: "h1", Run: "r1", After: one}, nil},
+		{"same plan", store.Application{Suite: "s", PlanHash: "h1", Run: "r2", Before: one, After: two}, store.ErrApplied},
+		{"stale", store.Application{Suite: "s", PlanHash: "h2", After: one}, store.ErrConflict},
+		{"other suite", store.Application{Suite: "t", PlanHash: "h3", After: one}, nil},
+		{"next", store.Application{Suite: "s", PlanHash: "h4", Before: one, After: two}, nil},
+		{"foreign lineage", store.Application{Suite: "s", PlanHash: "h5", Before: plan.State{Lineage: "m", Serial: 2}, After: plan.State{Lineage: "m", Serial: 3}}, store.ErrConflict},
+	} {
+		if err := s.Apply(t.Context(), c.a); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+	if err := s.Apply(t.Context(), store.Application{Suite: "s", PlanHash: "h6", Before: two, After: two}); err == nil {
+		t.Error("a serial that does not grow was accepted")
+	}
+	got, err := s.State(t.Context(), "s")
+	if diff := cmp.Diff(two, got); err != nil || diff != "" {
+		t.Errorf("%v, -want +got:\n%s", err, diff)
+	}
+	if by, ok, err := s.Applied(t.Context(), "h1"); by != "r1" || !ok || err != nil {
+		t.Errorf("Applied(h1) = %q, %v, %v", by, ok, err)
+	}
+	if _, ok, err := s.Applied(t.Context(), "h2"); ok || err != nil {
+		t.Errorf("a refused plan counts as applied: %v, %v", ok, err)
+	}
+}
+
+func concurrent(t *testing.T, s *store.Store) {
+	const writers, each = 4, 10
+	var group sync.WaitGroup
+	for w := range writers {
+		group.Go(func() {
+			for i := range each {
+				r := record("r1", fmt.Sprintf("session %d of writer %d", i, w), noon())
+				if err := s.SaveRecords(t.Context(), []netp.Record{r}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	got, err := s.Records(t.Context(), "r1")
+	if err != nil || len(got) != writers*each {
+		t.Errorf("%d records, %v; want %d", len(got), err, writers*each)
+	}
+}
+
+func batch(t *testing.T, s *store.Store) {
+	a, b := record("r1", "a", noon()), record("r1", "b", noon())
+	if err := s.SaveRecords(t.Context(), []netp.Record{a}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SaveRecords(t.Context(), []netp.Record{b, a}); !errors.Is(err, store.ErrRecorded) {
+		t.Errorf("batch with a duplicate: %v, want ErrRecorded", err)
+	}
+	got, err := s.Records(t.Context(), "r1")
+	if err != nil || len(got) != 1 {
+		t.Errorf("%d records after the failed batch, %v; want 1", len(got), err)
+	}
+}
