@@ -22,7 +22,8 @@ type Plan struct {
 	// Lineage and Serial are those of the state the plan was made against.
 	Lineage string `json:"lineage"`
 	Serial  uint64 `json:"serial"`
-	// Hash identifies the plan's content (hex SHA-256 over all but itself and Created).
+	// Hash identifies the plan's content (hex SHA-256 over all but itself, Created
+	// and Warnings).
 	Hash string `json:"hash"`
 
 	Agents   []netp.Agent `json:"agents"` // those that sessions use
@@ -31,6 +32,10 @@ type Plan struct {
 	Sessions []Session    `json:"sessions"` // sorted by start, then address
 	Changes  []Change     `json:"changes"`
 	Sinks    []Sink       `json:"sinks,omitempty"`
+
+	// Capacities are those of the resources that sessions claim, as far as they
+	// have one: with them a schedule.Ledger follows the plan.
+	Capacities map[schedule.Resource]float64 `json:"capacities,omitempty"`
 
 	Makespan time.Duration `json:"makespan"`
 	Cost     Cost          `json:"cost"`
@@ -64,6 +69,10 @@ type Test struct {
 	Standing   *Standing          `json:"standing,omitempty"`
 	// Timeout is the hard end of each session, set-up and collection included.
 	Timeout time.Duration `json:"timeout"`
+	// Attributes are what the test is made of, as text: what State compares.
+	Attributes map[string]string `json:"attributes"`
+	// Partial is true when targets or excludes left out some of its sessions.
+	Partial bool `json:"partial,omitempty"`
 }
 
 // Standing is the schedule of a test that repeats.
@@ -85,6 +94,11 @@ type Session struct {
 	Slot   time.Duration    `json:"slot"`
 	Round  int              `json:"round"` // from 1: the how-manieth distinct start time
 	Claims []schedule.Claim `json:"claims"`
+}
+
+// Item is the session as the schedule and its ledger see it.
+func (s Session) Item() schedule.Item {
+	return schedule.Item{ID: s.Addr, Duration: s.Slot, Claims: s.Claims}
 }
 
 // Action is what applying does to a test.
@@ -120,9 +134,12 @@ type AttributeChange struct {
 type Cost struct {
 	Bytes uint64 `json:"bytes"` // on the IP layer, all sessions
 	// Estimated is true when some session has no bound but the path's capacity.
-	Estimated bool        `json:"estimated"`
-	Places    []PlaceCost `json:"places"` // busiest first
-	Paths     []PathCost  `json:"paths"`
+	Estimated bool `json:"estimated"`
+	// AssumedRate [bit/s] is what such a session was taken to reach where no
+	// capacity is declared; 0 when that was never needed.
+	AssumedRate float64     `json:"assumed_rate,omitempty"`
+	Places      []PlaceCost `json:"places"` // busiest first
+	Paths       []PathCost  `json:"paths"`
 }
 
 // PlaceCost is the traffic over one interface direction or link.
@@ -164,6 +181,8 @@ type Sink struct {
 type State struct {
 	Lineage string `json:"lineage"` // "" before the first apply
 	Serial  uint64 `json:"serial"`  // grows with each apply
+	// Plan is the hash of the plan applied last.
+	Plan string `json:"plan,omitempty"`
 	// Tests holds the applied tests by address, each with its attributes as text.
 	Tests map[string]map[string]string `json:"tests"`
 }

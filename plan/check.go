@@ -1,0 +1,144 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/lang/diag"
+	"github.com/netpupper/netp/plan/schedule"
+	"github.com/netpupper/netp/quantity"
+)
+
+// checkKinds finds sessions that an agent has no engine for, and endpoints that
+// a kind cannot measure.
+func (b *builder) checkKinds() {
+	for _, t := range b.tests {
+		lacking := map[string]bool{}
+		endpoints, agents := map[string]bool{}, map[string]bool{}
+		for _, s := range t.selected {
+			if s.Path.Endpoint {
+				endpoints[s.Path.Dest] = true
+			} else {
+				agents[s.Path.Key()] = true
+			}
+			for _, m := range b.ends(s.Path) {
+				if m.Kinds != nil && !slices.Contains(m.Kinds, t.spec.Kind) {
+					lacking[string(m.Name)] = true
+				}
+			}
+		}
+		if len(lacking) > 0 {
+			b.fault(diag.Error, "Kind not supported by an agent", fmt.Sprintf("%s is a %s test, which these agents cannot run: %s. "+
+				"Update netp there, or leave them out of its paths.", t.Addr, t.spec.Kind, list(sorted(lacking))), t.Addr, &t.Range)
+		}
+		if len(endpoints) > 0 && (t.spec.Endpoints == nil || len(t.spec.Endpoints(t.Profile.Params)) == 0) {
+			b.fault(diag.Error, "Kind needs an agent at both ends", fmt.Sprintf("%s is a %s test with these parameters of %s, which needs an agent to answer. It cannot measure %s.",
+				t.Addr, t.spec.Kind, t.Profile.Addr, list(sorted(endpoints))), t.Addr, &t.Range)
+		}
+		if len(agents) > 0 && !t.spec.Agents {
+			b.fault(diag.Error, "Kind needs an endpoint", fmt.Sprintf("%s is a %s test, which measures endpoints, not agents: %s.",
+				t.Addr, t.spec.Kind, list(sorted(agents))), t.Addr, &t.Range)
+		}
+	}
+}
+
+// checkLimits compares what sessions ask of an agent with the agent's own limits.
+func (b *builder) checkLimits() {
+	perDay := map[netp.AgentID]float64{}
+	for _, t := range b.tests {
+		told := map[netp.AgentID]bool{}
+		for _, s := range t.selected {
+			for i, m := range b.ends(s.Path) {
+				sends := t.demand.Forward
+				if i == 1 {
+					sends = t.demand.Reverse
+				}
+				perDay[m.Name] += float64(sends.Bytes) * t.timesPerDay()
+				if !told[m.Name] {
+					told[m.Name] = b.checkLimit(t, m, sends)
+				}
+			}
+		}
+	}
+	for _, m := range b.fleet.members {
+		if limit := float64(m.Limits.BytesPerDay); limit > 0 && perDay[m.Name] > limit {
+			b.fault(diag.Error, "Agent limit exceeded", fmt.Sprintf("The tests would make %s send %s a day; the agent itself allows %s. "+
+				"Run them less often, or have the agent's owner raise its limit.", m.Name, quantity.Format(perDay[m.Name], "B"), quantity.Format(limit, "B")), "agent."+string(m.Name), nil)
+		}
+	}
+}
+
+// checkLimit checks one session's rate and duration; it reports whether it found something.
+func (b *builder) checkLimit(t *draft, m *member, sends netp.Load) bool {
+	over := func(what, asked, limit string) {
+		b.fault(diag.Error, "Agent limit exceeded", fmt.Sprintf("%s asks %s for %s of %s; the agent itself allows %s per session. "+
+			"Lower it in %s, or have the agent's owner raise its limit.", t.Addr, m.Name, what, asked, limit, t.Profile.Addr), t.Addr, &t.Range)
+	}
+	found := false
+	if limit := m.Limits.Rate; limit > 0 && sends.Rate > limit {
+		over("a rate", quantity.Format(sends.Rate, "bit/s"), quantity.Format(limit, "bit/s"))
+		found = true
+	}
+	if limit := m.Limits.Rate; limit > 0 && sends.Exclusive && sends.Rate == 0 {
+		b.fault(diag.Warning, "Agent limit bounds the measurement", fmt.Sprintf("%s seeks the capacity of its paths, but %s itself sends at most %s per session. "+
+			"The result would be that limit at best.", t.Addr, m.Name, quantity.Format(limit, "bit/s")), t.Addr, &t.Range)
+		found = true
+	}
+	if limit := m.Limits.Duration; limit > 0 && t.demand.Duration > limit {
+		over("a duration", duration(t.demand.Duration), duration(limit))
+		found = true
+	}
+	return found
+}
+
+// timesPerDay is how often a session of the test runs in a day; tests with a
+// calendar schedule count once, which is a lower bound.
+func (t *draft) timesPerDay() float64 {
+	if t.Every <= 0 {
+		return 1
+	}
+	return (24 * time.Hour).Seconds() / t.Every.Seconds()
+}
+
+// checkPeriods finds standing tests that together ask more of a resource than
+// there is time: whatever the order, some of their sessions would be missed.
+func (b *builder) checkPeriods() {
+	busy := map[schedule.Resource]float64{}
+	tests := map[schedule.Resource]map[string]bool{}
+	for _, t := range b.tests {
+		if t.Every <= 0 {
+			continue
+		}
+		for _, s := range t.selected {
+			share := s.Slot.Seconds() / t.Every.Seconds()
+			for _, c := range s.Claims {
+				part := share
+				if !c.Exclusive {
+					if part = 0; b.capacities[c.Resource] > 0 {
+						part = share * c.Rate / b.capacities[c.Resource]
+					}
+				}
+				busy[c.Resource] += part
+				if tests[c.Resource] == nil {
+					tests[c.Resource] = map[string]bool{}
+				}
+				tests[c.Resource][t.Addr] = tests[c.Resource][t.Addr] || part > 0
+			}
+		}
+	}
+	for _, r := range sorted(busy) {
+		if busy[r] <= 1 {
+			continue
+		}
+		var names []string
+		for _, name := range sorted(tests[r]) {
+			if tests[r][name] {
+				names = append(names, name)
+			}
+		}
+		b.fault(diag.Warning, "Schedule cannot be kept", fmt.Sprintf("%s claim %s for %.3g times as long as there is time, so sessions would be missed. "+
+			"Run them less often, shorten them, or put fewer paths on it.", list(names), r, busy[r]), names[0], nil)
+	}
+}

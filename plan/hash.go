@@ -1,0 +1,24 @@
+package plan
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"time"
+)
+
+// hash identifies what the plan does.
+func (p *Plan) hash() string {
+	bare := *p
+	bare.Hash, bare.Created, bare.Warnings = "", time.Time{}, nil
+	sum := sha256.New()
+	if err := json.NewEncoder(sum).Encode(bare); err != nil {
+		panic("plan: cannot be written as JSON: " + err.Error()) // every field is plain data
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+func bySlot(a, b Session) int {
+	return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.Addr, b.Addr))
+}

@@ -1,0 +1,233 @@
+package plan
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/estimate"
+	"github.com/netpupper/netp/lang/assert"
+	"github.com/netpupper/netp/lang/diag"
+	"github.com/netpupper/netp/quantity"
+)
+
+const (
+	// detection is the probability with which a fault of the size Power.Detects is judged a fail.
+	detection = 0.9
+	// usualVariation is how much samples of a mean are taken to vary (standard
+	// deviation over mean) before any is measured.
+	usualVariation = 0.1
+)
+
+// quantiles are the members of a distribution that are quantiles.
+var quantiles = map[string]float64{"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
+
+// judge sets the confidence of each assertion, and says what it can show.
+func (b *builder) judge(p *Plan) {
+	n := 0
+	for _, t := range b.tests {
+		n += len(t.selected) * len(t.Asserts)
+	}
+	for i := range p.Tests {
+		t := &p.Tests[i]
+		spec, _ := b.in.Catalogue.Find(t.Kind)
+		for k := range t.Assertions {
+			a := &t.Assertions[k]
+			if b.in.Suite.FamilyRun {
+				a.Confidence = assert.Family(n, a.Confidence)
+			}
+			b.weigh(p, t, spec, *a)
+		}
+	}
+}
+
+// weigh adds the power of one assertion, one entry per comparison in it.
+func (b *builder) weigh(p *Plan, t *Test, spec netp.KindSpec, a assert.Assertion) {
+	metrics := spec.Metrics(t.Params)
+	for _, c := range a.Comparisons() {
+		metric, member, ok := netp.FindMetric(metrics, c.Metric)
+		if !ok {
+			continue // the loader has reported it
+		}
+		w := weighing{test: t, a: a, limit: c, metric: metric, length: measured(t), samples: samples(spec, t, metric)}
+		w.limit.Unit = metric.Unit
+		text := w.text(member)
+		if text == "" {
+			continue
+		}
+		p.Power = append(p.Power, Power{
+			Test: t.Addr, Assertion: a.Name, Metric: c.Metric, Samples: w.samples,
+			Needed: w.needed, Detects: w.detects, Text: fmt.Sprintf("%s %q: %s", t.Addr, a.Name, text),
+		})
+		if w.needed > 0 {
+			b.undecidable(w, text)
+		}
+	}
+}
+
+// weighing is one comparison being weighed.
+type weighing struct {
+	test    *Test
+	a       assert.Assertion
+	limit   netp.Limit
+	metric  netp.MetricSpec
+	samples uint64
+	length  time.Duration // of the measurement
+	needed  uint64
+	detects float64
+}
+
+// measured is how long a session measures: its traffic without the warm-up.
+func measured(t *Test) time.Duration {
+	return max(0, t.Demand.Duration-t.Params.Duration("omit"))
+}
+
+// samples is how many samples a session makes of a metric: packets of one
+// direction without the warm-up, or intervals.
+func samples(spec netp.KindSpec, t *Test, m netp.MetricSpec) uint64 {
+	switch m.Basis {
+	case netp.PerInterval:
+		return uint64(max(0, t.Demand.Intervals))
+	case netp.PerPacket:
+		// The demand of one direction alone, so that the other's feedback does not count.
+		alone := netp.Params{}
+		for name, v := range t.Params {
+			alone[name] = v
+		}
+		delete(alone, "omit")
+		if alone.Has("direction") {
+			alone["direction"] = string(netp.Forward)
+		}
+		return spec.Demand(alone).Forward.Packets
+	}
+	return 1
+}
+
+// text says what the comparison can show, and notes what it lacks; "" when there
+// is nothing to say: exact figures, unknown numbers of samples.
+func (w *weighing) text(member string) string {
+	if w.samples == 0 {
+		return ""
+	}
+	q, isQuantile := quantiles[member]
+	switch {
+	case w.metric.Shape == netp.RatioShape:
+		return w.ratio()
+	case isQuantile:
+		return w.quantile(q)
+	case member == "mean":
+		return w.mean()
+	}
+	return ""
+}
+
+// upper reports whether the comparison asks for little: "<=" or "<".
+func (w *weighing) upper() bool { return strings.HasPrefix(w.limit.Op, "<") }
+
+// lower reports whether it asks for much.
+func (w *weighing) lower() bool { return strings.HasPrefix(w.limit.Op, ">") }
+
+func (w *weighing) ratio() string {
+	limit := w.limit.Value
+	if w.lower() { // a share of at least x is a share of what fails of at most 1 − x
+		limit = 1 - limit
+	} else if !w.upper() {
+		return ""
+	}
+	detects := estimate.RatioDetects(w.samples, limit, w.a.Confidence, detection)
+	needed := estimate.RatioNeeded(limit, w.a.Confidence)
+	able := fmt.Sprintf("no share would be judged a fail with certainty (%s)", w.basis())
+	if detects < 1 {
+		shown := detects
+		if w.lower() {
+			shown = 1 - detects
+		}
+		w.detects = shown
+		able = fmt.Sprintf("would fail a path with %s %s (%s)", w.limit.Metric, figure(shown, w.metric.Unit), w.basis())
+	}
+	if needed <= w.samples {
+		return able
+	}
+	w.needed = needed
+	return able + "; " + w.cannot(needed)
+}
+
+func (w *weighing) quantile(q float64) string {
+	tail := q
+	if w.upper() {
+		tail = 1 - q
+	} else if !w.lower() {
+		return ""
+	}
+	if needed := estimate.RatioNeeded(tail, w.a.Confidence); needed > w.samples {
+		w.needed = needed
+		return w.cannot(needed)
+	}
+	return fmt.Sprintf("%s from %s", w.limit.Metric, w.basis())
+}
+
+func (w *weighing) mean() string {
+	margin := estimate.MeanMargin(w.samples, usualVariation, w.a.Confidence)
+	if math.IsInf(margin, 0) {
+		w.needed = 2
+		return w.cannot(2)
+	}
+	return fmt.Sprintf("%s within ± %s if its samples vary by %s (%s)", w.limit.Metric,
+		quantity.Format(margin, "1"), quantity.Format(usualVariation, "1"), w.basis())
+}
+
+// basis is what the statement rests on: "3 000 packets, 95 %".
+func (w *weighing) basis() string {
+	return fmt.Sprintf("%s %s, %s", quantity.Count(w.samples), w.metric.Basis, percent(w.a.Confidence))
+}
+
+// cannot says what is missing: "cannot show loss.ratio <= 0.05 %: needs 7 376
+// packets, that is 148 s".
+func (w *weighing) cannot(needed uint64) string {
+	claim := fmt.Sprintf("%s %s %s", w.limit.Metric, w.limit.Op, figure(w.limit.Value, w.limit.Unit))
+	if needed == math.MaxUint64 {
+		return fmt.Sprintf("cannot show %s: no number of %s can", claim, w.metric.Basis)
+	}
+	text := fmt.Sprintf("cannot show %s: needs %s %s", claim, quantity.Count(needed), w.metric.Basis)
+	if w.length > 0 {
+		seconds := w.length.Seconds() * float64(needed) / float64(w.samples)
+		text += ", that is " + quantity.Format(math.Ceil(seconds*10)/10, "s")
+	}
+	return text
+}
+
+// undecidable warns that not even a faultless path would pass.
+func (b *builder) undecidable(w weighing, text string) {
+	advice := "Measure longer, or send more packets, or assert a wider limit."
+	if w.needed == math.MaxUint64 {
+		advice = "Assert a limit above zero, or on the count, which is exact for the session."
+	}
+	_, gap, found := strings.Cut(text, "; ")
+	if !found {
+		gap = text
+	}
+	b.diags = append(b.diags, assertionFault(diag.Warning, "Assertion cannot be decided", fmt.Sprintf(
+		"A session of %s measures %s %s. At a confidence of %s that %s. A path without any fault would be inconclusive. %s",
+		w.test.Addr, quantity.Count(w.samples), w.metric.Basis, percent(w.a.Confidence), gap, advice), w.test.Addr, w.a))
+}
+
+// assertionFault makes a diagnostic that points at an assertion's condition.
+func assertionFault(severity diag.Severity, summary, detail, test string, a assert.Assertion) diag.Diagnostic {
+	d := diag.Diagnostic{Severity: severity, Summary: summary, Detail: detail, Address: test}
+	if a.Location.File == "" {
+		return d
+	}
+	at := diag.Pos{Line: a.Location.Line, Column: 1}
+	d.Range = &diag.Range{Filename: a.Location.File, Start: at, End: at}
+	d.Snippet = &diag.Snippet{
+		Context: fmt.Sprintf("test %q, assert %q", strings.TrimPrefix(test, "test."), a.Name),
+		Code:    "condition = " + a.Condition, StartLine: a.Location.Line,
+		HighlightStartOffset: len("condition = "), HighlightEndOffset: len("condition = ") + len(a.Condition),
+		Values: []diag.Value{},
+	}
+	return d
+}
+
+func figure(v float64, unit string) string { return quantity.Format(v, unit) }
