@@ -23,6 +23,8 @@ type kernelSocket struct {
 }
 
 const (
+	receiveBuffer = 4 << 20
+
 	// stampRing bounds the packets whose departure is not known yet.
 	stampRing = 1 << 12
 
@@ -34,6 +36,8 @@ const (
 // newKernelSocket takes a blocking, connected socket. Closing it calls done.
 func newKernelSocket(fd int, done func() error) (*kernelSocket, error) {
 	s := &kernelSocket{fd: fd, done: done}
+	// As much as the host allows, so that a stall drops nothing; what it does drop is counted.
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
 	for _, o := range [][2]int{
 		{unix.SOL_SOCKET, unix.SO_RXQ_OVFL},
 		{unix.IPPROTO_IP, unix.IP_RECVTTL}, {unix.IPPROTO_IP, unix.IP_RECVTOS}, {unix.IPPROTO_IP, unix.IP_RECVERR},
