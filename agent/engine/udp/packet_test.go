@@ -1,0 +1,115 @@
+package udp
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/netpupper/netp/agent/port"
+)
+
+func TestDataPacket(t *testing.T) {
+	key := [32]byte{1}
+	m := newMarker(key, wayForward, 3)
+	packet := bytes.Repeat([]byte{0xaa}, 64)
+	m.write(packet, purposeWarmup, maxSequence, -5)
+	var a arrival
+	if !m.read(packet, &a) {
+		t.Fatal("own packet refused")
+	}
+	if a.purpose != purposeWarmup || a.sequence != maxSequence || a.sent != -5 || a.size != 64 {
+		t.Errorf("read %+v", a)
+	}
+	for bit := range headerSize * 8 {
+		forged := bytes.Clone(packet)
+		forged[bit/8] ^= 1 << (bit % 8)
+		if m.read(forged, &a) {
+			t.Errorf("accepted with bit %d changed", bit)
+		}
+	}
+	for n := range headerSize {
+		if m.read(packet[:n], &a) {
+			t.Errorf("accepted %d bytes", n)
+		}
+	}
+	for name, other := range map[string]*marker{
+		"direction": newMarker(key, wayReverse, 3), "stream": newMarker(key, wayForward, 4), "key": newMarker([32]byte{2}, wayForward, 3),
+	} {
+		if other.read(packet, &a) {
+			t.Errorf("accepted by another %s", name)
+		}
+	}
+}
+
+func TestControlPackets(t *testing.T) {
+	tagger := port.NewTagger([32]byte{7})
+	var b [controlSize]byte
+	r := report{place{3, wayReverse}, stateReceiving, true, 1, -2, 3, 4, 5, 6, 7, 8}
+	packet := bytes.Clone(r.encode(&b, tagger))
+	if got, ok := decodeReport(packet, tagger); !ok || got != r {
+		t.Errorf("report %+v, %v; want %+v", got, ok, r)
+	}
+	e := echo{place{1, wayForward}, stateFinished, 9, 8, -7, 6, 5, 4}
+	answer := bytes.Clone(e.encode(&b, tagger))
+	if got, ok := decodeEcho(answer, tagger); !ok || got != e {
+		t.Errorf("echo %+v, %v; want %+v", got, ok, e)
+	}
+	if len(answer) > len(packet) {
+		t.Errorf("an echo has %d bytes, more than the %d of the report it answers", len(answer), len(packet))
+	}
+	for i := range packet {
+		packet[i] ^= 1
+		if _, ok := decodeReport(packet, tagger); ok {
+			t.Errorf("accepted a report with byte %d changed", i)
+		}
+		packet[i] ^= 1
+	}
+	if _, ok := decodeEcho(packet, tagger); ok {
+		t.Error("a report was taken for an echo")
+	}
+	if _, ok := decodeReport(packet, port.NewTagger([32]byte{8})); ok {
+		t.Error("accepted with another key")
+	}
+}
+
+func FuzzReceive(f *testing.F) {
+	m, tagger := newMarker([32]byte{1}, wayForward, 0), port.NewTagger([32]byte{1})
+	valid := make([]byte, 64)
+	m.write(valid, purposeCounted, 1, 2)
+	var b [controlSize]byte
+	f.Add(valid)
+	f.Add(bytes.Clone(report{}.encode(&b, port.NewTagger([32]byte{9}))))
+	f.Fuzz(func(t *testing.T, packet []byte) {
+		var a arrival
+		if m.read(packet, &a) && !bytes.Equal(packet[:headerSize], valid[:headerSize]) {
+			t.Error("a data packet was forged")
+		}
+		if _, ok := decodeReport(packet, tagger); ok {
+			t.Error("a report was forged")
+		}
+		if _, ok := decodeEcho(packet, tagger); ok {
+			t.Error("an echo was forged")
+		}
+	})
+}
+
+func BenchmarkWriteHeader(b *testing.B) {
+	m := newMarker([32]byte{1}, wayForward, 0)
+	packet := make([]byte, 64)
+	b.ReportAllocs()
+	for i := range b.N {
+		m.write(packet, purposeCounted, uint64(i), int64(i))
+	}
+}
+
+func BenchmarkReadHeader(b *testing.B) {
+	m := newMarker([32]byte{1}, wayForward, 0)
+	packet := make([]byte, 64)
+	m.write(packet, purposeCounted, 1, 1)
+	var a arrival
+	b.ReportAllocs()
+	for range b.N {
+		if !m.read(packet, &a) {
+			b.Fatal("refused")
+		}
+	}
+}

@@ -1,0 +1,340 @@
+package udp
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/clock"
+	"github.com/netpupper/netp/agent/engine"
+	"github.com/netpupper/netp/agent/port"
+)
+
+const (
+	// reportEvery is how often a receiver reports, and echoEvery how often it asks for an echo meanwhile.
+	reportEvery = 100 * time.Millisecond
+	echoEvery   = 500 * time.Millisecond
+	// probeEvery and probes are the exchanges that find out the clock offset before the stream and after it.
+	probeEvery = 15 * time.Millisecond
+	probes     = 16
+	// probeLimit is how long is tried when their answers do not come.
+	probeLimit = 3 * time.Second
+	// setupLimit bounds the time until all receivers are ready.
+	setupLimit = 10 * time.Second
+	// silenceLimit is how long a receiver waits for a sender of which nothing is heard: a break of the path this long is loss, a
+	// longer one the end of the session. When the stream should be over, overdueLimit is enough.
+	silenceLimit = 10 * time.Second
+	overdueLimit = 2 * time.Second
+	// doneEvery and doneLimit: how often and how long the last report is sent until the sender has it.
+	doneEvery = 50 * time.Millisecond
+	doneLimit = 500 * time.Millisecond
+	// stallLimit is how late a host may serve us before the window is marked.
+	stallLimit = 10 * time.Millisecond
+	// chunk is how many arrivals are handed to the collector at once.
+	chunk = 512
+)
+
+// receiver receives one stream of one direction, reports to its sender, and keeps the clock offset (the first stream only).
+// It is one goroutine.
+type receiver struct {
+	place
+	set       settings
+	sock      socket
+	flow      *port.Flow
+	clock     *clock.Clock
+	meter     engine.Meter
+	marker    *marker
+	sign      *port.Tagger
+	check     *port.Tagger
+	out       [controlSize]byte
+	headers   int
+	collector *collector
+	track     *track
+	prober    bool
+	user      bool // stamps are the reader's
+	arrivals  []arrival
+
+	state     uint8
+	entered   int64 // when the state began; like all times here, clock.Mono
+	due       int64 // of the next report
+	asked     int64 // when an echo was asked for last
+	heard     int64 // when anything of the sender arrived
+	firstData int64
+	reports   uint64
+	doneAs    uint64 // number of the first report in the state done
+	known     bool   // the sender has that
+	stirred   bool   // data came with this batch
+	exchanges uint64 // in this state
+	foreign   uint64
+	trials    uint64
+	stall     int64
+
+	peerState uint8
+	echoes    uint64 // number of the last
+	told      uint64 // packets sent, as the sender said last
+	ending    ending
+}
+
+// ending is how the receiving of a stream ended.
+type ending struct {
+	sent      uint64 // packets of the stream
+	exact     bool   // the sender said so
+	completed bool   // and sent all it was to
+	fault     *netp.Failure
+}
+
+func newReceiver(p place, f *port.Flow, sock socket, c *collector, job engine.Job) *receiver {
+	r := &receiver{
+		place: p, set: c.set, sock: sock, flow: f, clock: job.Clock, meter: job.Meter,
+		marker: newMarker(f.ReceiveKey, p.way, p.stream),
+		sign:   port.NewTagger(f.SendKey), check: port.NewTagger(f.ReceiveKey),
+		collector: c, track: c.tracks[p.stream], prober: p.stream == 0,
+		user: !sock.describe().kernelStamps, headers: headers6,
+		arrivals: make([]arrival, 0, chunk), state: statePreparing,
+	}
+	if f.Remote.Addr().Is4() {
+		r.headers = headers4
+	}
+	return r
+}
+
+// run receives the stream until its end, or until ctx is done.
+func (r *receiver) run(ctx context.Context) {
+	now := clock.Mono()
+	r.entered, r.heard, r.due = now, now, now
+	for {
+		now = clock.Mono()
+		if !r.advance(now) {
+			return
+		}
+		if ctx.Err() != nil {
+			r.give(contextFailure(ctx))
+			return
+		}
+		if now >= r.due {
+			r.late(now)
+			r.report(now)
+		}
+		batch, err := r.sock.read(r.due)
+		if err != nil {
+			r.give(interrupted("The socket of the stream was closed."))
+			return
+		}
+		r.take(batch)
+	}
+}
+
+// enter begins a state.
+func (r *receiver) enter(state uint8, now int64) {
+	r.state, r.entered, r.due, r.exchanges = state, now, now, 0
+}
+
+// advance moves from state to state, and says whether to go on.
+func (r *receiver) advance(now int64) bool {
+	in := time.Duration(now - r.entered)
+	if r.peerState >= stateFinished && r.state < stateCollecting {
+		r.enter(stateCollecting, now)
+		return true
+	}
+	if r.state < stateCollecting && r.silent(now) {
+		return false
+	}
+	switch r.state {
+	case statePreparing:
+		if !r.prober || r.exchanges >= probes || in > probeLimit {
+			r.enter(stateReady, now)
+		}
+	case stateReady:
+		if r.firstData > 0 || r.peerState >= stateSending {
+			r.enter(stateReceiving, now)
+		}
+	case stateCollecting:
+		if r.collected(in) {
+			r.ending.sent, r.ending.exact = r.told, true
+			r.ending.completed = r.peerState == stateFinished
+			r.enter(stateDone, now)
+			r.doneAs = r.reports + 1
+		}
+	case stateDone:
+		return !r.known && in <= doneLimit
+	}
+	return true
+}
+
+// collected says whether nothing more is to be waited for.
+func (r *receiver) collected(in time.Duration) bool {
+	if in > r.set.timeout {
+		return true
+	}
+	if r.prober && r.exchanges < probes && in < probeLimit/6 {
+		return false
+	}
+	return r.track.received+r.track.late >= r.told
+}
+
+// silent says whether the sender has to be given up, and does so.
+func (r *receiver) silent(now int64) bool {
+	quiet := time.Duration(now - r.heard)
+	limit := silenceLimit
+	if length := r.set.omit + r.set.span(); r.firstData > 0 && r.set.span() > 0 && time.Duration(now-r.firstData) > length {
+		limit = overdueLimit
+	}
+	if quiet <= limit {
+		return false
+	}
+	r.give(interrupted(fmt.Sprintf("Nothing of the sender was heard for %v: the path or the sender died during the session. Loss is judged up to the last packet that is known to have been sent.", quiet.Round(100*time.Millisecond))))
+	return true
+}
+
+// give ends the stream with a failure, and tells the sender.
+func (r *receiver) give(f *netp.Failure) {
+	if !r.ending.exact {
+		r.ending.sent = max(r.told, r.track.highest)
+		r.ending.fault = f
+	}
+	r.state = stateGone
+	r.report(clock.Mono())
+}
+
+// late notes that the host let us wait for a report that was due.
+func (r *receiver) late(now int64) {
+	if r.state == stateReceiving {
+		r.stall = max(r.stall, now-r.due)
+	}
+}
+
+// report sends a report and sets the time of the next.
+func (r *receiver) report(now int64) {
+	r.reports++
+	r.due = now + int64(r.pause())
+	m := report{
+		place: r.place, state: r.state, number: r.reports, trials: r.trials,
+		received: r.track.received, next: r.track.highest, duplicates: r.track.copies, late: r.track.late,
+		judged: r.ending.sent,
+	}
+	if r.state != stateReceiving || now-r.asked >= int64(echoEvery) {
+		m.wantEcho = true
+		r.asked = now
+	}
+	if r.meter != nil && !r.meter.Allow(controlSize+r.headers) {
+		return
+	}
+	m.stamp = r.clock.Nanos()
+	_ = r.sock.send(m.encode(&r.out, r.sign)) // when it is lost, the next one tells more
+}
+
+// pause is the time to the next report.
+func (r *receiver) pause() time.Duration {
+	switch {
+	case r.prober && r.state == statePreparing, r.prober && r.state == stateCollecting && r.exchanges < probes:
+		return probeEvery
+	case r.state == stateDone:
+		return doneEvery
+	}
+	return reportEvery
+}
+
+// take takes what was read.
+func (r *receiver) take(batch []datagram) {
+	for _, d := range batch {
+		for size := d.size; len(d.data) > 0; {
+			n := min(size, len(d.data))
+			r.one(d.data[:n], d.stamp)
+			d.data = d.data[n:]
+		}
+	}
+	if len(r.arrivals) > 0 {
+		r.hand()
+	}
+	if r.stirred {
+		r.stirred, r.heard = false, clock.Mono()
+		if r.firstData == 0 {
+			r.firstData = r.heard
+		}
+	}
+	if len(batch) > 0 && !r.user {
+		r.lag(batch[0].stamp)
+	}
+}
+
+// one takes one packet.
+func (r *receiver) one(packet []byte, stamp int64) {
+	var a arrival
+	if !r.marker.read(packet, &a) {
+		r.control(packet, stamp)
+		return
+	}
+	switch a.purpose {
+	case purposeCounted:
+		a.received = stamp
+		if len(r.arrivals) == chunk {
+			r.hand()
+		}
+		r.arrivals = append(r.arrivals, a)
+	case purposeTrial:
+		if r.trials++; r.trials == 1 {
+			r.due = clock.Mono() // the sender waits for this
+		}
+		return
+	}
+	r.stirred = true
+}
+
+// hand gives the arrivals to the collector.
+func (r *receiver) hand() {
+	r.collector.mu.Lock()
+	defer r.collector.mu.Unlock()
+	for i := range r.arrivals {
+		r.collector.add(r.track, &r.arrivals[i])
+	}
+	r.arrivals = r.arrivals[:0]
+}
+
+// lag notes how long the oldest packet of a batch waited for us.
+func (r *receiver) lag(stamp int64) {
+	lag := r.clock.Nanos() - stamp
+	if r.state != stateReceiving || lag <= int64(stallLimit) {
+		return
+	}
+	r.stall = max(r.stall, lag)
+	r.collector.mu.Lock()
+	defer r.collector.mu.Unlock()
+	r.collector.lag(stamp, lag)
+}
+
+// control takes a packet that is no data.
+func (r *receiver) control(packet []byte, stamp int64) {
+	e, ok := decodeEcho(packet, r.check)
+	if !ok || e.place != r.place {
+		if !r.flow.Setup(packet) {
+			r.foreign++
+		}
+		return
+	}
+	if e.number <= r.echoes {
+		return // a copy, overtaken, or played back
+	}
+	r.echoes = e.number
+	r.heard = clock.Mono()
+	r.peerState = max(r.peerState, e.state)
+	r.told = max(r.told, e.sent)
+	if e.answers == 0 {
+		return
+	}
+	r.exchanges++
+	if r.state == stateDone && e.answers >= r.doneAs {
+		r.known = true
+	}
+	if r.prober {
+		r.collector.exchange(e.asked, e.heard, e.stamp, stamp, r.clock.Nanos())
+	}
+}
+
+// exchange takes the stamps of a report and its echo, and follows the clocks.
+func (c *collector) exchange(t1, t2, t3, t4, now int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.clock.exchange(t1, t2, t3, t4)
+	c.clock.update(now)
+}

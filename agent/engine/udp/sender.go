@@ -1,0 +1,417 @@
+package udp
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/clock"
+	"github.com/netpupper/netp/agent/engine"
+	"github.com/netpupper/netp/agent/pace"
+	"github.com/netpupper/netp/agent/port"
+)
+
+const (
+	// deadMan is how long after the last report a sender goes on: it has stopped within a second.
+	deadMan = 900 * time.Millisecond
+	// alert bounds how long a sender is away from its duties, however slow its stream is.
+	alert = 100 * time.Millisecond
+	// retry is the pause when the system or the agent's own limit does not let a packet out.
+	retry = time.Millisecond
+	// denial is how long the agent's own limit may hold a stream back before it gives up.
+	denial = time.Second
+	// atOnce bounds the packets of one step, so that slow streams on the wheel wait for no other.
+	atOnce = 64
+	// refusals is how many packets in a row the system may refuse before the stream gives up.
+	refusals = 1000
+)
+
+// sender sends one stream of one direction. Its two halves run beside each other: the data goes out in the goroutine that calls
+// pace or flood, reports come in and echoes go out in the one that calls serve.
+type sender struct {
+	place
+	set   settings
+	sock  socket
+	flow  *port.Flow
+	clock *clock.Clock
+	meter engine.Meter
+
+	// The data half.
+	ctx      context.Context
+	marker   *marker
+	pacer    *pace.Pacer // nil for a flood
+	bits     bool        // a packet costs its bits of the rate
+	buffer   []byte
+	headers  int // bytes of IP and UDP header
+	begin    int64
+	counting int64 // when the warm-up is over (clock.Mono)
+	end      int64 // 0 when the count decides
+	most     uint64
+	warmups  uint64
+	denied   int64 // since when the meter says no; 0 while it does not
+	refused  int   // packets in a row
+	segments int   // of a super-packet; 0 when they cannot be sent
+	stats    sendStats
+
+	// Between the halves.
+	sent   atomic.Uint64 // counted packets
+	heard  atomic.Int64  // when the last report came (clock.Mono); 0 for never
+	trials atomic.Uint64 // trial packets that arrived
+	state  atomic.Uint32 // ours
+	peer   atomic.Uint32 // state of the receiver
+	fault  atomic.Pointer[netp.Failure]
+
+	// The report half.
+	sign, check *port.Tagger
+	out         [controlSize]byte
+	echoes      uint64
+	last        report
+	foreign     uint64 // packets that were not ours
+}
+
+// sendStats is what the data half counts.
+type sendStats struct {
+	errors    uint64 // packets that the system refused
+	lastError error
+	busy      uint64 // times the socket had no room
+	held      uint64 // times the agent's limit said no
+	ended     int64  // clock.Mono
+	segmented bool
+}
+
+func newSender(p place, s settings, f *port.Flow, sock socket, job engine.Job) *sender {
+	x := &sender{
+		place: p, set: s, sock: sock, flow: f, clock: job.Clock, meter: job.Meter,
+		marker: newMarker(f.SendKey, p.way, p.stream),
+		sign:   port.NewTagger(f.SendKey), check: port.NewTagger(f.ReceiveKey),
+		buffer: noise(s.largest(), job.Seed), headers: headers6,
+	}
+	if f.Remote.Addr().Is4() {
+		x.headers = headers4
+	}
+	x.state.Store(stateWaiting)
+	return x
+}
+
+// noise is a buffer that does not compress: links that do would carry more than they can.
+func noise(size int, seed uint64) []byte {
+	b := make([]byte, size)
+	random := rand.New(rand.NewPCG(seed, 1))
+	for i := range b {
+		b[i] = byte(random.Uint32())
+	}
+	return b
+}
+
+// schedule prepares the stream for a start at a time of clock.Mono.
+func (x *sender) schedule(ctx context.Context, start int64, seed uint64) error {
+	x.ctx, x.begin = ctx, start
+	x.counting = start + int64(x.set.omit)
+	x.most = x.set.share(int(x.stream))
+	if x.set.count == 0 {
+		x.end = x.counting + int64(x.set.measured)
+		x.most = maxSequence
+	}
+	if x.set.flood() {
+		return nil
+	}
+	rate, bits := x.set.paceRate()
+	x.bits = bits
+	offset := int64(x.set.interval()) * int64(x.stream) / int64(x.set.streams)
+	var plan pace.Schedule
+	switch x.set.spacing {
+	case spacingPoisson:
+		plan = pace.Poisson(start, rate, seed, uint64(x.way)<<16|uint64(x.stream))
+	case spacingBurst:
+		plan = pace.Burst(start+offset*int64(x.set.burst), rate, x.set.burst)
+	default:
+		plan = pace.Constant(start+offset, rate)
+	}
+	var err error
+	x.pacer, err = pace.New(pace.Config{Schedule: plan})
+	return err
+}
+
+// data sends the stream until its end and blocks meanwhile.
+func (x *sender) data(w *wheel) {
+	x.state.Store(stateSending)
+	x.heard.Store(clock.Mono())
+	pps := x.set.pps() / float64(x.set.streams)
+	switch {
+	case x.set.flood():
+		x.flood()
+	case pps <= wheelBelow:
+		w.run(x.begin, pps, x.step)
+	default:
+		x.pace()
+	}
+	x.stats.ended = clock.Mono()
+}
+
+// pace is the data half on a thread of its own.
+func (x *sender) pace() {
+	defer x.pacer.Pin()()
+	next, more := x.begin, true
+	for more {
+		now, _ := x.pacer.Wait(x.ctx, next) // when ctx is done, the step ends the stream
+		next, more = x.step(now)
+	}
+}
+
+// step sends what is due.
+func (x *sender) step(now int64) (next int64, more bool) {
+	if !x.alive(now) {
+		return 0, false
+	}
+	for range atOnce {
+		due := x.pacer.Due()
+		switch {
+		case x.complete(due):
+			x.state.Store(stateFinished)
+			return 0, false
+		case due > now:
+			return min(due, now+int64(alert)), true
+		}
+		switch err := x.one(due); {
+		case errors.Is(err, errBusy):
+			return now + int64(retry), true
+		case err != nil:
+			return 0, false
+		}
+	}
+	return now, true
+}
+
+// complete says whether what is due at a time is no longer part of the stream.
+func (x *sender) complete(due int64) bool {
+	return x.end > 0 && due >= x.end || x.sent.Load() >= x.most
+}
+
+// alive says whether the stream may go on, and stops it if not.
+func (x *sender) alive(now int64) bool {
+	switch {
+	case x.state.Load() == stateStopped:
+		return false
+	case x.ctx.Err() != nil:
+		x.stop(nil)
+	case now-x.heard.Load() > int64(deadMan):
+		x.stop(interrupted("No report of the receiver arrived for a second, so the sender stopped. The path back from the receiver is down, or the receiver is."))
+	case x.peer.Load() == stateGone:
+		x.stop(interrupted("The receiver gave up and told the sender so."))
+	default:
+		return true
+	}
+	return false
+}
+
+// stop ends the stream before its time; a nil failure means that the context was done.
+func (x *sender) stop(f *netp.Failure) {
+	if f != nil {
+		x.fault.CompareAndSwap(nil, f)
+	}
+	x.state.Store(stateStopped)
+}
+
+func interrupted(detail string) *netp.Failure {
+	return &netp.Failure{Kind: netp.FailureInterrupted, Detail: detail}
+}
+
+// one sends one packet that is due.
+func (x *sender) one(due int64) error {
+	purpose, sequence := uint8(purposeCounted), x.sent.Load()
+	if due < x.counting {
+		purpose, sequence = purposeWarmup, x.warmups
+	}
+	size := x.size(sequence)
+	if err := x.allowed(size + x.headers); err != nil {
+		return err
+	}
+	at := clock.Mono()
+	packet := x.buffer[:size]
+	x.marker.write(packet, purpose, sequence, x.clock.Nanos())
+	if err := x.emit(packet); err != nil {
+		return err
+	}
+	cost := uint64(1)
+	if x.bits {
+		cost = 8 * uint64(size)
+	}
+	x.pacer.Next(cost)
+	x.pacer.Sent(1, due, at)
+	if purpose == purposeWarmup {
+		x.warmups++
+	} else {
+		x.sent.Add(1)
+	}
+	return nil
+}
+
+// size is that of a packet of the stream.
+func (x *sender) size(sequence uint64) int {
+	if len(x.set.sizes) == 1 {
+		return x.set.sizes[0]
+	}
+	index := sequence*uint64(x.set.streams) + uint64(x.stream)
+	return x.set.sizes[index%uint64(len(x.set.sizes))]
+}
+
+// allowed asks the agent's own limit; errBusy means not now, another error never.
+func (x *sender) allowed(bytes int) error {
+	if x.meter == nil || x.meter.Allow(bytes) {
+		x.denied = 0
+		return nil
+	}
+	x.stats.held++
+	now := clock.Mono()
+	if x.denied == 0 {
+		x.denied = now
+	}
+	if now-x.denied < int64(denial) {
+		return errBusy
+	}
+	x.stop(&netp.Failure{Kind: netp.FailureRefused, Detail: "The agent's own limit on what it may send is used up, so the stream was stopped. Ask the operator of the agent for a higher limit, or send less."})
+	return errStopped
+}
+
+var errStopped = errors.New("stopped")
+
+// emit hands a packet to the system. What an ICMP message left behind in the socket is no answer to this packet: it is sent
+// again. errBusy means not now, another error that the stream has ended.
+func (x *sender) emit(packet []byte) error {
+	err := x.sock.send(packet)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		err = x.sock.send(packet)
+	}
+	switch {
+	case err == nil:
+		x.refused = 0
+		return nil
+	case errors.Is(err, errBusy):
+		x.stats.busy++
+		return err
+	case errors.Is(err, syscall.EMSGSIZE):
+		x.stop(x.oversize())
+		return errStopped
+	case errors.Is(err, os.ErrPermission):
+		x.stop(&netp.Failure{Kind: netp.FailurePermission, Detail: "The host does not allow the packets to leave (" + err.Error() + "): a local firewall rule rejects them."})
+		return errStopped
+	}
+	// A route or link that is gone may come back; until then nothing leaves, which is not the path's loss.
+	x.stats.errors++
+	x.stats.lastError = err
+	if x.refused++; x.refused < refusals {
+		return errBusy
+	}
+	x.stop(interrupted("The system of the sender refused its packets again and again: " + err.Error() + "."))
+	return errStopped
+}
+
+// flood sends as fast as it goes, on a thread of its own.
+func (x *sender) flood() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	pieces := x.super()
+	for {
+		now := clock.Mono()
+		switch {
+		case !x.alive(now):
+			return
+		case x.complete(now):
+			x.state.Store(stateFinished)
+			return
+		}
+		var err error
+		if len(pieces) > 0 && x.segments > 1 {
+			err = x.burst(now, pieces)
+		} else {
+			err = x.next(now)
+		}
+		if errors.Is(err, errBusy) {
+			time.Sleep(50 * time.Microsecond)
+		} else if err != nil {
+			return
+		}
+	}
+}
+
+// next sends one packet of a flood.
+func (x *sender) next(now int64) error {
+	purpose, sequence := uint8(purposeCounted), x.sent.Load()
+	if now < x.counting {
+		purpose, sequence = purposeWarmup, x.warmups
+	}
+	size := x.size(sequence)
+	if err := x.allowed(size + x.headers); err != nil {
+		return err
+	}
+	x.marker.write(x.buffer[:size], purpose, sequence, x.clock.Nanos())
+	if err := x.emit(x.buffer[:size]); err != nil {
+		return err
+	}
+	x.advance(purpose, 1)
+	return nil
+}
+
+func (x *sender) advance(purpose uint8, n int) {
+	if purpose == purposeWarmup {
+		x.warmups += uint64(n)
+	} else {
+		x.sent.Add(uint64(n))
+	}
+}
+
+// Limits of a super-packet: bytes that fit an IP packet of either version, and segments the kernel takes.
+const (
+	superBytes    = 65000
+	superSegments = 128
+)
+
+// super prepares a buffer of packets of equal size that leave with one call; none when sizes are mixed.
+func (x *sender) super() []byte {
+	if len(x.set.sizes) != 1 {
+		return nil
+	}
+	x.segments = min(superBytes/x.set.sizes[0], superSegments)
+	return noise(x.segments*x.set.sizes[0], uint64(x.stream))
+}
+
+// burst sends a super-packet: one stamp for all, because they leave in one call. Where the system cannot, it tries fewer, then
+// leaves it.
+func (x *sender) burst(now int64, pieces []byte) error {
+	purpose, sequence := uint8(purposeCounted), x.sent.Load()
+	if now < x.counting {
+		purpose, sequence = purposeWarmup, x.warmups
+	}
+	n := int(min(uint64(x.segments), x.most-x.sent.Load()))
+	size := x.set.sizes[0]
+	if err := x.allowed(n * (size + x.headers)); err != nil {
+		return err
+	}
+	stamp := x.clock.Nanos()
+	for i := range n {
+		x.marker.write(pieces[i*size:], purpose, sequence+uint64(i), stamp)
+	}
+	able, err := x.sock.sendSegments(pieces[:n*size], size)
+	switch {
+	case !able:
+		x.segments /= 2
+		return nil
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return nil
+	case errors.Is(err, errBusy):
+		x.stats.busy++
+		return err
+	case err != nil:
+		x.segments = 0 // a single packet will meet the same error and name it
+		return nil
+	}
+	x.stats.segmented = true
+	x.advance(purpose, n)
+	return nil
+}

@@ -1,0 +1,233 @@
+package udp
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/clock"
+)
+
+const (
+	// finishEvery and finishLimit: how often and how long the end is told until the receiver confirms it.
+	finishEvery = 50 * time.Millisecond
+	finishLimit = time.Second
+	// stopLimit is how long a stream that was stopped tries to tell the receiver.
+	stopLimit = 200 * time.Millisecond
+	// collectSlack is how much longer than the timeout a receiver may take for its last report.
+	collectSlack = 3 * time.Second
+)
+
+// serve is the report half: it answers reports until the receiver is done, gives up, or falls silent after the end.
+func (x *sender) serve(ctx context.Context) {
+	var ended, told int64 // when the stream had ended, and when the receiver was told last
+	for {
+		now := clock.Mono()
+		if state := x.state.Load(); state >= stateFinished {
+			if ended == 0 {
+				ended = now
+			}
+			if x.leave(ctx, now-ended) {
+				return
+			}
+			if x.peer.Load() < stateCollecting && now-told >= int64(finishEvery) {
+				x.tell(echo{})
+				told = now
+			}
+		}
+		batch, err := x.sock.read(now + int64(finishEvery))
+		if err != nil {
+			x.stop(interrupted("The socket of the stream was closed."))
+			return
+		}
+		for _, d := range batch {
+			x.hear(d)
+		}
+		if ended == 0 && ctx.Err() != nil && x.state.Load() == stateWaiting {
+			x.stop(nil)
+		}
+	}
+}
+
+// leave says whether nothing more is to be expected since the stream ended.
+func (x *sender) leave(ctx context.Context, since int64) bool {
+	peer := x.peer.Load()
+	if peer == stateDone {
+		return true
+	}
+	switch {
+	case peer == stateGone:
+		return true
+	case ctx.Err() != nil || x.state.Load() == stateStopped:
+		return since > int64(stopLimit)
+	case peer < stateCollecting && since > int64(finishLimit):
+		x.fault.CompareAndSwap(nil, interrupted("The receiver did not confirm the end of the stream within a second. The path back from the receiver is down, or the receiver is."))
+		return true
+	}
+	return since > int64(x.set.timeout+collectSlack)
+}
+
+// hear takes what came on the flow.
+func (x *sender) hear(d datagram) {
+	r, ok := decodeReport(d.data, x.check)
+	if !ok || r.place != x.place {
+		if !x.flow.Setup(d.data) {
+			x.foreign++
+		}
+		return
+	}
+	if r.number <= x.last.number {
+		return // a copy, overtaken, or played back
+	}
+	x.last = r
+	x.heard.Store(clock.Mono())
+	x.trials.Store(r.trials)
+	x.peer.Store(uint32(r.state))
+	if r.wantEcho {
+		x.tell(echo{answers: r.number, asked: r.stamp, heard: d.stamp})
+	}
+}
+
+// tell sends an echo, or tells the end.
+func (x *sender) tell(e echo) {
+	x.echoes++
+	e.place, e.number = x.place, x.echoes
+	e.state = uint8(x.state.Load())
+	e.sent = x.sent.Load() // after the state: with finished, it is final
+	e.stamp = x.clock.Nanos()
+	if x.meter != nil && !x.meter.Allow(controlSize+x.headers) {
+		return
+	}
+	_ = x.sock.send(e.encode(&x.out, x.sign)) // when it is lost, the next report asks again
+}
+
+// sending is one direction as its sending side sees it.
+type sending struct {
+	senders []*sender
+	started int64 // clock.Mono; 0 when it never was
+	fault   *netp.Failure
+}
+
+// oversizeFrom is the size from which on a trial packet is sent first: smaller ones pass any path (IPv6 asks for 1280 bytes).
+const oversizeFrom = 1200
+
+// await waits until all receivers are ready, and the path has carried a packet of the largest size.
+func (g *sending) await(ctx context.Context) *netp.Failure {
+	begin := clock.Mono()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	var tried int64
+	for {
+		first := g.senders[0]
+		now := clock.Mono()
+		alive := first.heard.Load() > 0
+		carried := first.set.largest() <= oversizeFrom || first.trials.Load() > 0
+		if carried && g.ready() {
+			return nil
+		}
+		if alive && !carried && now-tried >= int64(finishEvery) {
+			tried = now
+			if f := first.try(); f != nil {
+				return f
+			}
+		}
+		if now-begin > int64(setupLimit) {
+			return g.explain(alive, carried)
+		}
+		select {
+		case <-ctx.Done():
+			return contextFailure(ctx)
+		case <-tick.C:
+		}
+		for _, x := range g.senders {
+			if f := x.fault.Load(); f != nil {
+				return f
+			}
+			if x.peer.Load() == stateGone {
+				return interrupted("The receiver gave up before the stream began.")
+			}
+		}
+	}
+}
+
+func (g *sending) ready() bool {
+	for _, x := range g.senders {
+		if x.peer.Load() < stateReady {
+			return false
+		}
+	}
+	return true
+}
+
+func (g *sending) explain(alive, carried bool) *netp.Failure {
+	size := g.senders[0].set.largest()
+	switch {
+	case !alive:
+		return &netp.Failure{Kind: netp.FailureUnreachable, Detail: fmt.Sprintf("The flow was opened, but no report of the receiver arrived in %v. A firewall on the way lets the first packets through and drops what follows, or the receiver has died.", setupLimit)}
+	case !carried:
+		return &netp.Failure{Kind: netp.FailureUnreachable, Detail: fmt.Sprintf("Packets of %d bytes do not arrive, small ones do: the path has a smaller MTU than the %d bytes (IP) they need and does not say so (an MTU black hole), or a filter drops them. Try a size of at most %d.", size, size+g.senders[0].headers, oversizeFrom)}
+	}
+	return &netp.Failure{Kind: netp.FailureTimeout, Detail: fmt.Sprintf("The receiver was not ready in %v.", setupLimit)}
+}
+
+// try sends a packet of the largest size that is not counted.
+func (x *sender) try() *netp.Failure {
+	size := x.set.largest()
+	if x.meter != nil && !x.meter.Allow(size+x.headers) {
+		return nil
+	}
+	x.marker.write(x.buffer[:size], purposeTrial, 0, x.clock.Nanos())
+	if err := x.emit(x.buffer[:size]); err != nil {
+		return x.fault.Load() // nil while it may still work
+	}
+	return nil
+}
+
+// oversize names the size that fits.
+func (x *sender) oversize() *netp.Failure {
+	size := x.set.largest()
+	detail := fmt.Sprintf("Packets of %d bytes need an MTU of %d, and the path does not have it.", size, size+x.headers)
+	if mtu := x.sock.describe().path; mtu > x.headers && mtu < size+x.headers {
+		detail = fmt.Sprintf("Packets of %d bytes need an MTU of %d, and that of the path is %d. The largest size that fits is %d.", size, size+x.headers, mtu, mtu-x.headers)
+	}
+	return &netp.Failure{Kind: netp.FailureUnsupported, Detail: detail + " netp does not send fragments, because the loss of one would count as the loss of all."}
+}
+
+// run takes the direction from its set-up to its end.
+func (g *sending) run(ctx context.Context, w *wheel, seed uint64) {
+	var serving, data sync.WaitGroup
+	for _, x := range g.senders {
+		serving.Go(func() { x.serve(ctx) })
+	}
+	if g.fault = g.await(ctx); g.fault == nil {
+		start := clock.Mono() + int64(startLead)
+		for _, x := range g.senders {
+			if err := x.schedule(ctx, start, seed); err != nil {
+				g.fault = &netp.Failure{Kind: netp.FailureInternal, Detail: err.Error()}
+			}
+		}
+		if g.fault == nil {
+			g.started = start
+			for _, x := range g.senders {
+				data.Go(func() { x.data(w) })
+			}
+		}
+	}
+	data.Wait()
+	for _, x := range g.senders {
+		if x.state.Load() < stateFinished {
+			x.stop(nil) // never started: tell the receiver not to wait
+		}
+	}
+	serving.Wait()
+	for _, x := range g.senders {
+		if f := x.fault.Load(); f != nil && g.fault == nil {
+			g.fault = f
+		}
+	}
+	if g.fault == nil && ctx.Err() != nil {
+		g.fault = contextFailure(ctx)
+	}
+}

@@ -1,0 +1,99 @@
+package udp
+
+import (
+	"errors"
+	"net"
+	"time"
+
+	"github.com/netpupper/netp/agent/clock"
+	"github.com/netpupper/netp/agent/port"
+)
+
+// errBusy says that the system has no room for a packet just now; it was not sent.
+var errBusy = errors.New("no room in the socket")
+
+// socket is a flow as the loops use it. read is for one goroutine, send and sendSegments for one each at a time; they may run
+// beside each other.
+type socket interface {
+	// send sends one packet without waiting, or fails with errBusy or the system's error.
+	send(packet []byte) error
+	// sendSegments sends packets of equal size that lie one after the other with one call; false means that the system cannot
+	// do it and nothing was sent.
+	sendSegments(packets []byte, size int) (bool, error)
+	// read waits for packets until a time (clock.Mono) and gives those there are, valid until the next call. None, without an
+	// error, when the time is over or the network has sent an error message. An error is the end of the socket.
+	read(until int64) ([]datagram, error)
+	// drops is how many packets the system has dropped because we did not read them in time.
+	drops() uint64
+	// describe says what the socket is like.
+	describe() socketFacts
+}
+
+// datagram is what one read of a socket gives: one packet, or several of equal size that the system has joined.
+type datagram struct {
+	data  []byte
+	size  int   // of each packet; the last may be shorter
+	stamp int64 // wall clock of the arrival
+}
+
+// socketFacts is what results tell of a socket.
+type socketFacts struct {
+	kernelStamps  bool
+	receiveBuffer int // bytes, 0 when unknown
+	joins         bool
+	path          int // MTU, 0 when unknown
+}
+
+// plainSocket is a socket of any system, with the clock of the reader as stamp of the arrival.
+type plainSocket struct {
+	flow     *port.Flow
+	clock    *clock.Clock
+	buffer   []byte
+	batch    [1]datagram
+	deadline int64
+}
+
+func newPlainSocket(f *port.Flow, c *clock.Clock) *plainSocket {
+	return &plainSocket{flow: f, clock: c, buffer: make([]byte, 1<<16)}
+}
+
+func (s *plainSocket) send(packet []byte) error {
+	_, err := s.flow.Write(packet)
+	return err
+}
+
+func (s *plainSocket) sendSegments([]byte, int) (bool, error) { return false, nil }
+
+func (s *plainSocket) read(until int64) ([]datagram, error) {
+	if err := setDeadline(s.flow, &s.deadline, until); err != nil {
+		return nil, err
+	}
+	n, err := s.flow.Read(s.buffer)
+	stamp := s.clock.Nanos()
+	if err != nil {
+		return nil, ended(err)
+	}
+	s.batch[0] = datagram{data: s.buffer[:n], size: n, stamp: stamp}
+	return s.batch[:], nil
+}
+
+func (s *plainSocket) drops() uint64 { return 0 }
+
+func (s *plainSocket) describe() socketFacts { return socketFacts{} }
+
+// setDeadline makes reads end at a time of clock.Mono, unless they do already.
+func setDeadline(f *port.Flow, current *int64, until int64) error {
+	if *current == until {
+		return nil
+	}
+	*current = until
+	return f.SetReadDeadline(time.Now().Add(time.Duration(until - clock.Mono())))
+}
+
+// ended keeps the error after which a socket gives nothing more. A deadline is none, and neither is what an ICMP message left.
+func ended(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,295 @@
+package udp
+
+import (
+	"encoding/binary"
+	"fmt"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netpupper/netp/agent/clock"
+	"github.com/netpupper/netp/agent/port"
+)
+
+const (
+	ancillarySize  = 128 // stamp, drop count and segment size of one read
+	joinedSize     = 1 << 16
+	joinAbove      = 20_000 // packets per second from which on reads are joined and coalesced
+	forcedBuffer   = 32 << 20
+	ordinaryBuffer = 4 << 20
+	coalesceSingle = 400 * time.Microsecond
+	coalesceJoined = 100 * time.Microsecond
+)
+
+// rawSocket is a flow with a socket of its own: non-blocking system calls beside the runtime's poller, so that hundreds of idle
+// flows need no threads; stamps of arrival by the kernel.
+type rawSocket struct {
+	flow     *port.Flow
+	clock    *clock.Clock
+	fd       int
+	conn     syscall.RawConn
+	facts    socketFacts
+	deadline int64
+
+	headers   []header
+	vectors   []unix.Iovec
+	buffers   [][]byte
+	ancillary []byte
+	batch     []datagram
+	receive   func(fd uintptr) bool
+	got       int
+	failed    syscall.Errno
+	dropped   uint32
+
+	// Coalescing: at high rates each wake-up for a few packets costs the sender more than the packets do.
+	busy    bool
+	packets int
+	since   int64
+
+	segments struct { // of the one goroutine that sends them
+		header  unix.Msghdr
+		vector  unix.Iovec
+		control [24]byte // one message with a uint16
+	}
+}
+
+// header is struct mmsghdr.
+type header struct {
+	unix.Msghdr
+	length uint32
+}
+
+// openSocket prepares the socket of a flow for the session.
+func openSocket(f *port.Flow, s settings, c *clock.Clock, receives, portable bool) (socket, error) {
+	if f.UDP == nil {
+		return newPlainSocket(f, c), nil
+	}
+	conn, err := f.UDP.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	raw := &rawSocket{flow: f, clock: c, conn: conn}
+	var failed error
+	if err := conn.Control(func(fd uintptr) { failed = raw.prepare(int(fd), s, receives) }); err != nil {
+		return nil, err
+	}
+	if failed != nil {
+		return nil, failed
+	}
+	if portable {
+		return newPlainSocket(f, c), nil
+	}
+	count, size := 4, controlSize+1
+	if receives {
+		count, size = raw.shape(s)
+	}
+	raw.allocate(count, size)
+	return raw, nil
+}
+
+// prepare sets the options. Those that only improve the measurement may fail: facts say which are there.
+func (r *rawSocket) prepare(fd int, s settings, receives bool) error {
+	r.fd = fd
+	network := "udp4"
+	level, discover, do := unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DO
+	if !r.flow.Remote.Addr().Is4() {
+		network = "udp6"
+		level, discover, do = unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_DO
+	}
+	if err := port.SetDSCP(uintptr(fd), network, s.dscp); err != nil {
+		return err
+	}
+	if err := unix.SetsockoptInt(fd, level, discover, do); err != nil {
+		return fmt.Errorf("forbid fragments: %w", err)
+	}
+	r.facts.kernelStamps = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1) == nil
+	if !receives {
+		return nil
+	}
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1) // without it, drops are told as 0
+	want := ordinaryBuffer
+	if s.flood() || s.pps() > joinAbove {
+		want = forcedBuffer
+		r.facts.joins = unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_GRO, 1) == nil
+	}
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, want) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, want) // what came of it is read back
+	}
+	if size, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF); err == nil {
+		r.facts.receiveBuffer = size / 2 // the kernel doubles it for its own overhead
+	}
+	return nil
+}
+
+// shape is how many reads of which size fit the session.
+func (r *rawSocket) shape(s settings) (count, size int) {
+	switch {
+	case r.facts.joins:
+		return 8, joinedSize
+	case s.pps() < 2000:
+		count = 4
+	default:
+		count = 64
+	}
+	return count, max(s.largest(), controlSize) + 1 // one more, to tell longer packets
+}
+
+func (r *rawSocket) allocate(count, size int) {
+	r.headers = make([]header, count)
+	r.vectors = make([]unix.Iovec, count)
+	r.ancillary = make([]byte, count*ancillarySize)
+	r.batch = make([]datagram, 0, count)
+	for i := range r.headers {
+		buffer := make([]byte, size)
+		r.buffers = append(r.buffers, buffer)
+		r.vectors[i].Base = &buffer[0]
+		r.vectors[i].SetLen(size)
+		h := &r.headers[i]
+		h.Iov = &r.vectors[i]
+		h.SetIovlen(1)
+		h.Control = &r.ancillary[i*ancillarySize]
+		h.SetControllen(ancillarySize)
+	}
+	r.receive = func(fd uintptr) bool {
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.headers[0])), uintptr(len(r.headers)), unix.MSG_DONTWAIT, 0, 0)
+		r.got, r.failed = int(n), errno
+		return errno != unix.EAGAIN && errno != unix.EINTR
+	}
+}
+
+func (r *rawSocket) send(packet []byte) error {
+	_, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(r.fd), uintptr(unsafe.Pointer(&packet[0])), uintptr(len(packet)))
+	return sendError(errno)
+}
+
+func sendError(errno syscall.Errno) error {
+	switch errno {
+	case 0:
+		return nil
+	case unix.EAGAIN, unix.ENOBUFS, unix.EINTR:
+		return errBusy
+	}
+	return errno
+}
+
+func (r *rawSocket) sendSegments(packets []byte, size int) (bool, error) {
+	g := &r.segments
+	if g.header.Iov == nil {
+		g.header.Iov = &g.vector
+		g.header.SetIovlen(1)
+		g.header.Control = &g.control[0]
+		g.header.SetControllen(unix.CmsgSpace(2))
+		message := (*unix.Cmsghdr)(unsafe.Pointer(&g.control[0]))
+		message.Level, message.Type = unix.SOL_UDP, unix.UDP_SEGMENT
+		message.SetLen(unix.CmsgLen(2))
+	}
+	binary.NativeEndian.PutUint16(g.control[unix.CmsgLen(0):], uint16(size))
+	g.vector.Base = &packets[0]
+	g.vector.SetLen(len(packets))
+	_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(r.fd), uintptr(unsafe.Pointer(&g.header)), 0)
+	switch errno {
+	case unix.EINVAL, unix.EIO, unix.EOPNOTSUPP, unix.ENOPROTOOPT:
+		return false, nil
+	}
+	return true, sendError(errno)
+}
+
+func (r *rawSocket) read(until int64) ([]datagram, error) {
+	if r.busy {
+		r.coalesce()
+	}
+	if err := setDeadline(r.flow, &r.deadline, until); err != nil {
+		return nil, err
+	}
+	r.got, r.failed = 0, 0
+	if err := r.conn.Read(r.receive); err != nil {
+		return nil, ended(err)
+	}
+	if r.failed != 0 {
+		return nil, nil // an ICMP message: the sending side sees it too
+	}
+	r.batch = r.batch[:0]
+	for i := range r.got {
+		r.take(i)
+	}
+	r.measure()
+	return r.batch, nil
+}
+
+// take reads what the kernel tells about one datagram, and makes its header ready for the next call.
+func (r *rawSocket) take(i int) {
+	h := &r.headers[i]
+	d := datagram{data: r.buffers[i][:h.length], size: int(h.length)}
+	r.parse(&d, r.ancillary[i*ancillarySize:][:h.Controllen])
+	cut := h.Flags&unix.MSG_TRUNC != 0
+	h.SetControllen(ancillarySize)
+	h.Flags = 0
+	if d.stamp == 0 {
+		d.stamp = r.clock.Nanos()
+	}
+	if !cut {
+		r.batch = append(r.batch, d)
+	}
+}
+
+func (r *rawSocket) parse(d *datagram, ancillary []byte) {
+	for len(ancillary) >= unix.SizeofCmsghdr {
+		m := (*unix.Cmsghdr)(unsafe.Pointer(&ancillary[0]))
+		length := int(m.Len)
+		if length < unix.CmsgLen(0) || length > len(ancillary) {
+			return
+		}
+		data := ancillary[unix.CmsgLen(0):length]
+		switch {
+		case m.Level == unix.SOL_SOCKET && m.Type == unix.SO_TIMESTAMPNS && len(data) >= int(unsafe.Sizeof(unix.Timespec{})):
+			d.stamp = r.clock.Stamp((*unix.Timespec)(unsafe.Pointer(&data[0])).Nano())
+		case m.Level == unix.SOL_SOCKET && m.Type == unix.SO_RXQ_OVFL && len(data) >= 4:
+			r.dropped = max(r.dropped, binary.NativeEndian.Uint32(data))
+		case m.Level == unix.SOL_UDP && m.Type == unix.UDP_GRO && len(data) >= 4:
+			if size := int(binary.NativeEndian.Uint32(data)); size > 0 {
+				d.size = size
+			}
+		}
+		ancillary = ancillary[min(unix.CmsgSpace(length-unix.CmsgLen(0)), len(ancillary)):]
+	}
+}
+
+// measure decides whether to wait before the next read, so that more packets are there when it comes.
+func (r *rawSocket) measure() {
+	for _, d := range r.batch {
+		if d.size > 0 {
+			r.packets += (len(d.data) + d.size - 1) / d.size
+		}
+	}
+	if now := clock.Mono(); now-r.since > int64(20*time.Millisecond) {
+		r.busy = r.facts.kernelStamps && float64(r.packets)*1e9 > joinAbove*float64(now-r.since)
+		r.packets, r.since = 0, now
+	}
+}
+
+// coalesce waits a little when the last read found less than it had room for.
+func (r *rawSocket) coalesce() {
+	if 2*r.got >= len(r.headers) {
+		return
+	}
+	wait := coalesceSingle
+	if r.facts.joins {
+		wait = coalesceJoined
+	}
+	t := unix.NsecToTimespec(int64(wait))
+	_ = unix.Nanosleep(&t, nil) // waking early costs nothing
+}
+
+func (r *rawSocket) drops() uint64 { return uint64(r.dropped) }
+
+func (r *rawSocket) describe() socketFacts {
+	f := r.facts
+	level, mtu := unix.IPPROTO_IP, unix.IP_MTU
+	if !r.flow.Remote.Addr().Is4() {
+		level, mtu = unix.IPPROTO_IPV6, unix.IPV6_MTU
+	}
+	f.path, _ = unix.GetsockoptInt(r.fd, level, mtu) // 0 when the system does not tell
+	return f
+}

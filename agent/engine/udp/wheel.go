@@ -1,0 +1,154 @@
+package udp
+
+import (
+	"container/heap"
+	"context"
+	"sync"
+	"time"
+
+	"github.com/netpupper/netp/agent/clock"
+	"github.com/netpupper/netp/agent/pace"
+)
+
+const (
+	// wheelBelow is up to how many packets per second a stream is paced together with others, by one thread. Above it has a
+	// thread of its own.
+	wheelBelow = 200
+	// wheelLook is how often the wheel looks for streams that have joined.
+	wheelLook = 4 * time.Millisecond
+	// startLead is how long before its first packet a stream begins to wait: longer than wheelLook.
+	startLead = 2 * wheelLook
+	// watchBelow is up to how many packets per second, all streams together, the wheel watches the clock before each packet.
+	// Above, what it would gain is less than the processor time it would take.
+	watchBelow = 1000
+)
+
+// step sends what is due now and says when to be called again, and whether at all.
+type step func(now int64) (next int64, more bool)
+
+// wheel paces many slow streams with one thread: five hundred of them would otherwise need as many threads, or wake-ups of the
+// runtime that are a millisecond late. It has no goroutine of its own: one of those that wait for their streams turns it for
+// all, and passes it on when its own stream has ended. The zero value is ready.
+type wheel struct {
+	mu      sync.Mutex // guards what follows
+	turns   turnHeap
+	pps     float64
+	turning bool
+}
+
+// turn is a stream on the wheel.
+type turn struct {
+	step  step
+	due   int64
+	pps   float64
+	wake  chan bool // told true when the stream has ended, false when its goroutine is to turn the wheel
+	over  bool
+	place int // in the heap
+}
+
+// run calls the step of a stream whenever it asks for it, until it has had enough.
+func (w *wheel) run(first int64, pps float64, s step) {
+	t := &turn{step: s, due: first, pps: pps, wake: make(chan bool, 1)}
+	w.mu.Lock()
+	heap.Push(&w.turns, t)
+	w.pps += pps
+	wait := w.turning
+	w.turning = true
+	w.mu.Unlock()
+	if wait && <-t.wake {
+		return
+	}
+	w.turn(t)
+}
+
+// turn turns the wheel until a stream has ended, and passes it on.
+func (w *wheel) turn(mine *turn) {
+	watching, sleeping := newWaits()
+	defer watching.Pin()()
+	for !mine.over {
+		wait := sleeping
+		due, pps := w.earliest()
+		if pps <= watchBelow {
+			wait = watching
+		}
+		look := clock.Mono() + int64(wheelLook)
+		now, _ := wait.Wait(context.Background(), min(due, look))
+		if now < due {
+			continue
+		}
+		if ended := w.one(now); ended != nil && ended != mine {
+			ended.wake <- true
+		}
+	}
+	w.pass()
+}
+
+// newWaits makes what waits for due times: one that watches the clock, one that does not. Their schedules are not used.
+func newWaits() (watching, sleeping *pace.Pacer) {
+	any := pace.Constant(0, pace.Rate{Units: 1, Per: time.Second})
+	watching, err := pace.New(pace.Config{Schedule: any})
+	if err == nil {
+		sleeping, err = pace.New(pace.Config{Schedule: any, Cheap: true})
+	}
+	if err != nil {
+		panic("udp: " + err.Error()) // the schedule is valid
+	}
+	return watching, sleeping
+}
+
+// earliest is when the next step is due. There always is one: that of the stream whose goroutine turns the wheel.
+func (w *wheel) earliest() (due int64, pps float64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.turns[0].due, w.pps
+}
+
+// one takes the step that is due first, and gives its stream when it has ended with it.
+func (w *wheel) one(now int64) (ended *turn) {
+	w.mu.Lock()
+	t := w.turns[0]
+	w.mu.Unlock()
+	next, more := t.step(now) // only we take steps, and a stream that joins meanwhile can only wait
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !more {
+		heap.Remove(&w.turns, t.place)
+		w.pps -= t.pps
+		t.over = true
+		return t
+	}
+	t.due = next
+	heap.Fix(&w.turns, t.place)
+	return nil
+}
+
+// pass gives the wheel to another goroutine that waits, if there is one.
+func (w *wheel) pass() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.turning = len(w.turns) > 0; w.turning {
+		w.turns[0].wake <- false
+	}
+}
+
+// turnHeap is ordered by due time.
+type turnHeap []*turn
+
+func (h turnHeap) Len() int           { return len(h) }
+func (h turnHeap) Less(i, j int) bool { return h[i].due < h[j].due }
+func (h turnHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].place, h[j].place = i, j
+}
+func (h *turnHeap) Push(x any) {
+	t := x.(*turn)
+	t.place = len(*h)
+	*h = append(*h, t)
+}
+func (h *turnHeap) Pop() any {
+	last := len(*h) - 1
+	t := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	return t
+}

@@ -1,0 +1,114 @@
+package udp
+
+import "math/bits"
+
+// Sizes of a window [sequence numbers].
+const (
+	minWindow = 1 << 16
+	maxWindow = 1 << 24
+)
+
+// window remembers for the latest sequence numbers of one stream which have arrived. What it slides over is judged: not
+// arrived until then is lost. Memory is fixed.
+type window struct {
+	seen, again []uint64 // a bit per sequence number: arrived; arrived more than once
+	base        uint64   // the lowest sequence number not yet judged, a multiple of 64
+	next        uint64   // the highest received + 1
+	run         uint64   // losses in a row up to base
+	longest     uint64
+	lost        func(sequence uint64) // told of each loss, in order
+}
+
+// novelty says what an arrival is to a window.
+type novelty uint8
+
+const (
+	fresh      novelty = iota
+	overtaken          // fresh, but a later one was here before (RFC 4737)
+	secondCopy         // the first additional copy
+	furtherCopy
+	expired // judged long ago
+)
+
+// newWindow makes a window of a size that is a power of two, at least 128.
+func newWindow(size int, lost func(uint64)) *window {
+	return &window{seen: make([]uint64, size/64), again: make([]uint64, size/64), lost: lost}
+}
+
+// add notes an arrival.
+func (w *window) add(sequence uint64) novelty {
+	if sequence < w.base {
+		return expired
+	}
+	size := uint64(len(w.seen)) * 64
+	if sequence >= w.base+size {
+		w.slide((sequence-size)/64*64 + 64)
+	}
+	word, bit := sequence/64%uint64(len(w.seen)), uint64(1)<<(sequence%64)
+	switch {
+	case w.seen[word]&bit == 0:
+		w.seen[word] |= bit
+		if sequence < w.next {
+			return overtaken
+		}
+		w.next = sequence + 1
+		return fresh
+	case w.again[word]&bit == 0:
+		w.again[word] |= bit
+		return secondCopy
+	}
+	return furtherCopy
+}
+
+// has says whether a sequence number has arrived, as far as the window remembers.
+func (w *window) has(sequence uint64) bool {
+	size := uint64(len(w.seen)) * 64
+	return sequence >= w.base && sequence < w.base+size && w.seen[sequence/64%uint64(len(w.seen))]>>(sequence%64)&1 != 0
+}
+
+// slide judges all below to, a multiple of 64.
+func (w *window) slide(to uint64) {
+	for ; w.base < to; w.base += 64 {
+		word := w.base / 64 % uint64(len(w.seen))
+		w.judge(w.seen[word], 64)
+		w.seen[word], w.again[word] = 0, 0
+	}
+}
+
+// judge takes the first n sequence numbers from base on.
+func (w *window) judge(seen uint64, n int) {
+	if missing := ^seen; n == 64 && missing == 0 {
+		w.run = 0
+		return
+	}
+	for i := range n {
+		if seen>>i&1 != 0 {
+			w.run = 0
+			continue
+		}
+		w.run++
+		w.longest = max(w.longest, w.run)
+		w.lost(w.base + uint64(i))
+	}
+}
+
+// finish judges all that were sent, and says how many arrived that were not: more than none is a contradiction. Nothing can be
+// added afterwards.
+func (w *window) finish(sent uint64) (beyond uint64) {
+	size := uint64(len(w.seen)) * 64
+	if sent > w.base+size { // the last ones are lost beyond the reach of the window
+		w.slide((sent-size)/64*64 + 64)
+	}
+	if sent < w.base {
+		return w.base - sent
+	}
+	w.slide(sent / 64 * 64)
+	word := w.base / 64 % uint64(len(w.seen))
+	tail := int(sent - w.base)
+	w.judge(w.seen[word], tail)
+	beyond = uint64(bits.OnesCount64(w.seen[word] >> tail))
+	for i := uint64(1); i < uint64(len(w.seen)); i++ {
+		beyond += uint64(bits.OnesCount64(w.seen[(word+i)%uint64(len(w.seen))]))
+	}
+	return beyond
+}
