@@ -110,6 +110,9 @@ type sending struct {
 	fault   *netp.Failure
 }
 
+// trialLimit is how long trial packets are sent, some sixty of them.
+const trialLimit = 3 * time.Second
+
 // oversizeFrom is the size from which on a trial packet is sent first: smaller ones pass any path (IPv6 asks for 1280 bytes).
 const oversizeFrom = 1200
 
@@ -118,7 +121,7 @@ func (g *sending) await(ctx context.Context) *netp.Failure {
 	begin := clock.Mono()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	var tried int64
+	var trying, tried int64 // when the first and the last trial packet left
 	for {
 		first := g.senders[0]
 		now := clock.Mono()
@@ -129,11 +132,14 @@ func (g *sending) await(ctx context.Context) *netp.Failure {
 		}
 		if alive && !carried && now-tried >= int64(finishEvery) {
 			tried = now
+			if trying == 0 {
+				trying = now
+			}
 			if f := first.try(); f != nil {
 				return f
 			}
 		}
-		if now-begin > int64(setupLimit) {
+		if now-begin > int64(setupLimit) || !carried && trying > 0 && now-trying > int64(trialLimit) {
 			return g.explain(alive, carried)
 		}
 		select {

@@ -171,6 +171,7 @@ func TestSessionVariants(t *testing.T) {
 		"dscp":         {netp.Params{"count": 20.0, "rate": "200pps", "dscp": 46.0, "ip": 4.0, "direction": "both"}, 20, []string{"forward.", "reverse."}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := bench{params: c.params}.merged(t)
 			for _, prefix := range c.prefixes {
 				sent, received := figure(t, r, prefix+metricSent), figure(t, r, prefix+metricReceived)

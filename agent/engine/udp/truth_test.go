@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -14,44 +15,52 @@ import (
 // TestTruth: over random mixtures of loss, copies and reordering the figures are those of the path, to the packet.
 func TestTruth(t *testing.T) {
 	for seed := range uint64(12) {
-		random := rand.New(rand.NewPCG(seed, 3))
-		drop, double, hold := random.IntN(30), random.IntN(20), random.IntN(20)
-		path := &relay{script: func(r *relay, to bool, p []byte) [][]byte {
-			if !to || !isCounted(p) {
-				if to && len(r.held) > 0 && p[0] == kindEcho && p[1] == stateFinished { // the end: nothing stays behind
-					out := append(r.held, p)
-					r.held = nil
-					return out
-				}
-				return [][]byte{p}
-			}
-			out := [][]byte{p}
-			switch n := random.IntN(100); {
-			case n < drop:
-				out = nil
-			case n < drop+double:
-				for range 1 + random.IntN(3) {
-					out = append(out, p)
-				}
-			case n < drop+double+hold:
-				r.held = append(r.held, p)
-				return nil
-			}
-			if len(r.held) > 0 && random.IntN(4) == 0 {
-				out = append(out, r.held...)
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			t.Parallel()
+			impaired(t, seed)
+		})
+	}
+}
+
+// impaired runs one session over a path of random faults.
+func impaired(t *testing.T, seed uint64) {
+	random := rand.New(rand.NewPCG(seed, 3))
+	drop, double, hold := random.IntN(30), random.IntN(20), random.IntN(20)
+	path := &relay{script: func(r *relay, to bool, p []byte) [][]byte {
+		if !to || !isCounted(p) {
+			if to && len(r.held) > 0 && p[0] == kindEcho && p[1] == stateFinished { // the end: nothing stays behind
+				out := append(r.held, p)
 				r.held = nil
+				return out
 			}
-			return out
-		}}
-		r := bench{params: netp.Params{"rate": "5000pps", "count": 600.0, "timeout": 20.0}, relay: path.open, separate: seed%2 == 0}.finished(t)
-		received, lost, overtook, copies, copied := path.truth()
-		for name, want := range map[string]float64{
-			metricSent: 600, metricReceived: received, metricLost: lost, metricReorderings: overtook, metricDuplicates: copies,
-			metricLate: 0, metricLoss: lost / 600, metricReordered: overtook / received, metricDuplicated: copied / received,
-		} {
-			if got := figure(t, r, name); got != want {
-				t.Errorf("seed %d: %s = %v; want %v", seed, name, got, want)
+			return [][]byte{p}
+		}
+		out := [][]byte{p}
+		switch n := random.IntN(100); {
+		case n < drop:
+			out = nil
+		case n < drop+double:
+			for range 1 + random.IntN(3) {
+				out = append(out, p)
 			}
+		case n < drop+double+hold:
+			r.held = append(r.held, p)
+			return nil
+		}
+		if len(r.held) > 0 && random.IntN(4) == 0 {
+			out = append(out, r.held...)
+			r.held = nil
+		}
+		return out
+	}}
+	r := bench{params: netp.Params{"rate": "5000pps", "count": 600.0, "timeout": 20.0}, relay: path.open, separate: seed%2 == 0}.finished(t)
+	received, lost, overtook, copies, copied := path.truth()
+	for name, want := range map[string]float64{
+		metricSent: 600, metricReceived: received, metricLost: lost, metricReorderings: overtook, metricDuplicates: copies,
+		metricLate: 0, metricLoss: lost / 600, metricReordered: overtook / received, metricDuplicated: copied / received,
+	} {
+		if got := figure(t, r, name); got != want {
+			t.Errorf("seed %d: %s = %v; want %v", seed, name, got, want)
 		}
 	}
 }
@@ -65,6 +74,7 @@ func (b bench) finished(t *testing.T) netp.Result {
 
 // TestForgery: packets made up or altered on the way change nothing, and are counted.
 func TestForgery(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 1))
 	path := &relay{script: func(r *relay, to bool, p []byte) [][]byte {
 		out := [][]byte{p}
@@ -115,6 +125,7 @@ func TestForgery(t *testing.T) {
 
 // TestReplay: control packets played back, of this direction and of the other, change nothing.
 func TestReplay(t *testing.T) {
+	t.Parallel()
 	var old [][]byte
 	path := &relay{script: func(r *relay, to bool, p []byte) [][]byte {
 		out := [][]byte{p}
@@ -139,6 +150,7 @@ func TestReplay(t *testing.T) {
 
 // TestDeadMan: when the reports end, the sender stops long before its time.
 func TestDeadMan(t *testing.T) {
+	t.Parallel()
 	path := &relay{script: func(r *relay, to bool, p []byte) [][]byte {
 		if !to && r.asked > 50 {
 			return nil
@@ -162,6 +174,7 @@ func TestDeadMan(t *testing.T) {
 
 // TestEndLost: without the sender's word on the end, loss is judged up to the last packet known, and the result says so.
 func TestEndLost(t *testing.T) {
+	t.Parallel()
 	path := &relay{script: func(r *relay, to bool, p []byte) [][]byte {
 		if to && p[0] == kindEcho && p[1] == stateFinished {
 			return nil
@@ -183,6 +196,7 @@ func TestEndLost(t *testing.T) {
 
 // TestTrailingLoss: what is lost at the very end is lost, not forgotten.
 func TestTrailingLoss(t *testing.T) {
+	t.Parallel()
 	path := &relay{script: func(r *relay, to bool, p []byte) [][]byte {
 		if isCounted(p) && sequenceOf(p) >= 150 {
 			return nil
@@ -197,6 +211,7 @@ func TestTrailingLoss(t *testing.T) {
 
 // TestLate: a packet after the timeout is lost, and is said to be late.
 func TestLate(t *testing.T) {
+	t.Parallel()
 	path := &relay{script: func(r *relay, to bool, p []byte) [][]byte {
 		if isCounted(p) && sequenceOf(p) == 10 {
 			r.held = append(r.held, p)
@@ -216,6 +231,7 @@ func TestLate(t *testing.T) {
 
 // TestBlackHole: a path that drops large packets without a word is named as such.
 func TestBlackHole(t *testing.T) {
+	t.Parallel()
 	path := &relay{script: func(r *relay, to bool, p []byte) [][]byte {
 		if len(p) > 1400 {
 			return nil
@@ -231,6 +247,7 @@ func TestBlackHole(t *testing.T) {
 
 // TestCancel: a cancelled side stops, and its peer does not wait for the end of the stream.
 func TestCancel(t *testing.T) {
+	t.Parallel()
 	for _, direction := range []string{"forward", "reverse"} {
 		t.Run(direction, func(t *testing.T) {
 			var cancel context.CancelFunc
@@ -274,6 +291,7 @@ func (m *stingy) Allow(n int) bool {
 
 // TestMeter: the agent's own limit ends the stream, and not a byte leaves beyond it.
 func TestMeter(t *testing.T) {
+	t.Parallel()
 	meter := &stingy{left: 20_000}
 	path := &relay{script: func(r *relay, _ bool, p []byte) [][]byte { return [][]byte{p} }}
 	b := bench{params: netp.Params{"rate": "1000pps", "duration": 20.0}, relay: path.open, meter: meter}
