@@ -76,7 +76,7 @@ func prepareEcho(fd int, shut func() error, w port.Where, target netip.Addr, dsc
 	if err := makeBlocking(fd); err != nil {
 		return nil, err
 	}
-	return newKernelSocket(fd, shut)
+	return newKernelSocket(fd, true, shut)
 }
 
 // onlyReplies keeps all but echo replies away from a raw socket.

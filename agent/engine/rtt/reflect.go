@@ -43,7 +43,7 @@ func reflect(ctx context.Context, j engine.Job, c settings) netp.Result {
 		result.Failure = failure(ctx, fmt.Errorf("wait for the initiator: %w", err))
 		return result
 	}
-	sock, err := flowSocket(flow)
+	sock, err := flowSocket(flow, false)
 	if err != nil {
 		flow.Close()
 		result.Failure = failure(ctx, fmt.Errorf("prepare the socket: %w", err))
@@ -104,8 +104,9 @@ func (r *reflector) run(ctx context.Context) error {
 		switch err {
 		case nil:
 			r.answer(buffer[:n], &a, now)
-			r.socket.departures(forget)
-		case errNothing, errICMP:
+		case errNothing:
+		case errICMP:
+			r.socket.departures(forget) // takes the error off its queue
 		default:
 			return fmt.Errorf("receive: %w", err)
 		}

@@ -75,7 +75,7 @@ func openAgent(ctx context.Context, j engine.Job, c settings) (*session, error) 
 	if err != nil {
 		return nil, err
 	}
-	sock, err := flowSocket(flow)
+	sock, err := flowSocket(flow, true)
 	if err != nil {
 		flow.Close()
 		return nil, fmt.Errorf("prepare the socket: %w", err)

@@ -77,7 +77,8 @@ func (s plainSocket) receive(packet []byte, a *arrival) (int, error) {
 	case errors.Is(err, net.ErrClosed):
 		return 0, err
 	default:
-		return 0, errICMP // what else a connected socket reports
+		<-time.After(time.Millisecond) // what else a connected socket reports, at most so often
+		return 0, errICMP
 	}
 }
 
@@ -85,10 +86,10 @@ func (s plainSocket) departures(func(uint64, int64)) {}
 func (s plainSocket) clocks() string                 { return userClocks }
 func (s plainSocket) close() error                   { return s.Close() }
 
-// flowSocket makes a socket of a flow between agents.
-func flowSocket(f *port.Flow) (socket, error) {
+// flowSocket makes a socket of a flow between agents; departing says whether departures are stamped too.
+func flowSocket(f *port.Flow, departing bool) (socket, error) {
 	if fd, ok := f.Raw(); ok {
-		return newKernelSocket(fd, f.Close)
+		return newKernelSocket(fd, departing, f.Close)
 	}
 	return plainSocket{f}, nil
 }

@@ -14,10 +14,11 @@ const kernelSockets = true
 
 // kernelSocket is a blocking socket whose packets the kernel stamps (SO_TIMESTAMPING), both ways.
 type kernelSocket struct {
-	fd    int
-	done  func() error
-	calls [stampRing]atomic.Uint64 // sequence numbers by number of the send call
-	sent  atomic.Uint32            // send calls since the kernel last began to count them
+	fd        int
+	departing bool
+	done      func() error
+	calls     [stampRing]atomic.Uint64 // sequence numbers by number of the send call
+	sent      atomic.Uint32            // send calls since the kernel last began to count them
 
 	in, errs message // for receive and departures: one goroutine
 }
@@ -33,9 +34,10 @@ const (
 	departureFlags = unix.SOF_TIMESTAMPING_TX_SOFTWARE | unix.SOF_TIMESTAMPING_OPT_ID | unix.SOF_TIMESTAMPING_OPT_TSONLY
 )
 
-// newKernelSocket takes a blocking, connected socket. Closing it calls done.
-func newKernelSocket(fd int, done func() error) (*kernelSocket, error) {
-	s := &kernelSocket{fd: fd, done: done}
+// newKernelSocket takes a blocking, connected socket, whose packets are stamped when they come, and with departing also when
+// they leave. Closing it calls done.
+func newKernelSocket(fd int, departing bool, done func() error) (*kernelSocket, error) {
+	s := &kernelSocket{fd: fd, departing: departing, done: done}
 	// As much as the host allows, so that a stall drops nothing; what it does drop is counted.
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
 	for _, o := range [][2]int{
@@ -46,15 +48,16 @@ func newKernelSocket(fd int, done func() error) (*kernelSocket, error) {
 		// Each is an extra, and half of them belong to the other IP version: what fails is missing from the facts.
 		_ = unix.SetsockoptInt(fd, o[0], o[1], 1)
 	}
-	if err := s.stampDepartures(); err != nil {
+	if err := s.stamp(); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// stampDepartures makes the kernel stamp, and number departures from zero.
-func (s *kernelSocket) stampDepartures() error {
-	if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPING, stampFlags); err != nil {
+// stamp makes the kernel stamp, and number departures from zero.
+func (s *kernelSocket) stamp() error {
+	err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPING, stampFlags)
+	if err != nil || !s.departing {
 		return err
 	}
 	s.sent.Store(0)
@@ -71,7 +74,7 @@ func newConnSocket(c *net.UDPConn) (*kernelSocket, error) {
 	var failed error
 	err = raw.Control(func(fd uintptr) {
 		if failed = makeBlocking(int(fd)); failed == nil {
-			s, failed = newKernelSocket(int(fd), c.Close)
+			s, failed = newKernelSocket(int(fd), true, c.Close)
 		}
 	})
 	return s, errors.Join(err, failed)
@@ -103,7 +106,7 @@ func (s *kernelSocket) sendOnce(packet []byte, sequence uint64) error {
 		return nil
 	}
 	// Whether a failed call was numbered depends on the kernel: begin to count anew.
-	if err := s.stampDepartures(); err != nil {
+	if err := s.stamp(); err != nil {
 		return err
 	}
 	return explain(errno)

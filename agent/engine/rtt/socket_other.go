@@ -9,5 +9,5 @@ import (
 
 const kernelSockets = false
 
-func newKernelSocket(int, func() error) (socket, error) { return nil, errors.ErrUnsupported }
-func newConnSocket(*net.UDPConn) (socket, error)        { return nil, errors.ErrUnsupported }
+func newKernelSocket(int, bool, func() error) (socket, error) { return nil, errors.ErrUnsupported }
+func newConnSocket(*net.UDPConn) (socket, error)              { return nil, errors.ErrUnsupported }

@@ -57,7 +57,15 @@ func runIrtt(ctx context.Context, count int, interval time.Duration) ([]row, err
 	}
 	defer func() { cancel(); server.Wait() }()
 	length := time.Duration(count) * interval
-	out, err := exec.CommandContext(ctx, "irtt", "client", "-Q", "-i", interval.String(), "-d", length.String(), "-o", "-", address).Output()
+	var out []byte
+	var err error
+	for range 30 { // until the server listens
+		out, err = exec.CommandContext(ctx, "irtt", "client", "-Q", "-i", interval.String(), "-d", length.String(), "-o", "-", address).Output()
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+		<-time.After(100 * time.Millisecond)
+	}
 	if err != nil {
 		return nil, err
 	}
