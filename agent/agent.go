@@ -125,6 +125,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		day:         newDayBudget(a.cfg.Limits.BytesPerDay, spool.loadUsage()),
 		incarnation: uuid.NewString(),
 		announceNow: make(chan struct{}, 1),
+		welcomed:    make(chan struct{}),
 		orders:      make(map[orderKey]*answer),
 		sessions:    make(map[sessionKey]*session),
 	}

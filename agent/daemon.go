@@ -20,6 +20,7 @@ type daemon struct {
 	day         *dayBudget
 	incarnation string
 	announceNow chan struct{}
+	welcomed    chan struct{} // closed by the first welcome
 
 	life    context.Context // of the sessions
 	kill    context.CancelCauseFunc
@@ -99,6 +100,9 @@ func (d *daemon) renew(ctx context.Context) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.length == 0 {
+		close(d.welcomed)
+	}
 	d.lease, d.length = sent.Add(w.Lease), w.Lease
 	d.ahead = w.Time.Sub(answered.Add(-answered.Sub(sent) / 2))
 	d.forget()

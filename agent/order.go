@@ -37,6 +37,10 @@ const clockSlack = 2 * time.Second
 // order carries out a signed order, or says why not. The same order again gets
 // the same reply and does nothing.
 func (d *daemon) order(o wire.Order) wire.Reply {
+	select { // the first order may overtake the welcome that says what time it is
+	case <-d.welcomed:
+	case <-time.After(helloTimeout):
+	}
 	if err := d.valid(o); err != nil {
 		d.cfg.Logger.Warn("order refused", "order", o.Type, "session", o.Session.Addr, "reason", err)
 		return d.refuse(netp.FailureRefused, "Agent %s refused the order: %v.", d.cfg.Name, err)

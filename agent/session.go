@@ -134,10 +134,10 @@ func (d *daemon) runSession(s *session) {
 	s.meter.close()
 	d.complete(ctx, &result, o)
 	s.close()
-	d.deliverLater(result)
 	d.mu.Lock()
-	delete(d.sessions, keyOf(o))
+	delete(d.sessions, keyOf(o)) // before the controller can know that there is room
 	d.mu.Unlock()
+	d.deliverLater(result)
 	d.spool.saveUsage(d.day.usage(time.Now()))
 }
 

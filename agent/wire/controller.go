@@ -91,12 +91,18 @@ func (c *Controller) welcome(m *nats.Msg, answer func(Hello) Welcome) error {
 	return m.Respond(data)
 }
 
-// orderTry is how long one try of an order waits for its answer. Orders are
-// idempotent at the agent, so a lost answer costs another try, not a session.
-const orderTry = 2 * time.Second
+const (
+	// orderTry is how long one try of an order waits for its answer. Orders are
+	// idempotent at the agent, so a lost answer costs another try, not a session.
+	orderTry = 2 * time.Second
+	// absentPause is the pause before another try while the agent is not on the bus:
+	// its connection may be on its way back.
+	absentPause = 200 * time.Millisecond
+)
 
-// Order signs an order and returns the agent's answer. It returns ErrAbsent when
-// the agent is not on the bus, and the error of ctx when it did not answer.
+// Order signs an order and returns the agent's answer. It tries until ctx is done,
+// which therefore must have a deadline, and then returns ErrAbsent if the agent
+// was not on the bus, or the error of ctx if it did not answer.
 func (c *Controller) Order(ctx context.Context, o Order) (Reply, error) {
 	var r Reply
 	data, err := SignOrder(c.key, o)
@@ -105,10 +111,10 @@ func (c *Controller) Order(ctx context.Context, o Order) (Reply, error) {
 	}
 	for {
 		m, err := c.request(ctx, controllerSubject(o.Audience, orderLeaf), data)
-		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			continue
-		}
 		if err != nil {
+			if again(ctx, err) {
+				continue
+			}
 			return r, fmt.Errorf("order %s to %s: %w", o.Type, o.Audience, requestError(err))
 		}
 		err = Decode(m.Data, &r)
@@ -117,6 +123,19 @@ func (c *Controller) Order(ctx context.Context, o Order) (Reply, error) {
 		}
 		return r, err
 	}
+}
+
+// again says whether a request is worth another try, after a pause if it needs one.
+func again(ctx context.Context, err error) bool {
+	if errors.Is(err, nats.ErrNoResponders) {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(absentPause):
+			return true
+		}
+	}
+	return errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
 }
 
 func (c *Controller) request(ctx context.Context, subject string, data []byte) (*nats.Msg, error) {

@@ -220,16 +220,6 @@ func (f *Fleet) sweep(now time.Time) {
 	}
 }
 
-// Absent notes that this start of an agent could not be reached: it counts as
-// gone until it announces itself again.
-func (f *Fleet) Absent(id netp.AgentID, incarnation string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if m := f.members[id]; m != nil && m.Incarnation == incarnation {
-		f.remove(id, m)
-	}
-}
-
 // Find gives an agent that is there.
 func (f *Fleet) Find(id netp.AgentID) (Member, bool) {
 	f.mu.Lock()

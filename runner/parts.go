@@ -1,0 +1,100 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/wire"
+	"github.com/netpupper/netp/runner/bus"
+)
+
+// tryKey names a try at a session whose parts are waited for.
+type tryKey struct {
+	run     string
+	session string
+	attempt int
+}
+
+// route is where the parts of a try go, and who may send which.
+type route struct {
+	parts  chan netp.Result // room for both
+	agents map[netp.Role]netp.AgentID
+	seen   map[netp.Role]bool // guarded by Runner.mu
+}
+
+// take stores the parts of a batch, confirms them to their agents and hands them
+// to the sessions that wait. It is an error only when the store cannot: the
+// messages stay on the bus then.
+func (r *Runner) take(ctx context.Context, batch []bus.Message) error {
+	var parts []netp.Result
+	for _, m := range batch {
+		p, err := r.read(m)
+		if err != nil { // it would be no better the next time
+			r.cfg.Logger.Warn("result rejected", "subject", m.Subject, "error", err)
+			continue
+		}
+		parts = append(parts, p)
+	}
+	if err := r.cfg.Store.SaveParts(ctx, parts); err != nil {
+		return err
+	}
+	confirmed := make(map[netp.AgentID][]wire.PartKey)
+	for _, p := range parts {
+		r.deliver(p)
+		confirmed[p.Agent] = append(confirmed[p.Agent], wire.KeyOf(p))
+	}
+	for id, keys := range confirmed {
+		if err := r.link.Confirm(id, keys); err != nil {
+			r.cfg.Logger.Warn("results are not confirmed and will come again", "agent", id, "error", err)
+		}
+	}
+	return nil
+}
+
+// read decodes a part and checks that it comes from the agent it says, and, while
+// its session runs, that this agent plays this part of it.
+func (r *Runner) read(m bus.Message) (netp.Result, error) {
+	id, err := wire.PartSender(m.Subject)
+	if err != nil {
+		return netp.Result{}, err
+	}
+	p, err := wire.DecodePart(m.Data)
+	if err != nil {
+		return netp.Result{}, err
+	}
+	if p.Agent != id {
+		return netp.Result{}, fmt.Errorf("agent %q sent a result of agent %q", id, p.Agent)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if to := r.sessions[tryKey{p.Run, p.Session, p.Attempt}]; to != nil && to.agents[p.Part] != id {
+		return netp.Result{}, fmt.Errorf("agent %q is not the %s of session %s", id, p.Part, p.Session)
+	}
+	return p, nil
+}
+
+// deliver hands a part to its session, the first time it comes.
+func (r *Runner) deliver(p netp.Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	to := r.sessions[tryKey{p.Run, p.Session, p.Attempt}]
+	if to == nil || to.seen[p.Part] {
+		return
+	}
+	to.seen[p.Part] = true
+	to.parts <- p // has room: one for each part
+}
+
+// expect opens the route of a try; close ends it.
+func (r *Runner) expect(key tryKey, agents map[netp.Role]netp.AgentID) (parts <-chan netp.Result, close func()) {
+	to := &route{parts: make(chan netp.Result, len(agents)), agents: agents, seen: make(map[netp.Role]bool)}
+	r.mu.Lock()
+	r.sessions[key] = to
+	r.mu.Unlock()
+	return to.parts, func() {
+		r.mu.Lock()
+		delete(r.sessions, key)
+		r.mu.Unlock()
+	}
+}

@@ -1,0 +1,148 @@
+// Package runner is the controller: it executes plans through agents. It
+// dispatches sessions as their claims become free, starts both ends of each,
+// collects what they measured, judges it, and ends every session in exactly one
+// record, whatever happens.
+//
+// The runner measures nothing itself and reads no suite; it prints nothing but
+// tells an Event for all that people may want to see. Below it are bus (NATS),
+// fleet (who is there) and store (what stays).
+//
+// Start with Runner.Run; a session's way is queue.go, session.go, try.go, judge.go.
+package runner
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/wire"
+	"github.com/netpupper/netp/runner/bus"
+	"github.com/netpupper/netp/runner/fleet"
+	"github.com/netpupper/netp/runner/store"
+)
+
+// Store is what the runner needs of the store of record. Methods may block for a
+// disk, return when the data is safe, and may be called concurrently.
+type Store interface {
+	SaveRun(ctx context.Context, r store.Run) error
+	SaveParts(ctx context.Context, parts []netp.Result) error
+	SaveRecords(ctx context.Context, records []netp.Record) error
+}
+
+// Config is what a runner needs. Bus, Conn, Store, Key and Catalogue are required.
+type Config struct {
+	Bus   *bus.Bus   // queue and presence
+	Conn  *wire.Conn // orders and progress
+	Store Store
+	// Key signs orders. Epoch is this controller's lease: agents obey none that is older.
+	Key   ed25519.PrivateKey
+	Epoch uint64
+	// Lease is how long an agent counts as present without a word; the same as the
+	// bus's. 0 for DefaultLease.
+	Lease     time.Duration
+	Catalogue netp.Catalogue
+	// Parallelism bounds the sessions at a time, 0 for no bound but their claims.
+	Parallelism int
+	// Window is how long after its planned start a session may still begin; later it
+	// is recorded as missed. 0 for any time.
+	Window time.Duration
+	// Version is the build's, for the records.
+	Version string
+	// Now, NewID and Random are for tests; nil for the clock, UUIDv7 and the
+	// system's random numbers.
+	Now    func() time.Time
+	NewID  func() string
+	Random io.Reader
+	Logger *slog.Logger // nil logs nothing
+}
+
+// DefaultLease is how long an agent counts as present after its last word.
+const DefaultLease = 10 * time.Second
+
+// Runner executes plans. It may execute several at once.
+type Runner struct {
+	cfg   Config
+	link  *wire.Controller
+	fleet *fleet.Fleet
+	ready chan struct{} // closed when Serve serves
+
+	mu       sync.Mutex // guards what follows
+	sessions map[tryKey]*route
+	runs     map[string]chan<- Event // where progress goes, by run
+}
+
+// New gives a runner. It does nothing before Serve.
+func New(cfg Config) (*Runner, error) {
+	if cfg.Bus == nil || cfg.Conn == nil || cfg.Store == nil || len(cfg.Key) != ed25519.PrivateKeySize || len(cfg.Catalogue) == 0 {
+		return nil, errors.New("runner: bus, connection, store, key and catalogue are required")
+	}
+	if cfg.Lease == 0 {
+		cfg.Lease = DefaultLease
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.NewID == nil {
+		cfg.NewID = func() string { return uuid.Must(uuid.NewV7()).String() }
+	}
+	if cfg.Random == nil {
+		cfg.Random = rand.Reader
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Runner{
+		cfg:      cfg,
+		link:     wire.NewController(cfg.Conn, cfg.Key),
+		fleet:    fleet.New(fleet.Config{Presence: cfg.Bus, Epoch: cfg.Epoch, Lease: cfg.Lease, Now: cfg.Now, Logger: cfg.Logger}),
+		ready:    make(chan struct{}),
+		sessions: make(map[tryKey]*route),
+		runs:     make(map[string]chan<- Event),
+	}, nil
+}
+
+// Fleet is the agents that are there, as long as Serve runs.
+func (r *Runner) Fleet() *fleet.Fleet { return r.fleet }
+
+// Serve welcomes agents and takes in their results until ctx is done. Runs need
+// it, and it is called once.
+func (r *Runner) Serve(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		return r.link.Serve(ctx, wire.ControllerHandlers{
+			Hello:    r.fleet.Welcome,
+			Progress: r.progress,
+			Rejected: func(err error) { r.cfg.Logger.Warn("message rejected", "error", err) },
+		})
+	})
+	group.Go(func() error { return r.fleet.Run(ctx) })
+	group.Go(func() error { return r.cfg.Bus.Results(ctx, func(m []bus.Message) error { return r.take(ctx, m) }) })
+	close(r.ready)
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("controller: %w", err)
+	}
+	return nil
+}
+
+// progress passes a sign of life on to its run. One that comes faster than it is
+// read is dropped: the next one says more.
+func (r *Runner) progress(p netp.Progress) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if events, ok := r.runs[p.Run]; ok {
+		select {
+		case events <- Progress{p}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/netpupper/netp"
+)
+
+// maxAttempts is how often a session is tried: a first time, and twice more when
+// the cause of the failure is not the network under test.
+const maxAttempts = 3
+
+// retryPause is the least time between two attempts.
+const retryPause = 200 * time.Millisecond
+
+// session brings one session to its outcome.
+func (x *execution) session(ctx context.Context, t *task) {
+	o := outcome{task: t}
+	for {
+		if failure := x.awaitAgents(ctx, t, o.attempts+1); failure != nil {
+			if o.attempts == 0 {
+				o.attempts, o.result = 1, x.failed(t, 1, failure)
+			}
+			break
+		}
+		o.attempts++
+		o.result = x.attempt(ctx, t, o.attempts)
+		if f := o.result.Failure; f == nil || !f.Retryable() || o.attempts == maxAttempts || ctx.Err() != nil {
+			break
+		}
+		x.cfg.Logger.Info("session is tried again", "session", t.session.Addr, "attempt", o.attempts+1, "reason", o.result.Failure.Detail)
+		pause(ctx, retryPause)
+	}
+	x.ended <- o // the run reads until every session has ended
+}
+
+// agents are those a session needs.
+func (t *task) agents() []netp.AgentID {
+	ids := []netp.AgentID{t.session.Path.Source}
+	if !t.session.Path.Endpoint {
+		ids = append(ids, netp.AgentID(t.session.Path.Dest))
+	}
+	return ids
+}
+
+// awaitAgents gives the agents of a session a lease's time to be there.
+func (x *execution) awaitAgents(ctx context.Context, t *task, attempt int) *netp.Failure {
+	ids := t.agents()
+	if ctx.Err() == nil && x.present(ids) {
+		return nil
+	}
+	x.state(t, Waiting, attempt)
+	ctx, cancel := context.WithTimeoutCause(ctx, x.cfg.Lease, errAbsent)
+	defer cancel()
+	err := x.fleet.Await(ctx, ids...)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errAbsent):
+		return &netp.Failure{Kind: netp.FailureAgentLost, Agent: x.absentee(ids), Detail: fmt.Sprintf(
+			"The session needs agents that were not connected within %v: %v. Start them, or look into their logs.", x.cfg.Lease, ids)}
+	}
+	return &netp.Failure{Kind: netp.FailureCancelled, Detail: "The run was stopped before the session began."}
+}
+
+// errAbsent is why a wait for agents ended.
+var errAbsent = errors.New("they did not come")
+
+func (x *execution) present(ids []netp.AgentID) bool {
+	return x.absentee(ids) == ""
+}
+
+// absentee is the first agent that is not there.
+func (x *execution) absentee(ids []netp.AgentID) netp.AgentID {
+	for _, id := range ids {
+		if _, ok := x.fleet.Find(id); !ok {
+			return id
+		}
+	}
+	return ""
+}
+
+// state tells where a session is.
+func (x *execution) state(t *task, s State, attempt int) {
+	x.events <- SessionState{Run: x.report.Run, Session: t.session, Test: t.test.Addr, State: s, Attempt: attempt, At: x.cfg.Now()}
+}
+
+// pause waits, or until ctx is done.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

@@ -1,0 +1,288 @@
+package runner
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/wire"
+	"github.com/netpupper/netp/runner/fleet"
+)
+
+const (
+	// orderTimeout bounds one order with its repetitions.
+	orderTimeout = 5 * time.Second
+	// lateGrace is how long after the hard end parts are waited for.
+	lateGrace = 5 * time.Second
+	// stopGrace is how long after a cancel parts are waited for: an agent stops
+	// within a second.
+	stopGrace = 2 * time.Second
+)
+
+// try is one attempt at a session.
+type try struct {
+	*execution
+	task    *task
+	attempt int
+	members map[netp.Role]fleet.Member
+	order   wire.Order // what all its orders have in common
+	parts   <-chan netp.Result
+	got     map[netp.Role]netp.Result
+	started map[netp.Role]bool // who was told to begin
+	// failure is why the runner itself ended the attempt, nil when it did not.
+	failure *netp.Failure
+}
+
+// attempt tries a session once: prepare the responder, start the initiator,
+// collect the parts of both.
+func (x *execution) attempt(ctx context.Context, t *task, attempt int) netp.Result {
+	tr := &try{
+		execution: x, task: t, attempt: attempt,
+		members: make(map[netp.Role]fleet.Member), got: make(map[netp.Role]netp.Result), started: make(map[netp.Role]bool),
+	}
+	if tr.failure = tr.setUp(); tr.failure != nil {
+		return x.failed(t, attempt, tr.failure)
+	}
+	parts, done := x.expect(tryKey{x.report.Run, t.session.Addr, attempt}, tr.agents())
+	defer done()
+	tr.parts = parts
+	tr.failure = tr.begin(ctx)
+	tr.collect(ctx)
+	return tr.merge()
+}
+
+// setUp finds the agents and makes the order.
+func (tr *try) setUp() *netp.Failure {
+	path := tr.task.session.Path
+	roles := map[netp.Role]netp.AgentID{netp.Initiator: path.Source}
+	if !path.Endpoint {
+		roles[netp.Responder] = netp.AgentID(path.Dest)
+	}
+	for role, id := range roles {
+		m, ok := tr.fleet.Find(id)
+		if !ok {
+			return lost(id, "is not connected")
+		}
+		tr.members[role] = m
+	}
+	var random [48]byte
+	if _, err := io.ReadFull(tr.cfg.Random, random[:]); err != nil {
+		return &netp.Failure{Kind: netp.FailureInternal, Detail: fmt.Sprintf("The controller has no random numbers for the session's keys: %v.", err)}
+	}
+	now := tr.cfg.Now()
+	source, dest := tr.members[netp.Initiator].Agent.Host, tr.members[netp.Responder].Agent.Host
+	tr.order = wire.Order{
+		Epoch: tr.cfg.Epoch, NotBefore: now, NotAfter: now.Add(tr.task.session.Duration),
+		Run: tr.report.Run, Attempt: tr.attempt, Session: tr.task.session,
+		DataID:    binary.BigEndian.Uint64(random[:8]),
+		Seed:      binary.BigEndian.Uint64(random[8:16]),
+		Secret:    random[16:],
+		SameClock: source != "" && source == dest,
+	}
+	return nil
+}
+
+func (tr *try) agents() map[netp.Role]netp.AgentID {
+	out := make(map[netp.Role]netp.AgentID)
+	for role, m := range tr.members {
+		out[role] = m.Agent.Name
+	}
+	return out
+}
+
+// begin opens the responder, if there is one, and starts the initiator.
+func (tr *try) begin(ctx context.Context) *netp.Failure {
+	tr.state(tr.task, Preparing, tr.attempt)
+	peer := ""
+	if _, ok := tr.members[netp.Responder]; ok {
+		reply, failure := tr.tell(ctx, netp.Responder, wire.Prepare, "")
+		if failure != nil {
+			return failure
+		}
+		peer = reply.DataPort
+	}
+	if _, failure := tr.tell(ctx, netp.Initiator, wire.Start, peer); failure != nil {
+		return failure
+	}
+	tr.state(tr.task, Running, tr.attempt)
+	return nil
+}
+
+// tell gives an order to the agent of a role.
+func (tr *try) tell(ctx context.Context, role netp.Role, what wire.OrderType, peer string) (wire.Reply, *netp.Failure) {
+	m := tr.members[role]
+	o := tr.order
+	o.Type, o.Version, o.Audience, o.Incarnation, o.Peer = what, m.Version, m.Agent.Name, m.Incarnation, peer
+	ctx, cancel := context.WithTimeout(ctx, orderTimeout)
+	defer cancel()
+	tr.started[role] = tr.started[role] || what != wire.Cancel
+	reply, err := tr.link.Order(ctx, o)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return reply, cancelled()
+	case errors.Is(err, wire.ErrAbsent):
+		tr.started[role] = false
+		return reply, lost(m.Agent.Name, "has lost its connection to the bus")
+	case err != nil:
+		return reply, lost(m.Agent.Name, fmt.Sprintf("did not answer within %v (%v)", orderTimeout, err))
+	case !reply.Accepted:
+		tr.started[role] = false
+		return reply, reply.Failure
+	}
+	return reply, nil
+}
+
+func lost(id netp.AgentID, what string) *netp.Failure {
+	return &netp.Failure{Kind: netp.FailureAgentLost, Agent: id,
+		Detail: fmt.Sprintf("Agent %s %s. Check that it runs, and its log.", id, what)}
+}
+
+func cancelled() *netp.Failure {
+	return &netp.Failure{Kind: netp.FailureCancelled, Detail: "The run was stopped during the session."}
+}
+
+// collect waits for the parts of those who began: until the hard end when all
+// goes well, for as long as stopping takes when it does not.
+func (tr *try) collect(ctx context.Context) {
+	limit := time.NewTimer(tr.order.NotAfter.Add(lateGrace).Sub(tr.cfg.Now()))
+	defer limit.Stop()
+	if tr.failure != nil {
+		tr.cancel(ctx)
+		limit.Reset(stopGrace)
+	}
+	stopping := ctx.Done()
+	gone := map[netp.Role]<-chan struct{}{}
+	for role, m := range tr.members {
+		gone[role] = m.Gone
+	}
+	for tr.missing() {
+		select {
+		case p := <-tr.parts:
+			tr.got[p.Part] = p
+			tr.state(tr.task, Collecting, tr.attempt)
+			if !p.Completed && tr.missing() { // the other end has nothing to wait for
+				tr.cancel(ctx)
+				limit.Reset(tr.cfg.Lease + stopGrace) // long enough to see whether its agent is lost
+			}
+		case <-gone[netp.Initiator]:
+			gone[netp.Initiator] = nil
+			tr.left(ctx, netp.Initiator, limit)
+		case <-gone[netp.Responder]:
+			gone[netp.Responder] = nil
+			tr.left(ctx, netp.Responder, limit)
+		case <-stopping:
+			stopping = nil
+			tr.failure = cancelled()
+			tr.cancel(ctx)
+			limit.Reset(stopGrace)
+		case <-limit.C:
+			return
+		}
+	}
+}
+
+// left notes that the agent of a role is gone. If its part is missing it may
+// still be on its way, as the other's is.
+func (tr *try) left(ctx context.Context, role netp.Role, limit *time.Timer) {
+	if _, ok := tr.got[role]; ok || !tr.started[role] {
+		return
+	}
+	if tr.failure == nil {
+		m := tr.members[role]
+		what := fmt.Sprintf("left during the session: it was not heard within %v", tr.cfg.Lease)
+		if now, ok := tr.fleet.Find(m.Agent.Name); ok && now.Incarnation != m.Incarnation {
+			what = "was started again during the session"
+		}
+		tr.failure = lost(m.Agent.Name, what)
+	}
+	tr.cancel(ctx)
+	limit.Reset(stopGrace)
+}
+
+// missing says whether a part is still to come.
+func (tr *try) missing() bool {
+	for role, began := range tr.started {
+		if _, ok := tr.got[role]; began && !ok {
+			return true
+		}
+	}
+	return false
+}
+
+// cancel tells those who began and have not delivered to stop, at the same time,
+// without waiting: that is what collect does.
+func (tr *try) cancel(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
+	for role, began := range tr.started {
+		if _, ok := tr.got[role]; !began || ok {
+			continue
+		}
+		m, o := tr.members[role], tr.order
+		o.Type, o.Version, o.Audience, o.Incarnation, o.Secret = wire.Cancel, m.Version, m.Agent.Name, m.Incarnation, nil
+		go func() { // ends by itself within orderTimeout
+			ctx, done := context.WithTimeout(ctx, orderTimeout)
+			defer done()
+			if _, err := tr.link.Order(ctx, o); err != nil {
+				tr.cfg.Logger.Warn("cancel", "session", o.Session.Addr, "agent", o.Audience, "error", err)
+			}
+		}()
+	}
+}
+
+// merge joins what came. A part that did not come makes the result a failure, and
+// what the runner knows goes before what an end concluded from being alone.
+func (tr *try) merge() netp.Result {
+	var parts []netp.Result
+	for _, role := range []netp.Role{netp.Initiator, netp.Responder} {
+		if p, ok := tr.got[role]; ok {
+			parts = append(parts, p)
+		}
+	}
+	if len(parts) == 0 {
+		return tr.failed(tr.task, tr.attempt, tr.whyMissing())
+	}
+	result := netp.Merge(parts...)
+	missing := len(parts) < len(tr.members) // also an end that never began
+	if missing || tr.failure != nil && !result.Completed {
+		result.Completed = false
+		result.Failure = tr.decisive(result.Failure)
+	}
+	if missing && result.Failure == nil {
+		result.Failure = tr.whyMissing()
+	}
+	return result
+}
+
+// decisive chooses between what the runner knows and what the parts say: a
+// finding about the path or the host stays unless the run was stopped or an agent
+// was lost, which explain it.
+func (tr *try) decisive(ofParts *netp.Failure) *netp.Failure {
+	if tr.failure == nil || ofParts != nil && !explained(ofParts.Kind) {
+		return ofParts
+	}
+	return tr.failure
+}
+
+// explained lists what a missing or stopped peer looks like to the other end.
+func explained(k netp.FailureKind) bool {
+	return k == netp.FailureCancelled || k == netp.FailureInterrupted || k == netp.FailureTimeout || k == netp.FailureUnreachable
+}
+
+// whyMissing is the failure of an attempt whose parts did not all come.
+func (tr *try) whyMissing() *netp.Failure {
+	if tr.failure != nil {
+		return tr.failure
+	}
+	for role, began := range tr.started {
+		if _, ok := tr.got[role]; began && !ok {
+			id := tr.members[role].Agent.Name
+			return &netp.Failure{Kind: netp.FailureTimeout, Agent: id, Detail: fmt.Sprintf(
+				"Agent %s is connected but delivered no result within %v of the session's hard end. Its log says why; the result is kept there.", id, lateGrace)}
+		}
+	}
+	return &netp.Failure{Kind: netp.FailureInternal, Detail: "The session ended without a result and without a reason."}
+}
