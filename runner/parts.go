@@ -41,13 +41,15 @@ func (r *Runner) take(ctx context.Context, batch []bus.Message) error {
 	}
 	confirmed := make(map[netp.AgentID][]wire.PartKey)
 	for _, p := range parts {
-		r.deliver(p)
 		confirmed[p.Agent] = append(confirmed[p.Agent], wire.KeyOf(p))
 	}
 	for id, keys := range confirmed {
 		if err := r.link.Confirm(id, keys); err != nil {
 			r.cfg.Logger.Warn("results are not confirmed and will come again", "agent", id, "error", err)
 		}
+	}
+	for _, p := range parts { // last: with it a run may end, and everything with the run
+		r.deliver(p)
 	}
 	return nil
 }
