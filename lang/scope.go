@@ -1,0 +1,351 @@
+package lang
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// scope is one module as called: its declarations by the way they are referred
+// to. Declarations are decoded when something first refers to them, so blocks
+// and locals may stand in any order.
+type scope struct {
+	loader *loader
+	addr   string // module.branch["mel"], "" for the suite itself
+	items  map[string]*item
+	order  []*item
+	base   *hcl.EvalContext
+	// inputs are the arguments of the module call, evaluated where it stands.
+	inputs map[string]*hclsyntax.Attribute
+	caller *env
+	call   hcl.Range
+}
+
+// item is a declaration: a block, or one argument of locals.
+type item struct {
+	scope *scope
+	kind  string // "agent"; "local" for an argument of locals
+	ref   string // agent.syd, profile.udp.voice
+	name  string // the last label
+	block *hclsyntax.Block
+	attr  *hclsyntax.Attribute
+	rng   hcl.Range
+	used  bool
+	state itemState
+	value cty.Value
+	calls []*scope // of a module
+}
+
+type itemState int
+
+const (
+	untouched itemState = iota
+	inProgress
+	done
+)
+
+// prefix puts a module's address before the address of one of its blocks.
+func (s *scope) prefix(ref string) string {
+	if s.addr == "" {
+		return ref
+	}
+	return s.addr + "." + ref
+}
+
+// referable are the first words of references, with the number of names that follow.
+var referable = map[string]int{
+	"var": 1, "local": 1, "agent": 1, "agents": 1, "path": 1, "link": 1, "module": 1, "profile": 2, "sink": 2,
+}
+
+// maxChain bounds how many declarations may refer to each other in a row.
+const maxChain = 500
+
+// resolve gives the value of a declaration, decoding it when it is the first to ask.
+func (s *scope) resolve(it *item, from hcl.Range) cty.Value {
+	l := s.loader
+	switch it.state {
+	case done:
+		return it.value
+	case inProgress:
+		l.fail(from, sumCycle, "%s refers to itself: %s. Break the circle by writing one of these values out.",
+			it.ref, l.cycle(it))
+		return cty.DynamicVal
+	}
+	if len(l.stack) >= maxChain {
+		l.fail(from, sumTooComplex, "More than %d declarations refer to each other in a row here.", maxChain)
+		return cty.DynamicVal
+	}
+	it.state = inProgress
+	l.stack = append(l.stack, it)
+	it.value = it.decode()
+	l.stack = l.stack[:len(l.stack)-1]
+	it.state = done
+	return it.value
+}
+
+// cycle writes out the references that lead from an item back to it.
+func (l *loader) cycle(it *item) string {
+	var names []string
+	for i := slices.Index(l.stack, it); i < len(l.stack); i++ {
+		names = append(names, l.stack[i].ref)
+	}
+	if len(names) > 10 {
+		names = append(names[:9], "…")
+	}
+	return strings.Join(append(names, it.ref), " → ")
+}
+
+// lookup finds what a reference names. The key is as long as the root demands.
+func (s *scope) lookup(t hcl.Traversal) (*item, bool) {
+	root := t.RootName()
+	names := referable[root]
+	key := root
+	for i := 1; i <= names; i++ {
+		name, ok := stepName(t, i)
+		if !ok {
+			s.loader.fail(t.SourceRange(), sumInvalidReference, "%s alone is not a value. Write %s.%s.", traversalString(t), root, pattern(root))
+			return nil, false
+		}
+		key += "." + name
+	}
+	if it := s.items[key]; it != nil {
+		it.used = true
+		return it, true
+	}
+	s.unknown(t, key)
+	return nil, false
+}
+
+func pattern(root string) string {
+	switch root {
+	case "profile":
+		return "KIND.NAME"
+	case "sink":
+		return "TYPE.NAME"
+	}
+	return "NAME"
+}
+
+// stepName is the i-th step of a reference when it is a name.
+func stepName(t hcl.Traversal, i int) (string, bool) {
+	if i >= len(t) {
+		return "", false
+	}
+	switch step := t[i].(type) {
+	case hcl.TraverseAttr:
+		return step.Name, true
+	case hcl.TraverseIndex:
+		if step.Key.Type() == cty.String {
+			return step.Key.AsString(), true
+		}
+	}
+	return "", false
+}
+
+// unknown reports a reference to nothing.
+func (s *scope) unknown(t hcl.Traversal, key string) {
+	root := t.RootName()
+	var have, elsewhere []string
+	name := key[strings.LastIndexByte(key, '.')+1:]
+	for ref, it := range s.items {
+		if strings.HasPrefix(ref, root+".") {
+			have = append(have, ref)
+		} else if it.name == name {
+			elsewhere = append(elsewhere, ref)
+		}
+	}
+	hint := suggest(key, have)
+	switch {
+	case hint != "":
+	case len(elsewhere) > 0:
+		hint = " Did you mean " + strconv.Quote(slices.Min(elsewhere)) + "?"
+	case len(have) > 0:
+		hint = " There is: " + listed(have) + "."
+	}
+	s.loader.fail(t.SourceRange(), sumUnknownReference, "Nothing is declared as %s.%s", key, hint)
+}
+
+// rootValues collects the values that references lead to, per root.
+type rootValues map[string]map[string]map[string]cty.Value // root → kind or "" → name
+
+func (r rootValues) set(t hcl.Traversal, v cty.Value) {
+	root := t.RootName()
+	group, at := "", 1
+	if referable[root] == 2 {
+		group, _ = stepName(t, 1)
+		at = 2
+	}
+	name, _ := stepName(t, at)
+	if r[root] == nil {
+		r[root] = map[string]map[string]cty.Value{}
+	}
+	if r[root][group] == nil {
+		r[root][group] = map[string]cty.Value{}
+	}
+	r[root][group][name] = v
+}
+
+func (r rootValues) variables() map[string]cty.Value {
+	vars := make(map[string]cty.Value, len(r))
+	for root, groups := range r {
+		if referable[root] == 1 {
+			vars[root] = cty.ObjectVal(groups[""])
+			continue
+		}
+		kinds := map[string]cty.Value{}
+		for kind, names := range groups {
+			kinds[kind] = cty.ObjectVal(names)
+		}
+		vars[root] = cty.ObjectVal(kinds)
+	}
+	return vars
+}
+
+// env is where an expression is evaluated: a scope with the names that the block
+// around it adds. The instances of one block share the contexts.
+type env struct {
+	scope *scope
+	cache map[hclsyntax.Expression]*hcl.EvalContext
+	// extra makes the values of each, self and iterators when first needed.
+	extra func() map[string]cty.Value
+	names []string // of extra
+	vars  map[string]cty.Value
+	addr  string // of the block, for diagnostics
+}
+
+func (s *scope) env() *env {
+	return &env{scope: s, cache: map[hclsyntax.Expression]*hcl.EvalContext{}}
+}
+
+// with adds names to an environment.
+func (e *env) with(add map[string]cty.Value) *env {
+	n := *e
+	n.cache = map[hclsyntax.Expression]*hcl.EvalContext{}
+	n.vars = nil
+	outer := e.extra
+	n.names = slices.Clone(e.names)
+	for name := range add {
+		n.names = append(n.names, name)
+	}
+	n.extra = func() map[string]cty.Value {
+		all := map[string]cty.Value{}
+		if outer != nil {
+			for k, v := range outer() {
+				all[k] = v
+			}
+		}
+		for k, v := range add {
+			all[k] = v
+		}
+		return all
+	}
+	return &n
+}
+
+// eval gives an expression's value; unknown when it has a fault, which has then
+// been reported.
+func (e *env) eval(x hclsyntax.Expression) cty.Value {
+	if v, ok := literal(x); ok {
+		return v
+	}
+	l := e.scope.loader
+	ctx := e.context(x)
+	if l.meter.over {
+		return cty.DynamicVal
+	}
+	l.meter.begin()
+	v, ds := x.Value(ctx)
+	if l.meter.charge(v); l.meter.over {
+		l.fail(x.Range(), sumTooMuch, "%s", l.meter.reason)
+		return cty.DynamicVal
+	}
+	l.hcl(ds)
+	if ds.HasErrors() {
+		return cty.DynamicVal
+	}
+	return v
+}
+
+// context holds everything an expression refers to.
+func (e *env) context(x hclsyntax.Expression) *hcl.EvalContext {
+	ctx := e.cache[x]
+	if ctx == nil {
+		values := rootValues{}
+		other := map[string]cty.Value{}
+		for _, t := range hclsyntax.Variables(x) {
+			e.refer(t, values, other)
+		}
+		ctx = e.scope.base.NewChild()
+		ctx.Variables = values.variables()
+		for name, v := range other {
+			ctx.Variables[name] = v
+		}
+		e.cache[x] = ctx
+	}
+	if e.extra == nil {
+		return ctx
+	}
+	if e.vars == nil {
+		e.vars = e.extra()
+	}
+	child := ctx.NewChild()
+	child.Variables = e.vars
+	return child
+}
+
+// refer resolves one reference of an expression. What has no meaning is reported
+// and gets an unknown value, so that nothing else is said about it.
+func (e *env) refer(t hcl.Traversal, values rootValues, other map[string]cty.Value) {
+	root := t.RootName()
+	if slices.Contains(e.names, root) {
+		return
+	}
+	if _, ok := referable[root]; ok {
+		if it, ok := e.scope.lookup(t); ok {
+			values.set(t, e.scope.resolve(it, t.SourceRange()))
+		} else if len(t) > referable[root] {
+			values.set(t, cty.DynamicVal)
+		} else {
+			other[root] = cty.DynamicVal
+		}
+		return
+	}
+	if _, ok := e.scope.base.Variables[root]; ok {
+		return
+	}
+	other[root] = cty.DynamicVal
+	e.unknownRoot(t)
+}
+
+func (e *env) unknownRoot(t hcl.Traversal) {
+	root := t.RootName()
+	l := e.scope.loader
+	switch root {
+	case "each":
+		l.fail(t.SourceRange(), sumInvalidReference, "each is there only in a block that has for_each.")
+		return
+	case "self":
+		l.fail(t.SourceRange(), sumInvalidReference, "self is there only inside an agent, agents, link, path, profile, test or sink block.")
+		return
+	}
+	known := slices.Concat(e.names, []string{"each", "self"})
+	for name := range referable {
+		known = append(known, name)
+	}
+	for name := range e.scope.base.Variables {
+		known = append(known, name)
+	}
+	hint := suggest(root, known)
+	if hint == "" && e.scope.items["var."+root] != nil {
+		hint = ` Did you mean "var.` + root + `"?`
+	} else if hint == "" && e.scope.items["local."+root] != nil {
+		hint = ` Did you mean "local.` + root + `"?`
+	} else if hint == "" {
+		hint = " References begin with var, local, agent, agents, path, profile, link, sink, module, each or self; a text stands in quotes. Metrics are known in condition and message only."
+	}
+	l.fail(t.SourceRange(), sumUnknownReference, "There is no %q here.%s", root, hint)
+}

@@ -1,0 +1,62 @@
+package lang
+
+// The summaries of the diagnostics that netp itself makes. They are fixed
+// phrases without names, so that tools may match on them; the details carry the
+// names. Faults of syntax and of single expressions keep HCL's own summaries.
+const (
+	sumUnreadable       = "Unreadable file"
+	sumNoDirectory      = "Directory not found"
+	sumNoFiles          = "No suite files"
+	sumNotUTF8          = "Not UTF-8"
+	sumTooLarge         = "Input too large"
+	sumTooNested        = "Nesting too deep"
+	sumTooComplex       = "Expression too complex"
+	sumTooMuch          = "Evaluation over its bounds"
+	sumTooManyInstances = "Too many instances"
+	sumTooManyFaults    = "Too many faults"
+	sumInternal         = "Internal fault"
+
+	sumUnknownBlock     = "Unknown block"
+	sumUnknownArgument  = "Unknown argument"
+	sumMissingArgument  = "Missing argument"
+	sumMissingBlock     = "Missing block"
+	sumInvalidLabels    = "Wrong number of labels"
+	sumInvalidName      = "Invalid name"
+	sumDuplicate        = "Duplicate declaration"
+	sumDuplicateAgent   = "Duplicate agent name"
+	sumDuplicateBlock   = "Duplicate block"
+	sumMisplaced        = "Misplaced block"
+	sumConflict         = "Conflicting arguments"
+	sumUnknownReference = "Unknown reference"
+	sumInvalidReference = "Invalid reference"
+	sumCycle            = "Reference cycle"
+	sumUnknownFunction  = "Unknown function"
+	sumInvalidType      = "Wrong type"
+	sumInvalidValue     = "Invalid value"
+	sumOutOfRange       = "Value out of range"
+	sumInvalidUnit      = "Wrong unit"
+	sumSensitive        = "Sensitive value not allowed"
+	sumInvalidForEach   = "Invalid for_each"
+	sumInvalidDynamic   = "Invalid dynamic block"
+
+	sumInvalidTypeConstraint = "Invalid type constraint"
+	sumUnknownVariable       = "Unknown variable"
+	sumNoVariableValue       = "No value for variable"
+	sumInvalidVariable       = "Invalid value for variable"
+
+	sumUnknownKind      = "Unknown kind"
+	sumUnknownMetric    = "Unknown metric"
+	sumUnknownInterface = "Unknown interface"
+	sumUnknownPair      = "Unknown pair"
+	sumEmptyPath        = "Empty path"
+	sumInvalidEndpoint  = "Invalid endpoint"
+	sumNotMeasurable    = "Destination the kind cannot measure"
+	sumInvalidParams    = "Invalid parameters"
+	sumInvalidSchedule  = "Invalid schedule"
+	sumUnsupported      = "Unsupported version"
+	sumInvalidModule    = "Invalid module"
+
+	sumUnused     = "Unused declaration"
+	sumNoSuite    = "No suite block"
+	sumSuspicious = "Suspicious endpoint"
+)

@@ -1,0 +1,234 @@
+package lang
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/netresearch/go-cron"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/netpupper/netp"
+)
+
+// test decodes a test block.
+func (in *instance) test() cty.Value {
+	l, a := in.scope.loader, in.arguments()
+	t := Test{Addr: in.addr, Tags: a.tags("tags"), Range: addressOf(in.rng)}
+	in.schedule(a, &t)
+	if attr := a.body.Attributes["path"]; attr != nil {
+		t.Paths = in.pathRefs(attr.Expr)
+		if len(t.Paths) == 0 && in.evaluated(a, "path") {
+			a.fail("path", sumEmptyPath, "The list of paths is empty, so that the test would never run.")
+		}
+	}
+	if p := in.profileRef(a); p != nil {
+		t.Profile = *p
+		spec, _ := l.options.Catalogue.Find(p.Kind)
+		in.checkMeasurable(spec, p, t.Paths)
+		t.Asserts = in.asserts(a, &t, spec)
+	}
+	l.suite.Tests = append(l.suite.Tests, t)
+	return cty.ObjectVal(map[string]cty.Value{"addr": cty.StringVal(in.addr), "name": cty.StringVal(in.name)})
+}
+
+// minEvery is the shortest period of a standing test.
+const minEvery = time.Second
+
+// schedule reads every, or cron and time_zone, and slip.
+func (in *instance) schedule(a *arguments, t *Test) {
+	if d, ok := a.duration("every"); ok {
+		t.Every = d
+		if d < minEvery {
+			a.fail("every", sumOutOfRange, "every must be at least %v.", minEvery)
+		}
+	}
+	t.Slip, _ = a.duration("slip")
+	t.Cron, _ = a.text("cron")
+	t.TimeZone, _ = a.text("time_zone")
+	switch {
+	case a.has("every") && a.has("cron"):
+		a.fail("cron", sumConflict, "A test repeats either every so often or by cron. Remove one of them.")
+	case a.has("time_zone") && !a.has("cron"):
+		a.fail("time_zone", sumConflict, "time_zone says in which zone the hours of cron are meant, and there is no cron here. Remove it.")
+	case t.Cron != "":
+		if why := badCron(t.Cron); why != "" {
+			a.fail("cron", sumInvalidSchedule, "%s", why)
+		}
+	}
+	if t.TimeZone != "" {
+		if _, err := time.LoadLocation(t.TimeZone); err != nil || t.TimeZone == "Local" {
+			a.fail("time_zone", sumInvalidSchedule, "%q is not a time zone. Write a name of the IANA database, for example \"Australia/Sydney\" or \"UTC\".", t.TimeZone)
+		}
+	}
+}
+
+// badCron says what is wrong with a cron expression.
+func badCron(s string) string {
+	switch {
+	case strings.HasPrefix(s, "@every"):
+		return `Write every = "…" instead of cron = "@every …".`
+	case strings.Contains(s, "TZ="):
+		return "Write the zone as time_zone = \"…\", not inside the cron expression."
+	case len(s) > 200:
+		return "A cron expression has at most 200 characters."
+	}
+	if _, err := cron.StandardParser().Parse(s); err != nil {
+		return "This is not a cron expression: " + strings.TrimSuffix(err.Error(), ".") + ". Write minute, hour, day of the month, month and day of the week: \"0 2 * * *\" is every day at two."
+	}
+	return ""
+}
+
+// profileRef resolves the profile of a test; nil when it has a fault.
+func (in *instance) profileRef(a *arguments) *Profile {
+	v, ok := a.value("profile")
+	if !ok {
+		return nil
+	}
+	if v.Type().IsMapType() || v.Type().IsTupleType() {
+		a.fail("profile", sumInvalidReference, "A test has one profile, and this is a %s. Choose one by its key, as in profile.udp.voice[each.key].", typeWord(v.Type()))
+		return nil
+	}
+	addrs := in.addresses(v, a.rng("profile"), "profile")
+	if len(addrs) != 1 {
+		return nil
+	}
+	return in.scope.loader.profiles[addrs[0]] // nil: it has a fault of its own
+}
+
+// pathRefs reads the paths of a test. A path may be followed by the key of one of
+// its pairs, which is no element of its value, so references are read step by step.
+func (in *instance) pathRefs(x hclsyntax.Expression) []PathRef {
+	var out []PathRef
+	for _, item := range listItems(x) {
+		out = append(out, in.pathRef(item)...)
+	}
+	return out
+}
+
+func (in *instance) pathRef(x hclsyntax.Expression) []PathRef {
+	rng := x.Range()
+	base, key := in.splitPair(x)
+	var out []PathRef
+	for _, addr := range in.addresses(base, rng, "path") {
+		facts := in.scope.loader.paths[addr]
+		if facts == nil {
+			continue
+		}
+		if key != "" {
+			if why := facts.misses(key); why != "" {
+				in.scope.loader.failAt(in.addr, rng, sumUnknownPair, "%s", why)
+				continue
+			}
+			if slices.Contains(facts.Except, key) {
+				in.scope.loader.failAt(in.addr, rng, sumUnknownPair, "%s leaves out the pair %q by except.", addr, key)
+				continue
+			}
+		}
+		out = append(out, PathRef{Path: addr, Key: key, Range: addressOf(rng)})
+	}
+	return out
+}
+
+// splitPair gives the value of a reference to a path and the key of a pair after
+// it, "" when there is none.
+func (in *instance) splitPair(x hclsyntax.Expression) (cty.Value, string) {
+	switch t := unwrap(x).(type) {
+	case *hclsyntax.ScopeTraversalExpr:
+		last, isIndex := t.Traversal[len(t.Traversal)-1].(hcl.TraverseIndex)
+		if !isIndex || last.Key.Type() != cty.String {
+			break
+		}
+		short := &hclsyntax.ScopeTraversalExpr{Traversal: t.Traversal[:len(t.Traversal)-1], SrcRange: t.SrcRange}
+		v := in.env.eval(short)
+		if isOnePath(v) {
+			return v, last.Key.AsString()
+		}
+		if !v.IsKnown() {
+			return v, ""
+		}
+	case *hclsyntax.IndexExpr:
+		v := in.env.eval(t.Collection)
+		if !v.IsKnown() {
+			return v, ""
+		}
+		if !isOnePath(v) {
+			break
+		}
+		if key, ok := toText(in.env.eval(t.Key)); ok {
+			return v, key
+		}
+		return cty.DynamicVal, ""
+	}
+	return in.env.eval(x), ""
+}
+
+// isOnePath tells a path from a map of the instances of one.
+func isOnePath(v cty.Value) bool {
+	return v.IsKnown() && !v.IsMarked() && !v.IsNull() && v.Type().IsObjectType() && v.Type().HasAttribute("addr")
+}
+
+// unwrap takes meters and parentheses off.
+func unwrap(x hclsyntax.Expression) hclsyntax.Expression {
+	for {
+		switch t := x.(type) {
+		case metered:
+			x = t.Expression
+		case *hclsyntax.ParenthesesExpr:
+			x = t.Expression
+		case *hclsyntax.TemplateWrapExpr:
+			x = t.Wrapped
+		default:
+			return x
+		}
+	}
+}
+
+// checkMeasurable finds destinations that the kind cannot measure.
+func (in *instance) checkMeasurable(spec netp.KindSpec, p *Profile, refs []PathRef) {
+	var forms []netp.EndpointForm
+	if spec.Endpoints != nil {
+		forms = spec.Endpoints(p.Params)
+	}
+	for _, ref := range refs {
+		f := in.scope.loader.paths[ref.Path]
+		rng := fromRange(ref.Range)
+		if f.agents && !spec.Agents && ref.Key == "" {
+			in.scope.loader.failAt(in.addr, rng, sumNotMeasurable, "The kind %q measures endpoints, and %s leads to agents. Give it a path to an endpoint in quotes.", p.Kind, ref.Path)
+		}
+		for _, e := range f.endpoints {
+			if ref.Key != "" && !strings.HasSuffix(ref.Key, "->"+e) {
+				continue
+			}
+			form, err := endpointForm(e)
+			if err != nil || slices.Contains(forms, form) {
+				continue
+			}
+			in.scope.loader.failAt(in.addr, rng, sumNotMeasurable, "%s leads to the endpoint %q, a %s, and %s %s", ref.Path, e, formWord(form), p.Addr, measures(spec, forms))
+			break
+		}
+	}
+}
+
+func formWord(f netp.EndpointForm) string {
+	switch f {
+	case netp.EndpointURL:
+		return "URL"
+	case netp.EndpointHostPort:
+		return "host with port"
+	}
+	return "host without port"
+}
+
+func measures(spec netp.KindSpec, forms []netp.EndpointForm) string {
+	if len(forms) == 0 {
+		return "measures between agents only. Use a path between agents, or a kind for endpoints."
+	}
+	var words []string
+	for _, f := range forms {
+		words = append(words, formWord(f))
+	}
+	return "takes as endpoint: " + strings.Join(words, ", ") + "."
+}
