@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/port"
@@ -62,6 +64,7 @@ func TestBottleneck(t *testing.T) {
 		// The acknowledgements of one direction share the line with the data of the other.
 		{"both", netp.Params{"duration": 3.0, "omit": 0.5, "direction": "both"}, 0.90},
 		{"bytes", netp.Params{"bytes": 6e6, "congestion": "cubic"}, 0.98},
+		{"paced above", netp.Params{"duration": 2.0, "rate": 50e6, "congestion": "cubic"}, 0.95},
 		{"paced below", netp.Params{"duration": 2.0, "rate": 10e6, "omit": 0.2}, 0.51},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -79,12 +82,64 @@ func TestBottleneck(t *testing.T) {
 					t.Errorf("%s is %.3f Mbit/s, the line carries %.3f", name, got/1e6, ideal/1e6)
 				}
 			}
+			if !healthy(r, "rate_achieved") && healthy(r, "host_stall") {
+				t.Error("the host is blamed for the rate that the line does not carry")
+			}
 			for _, name := range []string{"retransmits", "efficiency", "buffer_delay", "limited.cwnd", "transfer_time_ratio"} {
 				if v := r.Metrics[name].Value; v != nil {
 					t.Logf("%s %.4g", name, *v)
 				}
 			}
 			t.Log(r.Facts)
+			for _, h := range r.Health {
+				if !h.OK {
+					t.Log(h.Name, h.Reason)
+				}
+			}
+		})
+	}
+}
+
+// TestOutage cuts the line in the middle of a session: a short cut is measured, a long one ends the session at both ends.
+func TestOutage(t *testing.T) {
+	a, b := bottleneck(t, 20)
+	line := func(state string) {
+		if out, err := exec.Command("ip", "-n", b, "link", "set", "eth0", state).CombinedOutput(); err != nil {
+			t.Errorf("set the line %s: %v: %s", state, err, out)
+		}
+	}
+	for name, heals := range map[string]bool{"short": true, "for good": false} {
+		t.Run(name, func(t *testing.T) {
+			line("up")
+			t.Cleanup(func() { line("up") })
+			p := newPairAt(t, netp.Params{"duration": 8.0},
+				port.Config{Where: port.Where{Address: netip.MustParseAddr("10.83.7.2"), Netns: b}}, port.Where{Netns: a})
+			var once sync.Once
+			healed := make(chan struct{})
+			p.initiator.Progress = func(netp.Progress) {
+				once.Do(func() {
+					line("down")
+					if heals {
+						time.AfterFunc(1500*time.Millisecond, func() { line("up"); close(healed) })
+					}
+				})
+			}
+			initiator, responder := p.run()
+			if !heals {
+				wantFailure(t, initiator, netp.FailureInterrupted, "Nothing was heard")
+				wantFailure(t, responder, netp.FailureInterrupted, "Nothing was heard")
+				return
+			}
+			<-healed
+			r := netp.Merge(initiator, responder)
+			if r.Failure != nil || !r.Completed {
+				t.Fatalf("failure %v", r.Failure)
+			}
+			d := r.Metrics["throughput"].Distribution
+			t.Logf("mean %.2f, min %.2f, max %.2f Mbit/s", d.Member("mean")/1e6, d.Member("min")/1e6, d.Member("max")/1e6)
+			if d.Member("min") != 0 || d.Member("count") != 80 || d.Member("mean") < 5e6 {
+				t.Errorf("min %g, mean %g bit/s over %g intervals; want an outage and a recovery in 80", d.Member("min"), d.Member("mean"), d.Member("count"))
+			}
 			for _, h := range r.Health {
 				if !h.OK {
 					t.Log(h.Name, h.Reason)

@@ -103,6 +103,7 @@ func compare(s settings) error {
 	}
 	defer where.close()
 	fmt.Printf("%s; %s; %v per run, %d rounds, interleaved; median [min..max]\n", firstLine(version), where, s.time, s.rounds)
+	fmt.Println("payload per system call: netp 512 KiB, iperf3 128 KiB unless -l; socket buffers: autotuned by the kernel for both")
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "case\ttool\tgoodput Mbit/s\tnetp/tool\tCPU s/GB sender\treceiver\tcongestion\t")
 	for _, c := range contests(s) {
