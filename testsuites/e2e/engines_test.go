@@ -1,0 +1,100 @@
+package e2e
+
+import (
+	"maps"
+	"net"
+	"net/netip"
+	"testing"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent"
+	"github.com/netpupper/netp/agent/port"
+	"github.com/netpupper/netp/lang/assert"
+)
+
+// defaults are the parameters of a kind as a profile without arguments has them.
+func defaults(t *testing.T, k netp.Kind, given netp.Params) netp.Params {
+	t.Helper()
+	spec, ok := agent.Catalogue().Find(k)
+	if !ok {
+		t.Fatalf("no kind %s", k)
+	}
+	p := netp.Params{}
+	for _, s := range spec.Params {
+		if s.Default != nil {
+			p[s.Name] = s.Default
+		}
+	}
+	maps.Copy(p, given)
+	return p
+}
+
+// about asserts a condition over one metric.
+func about(metric, condition string) []assert.Assertion {
+	return []assert.Assertion{{Name: "a", Severity: netp.SeverityError, Condition: condition, Confidence: 0.95, Metrics: []string{metric}}}
+}
+
+// TestRealTrafficOnLoopback runs every kind for real. Loopback does not lose, and
+// is not instant: what is asserted is true of it on the slowest machine, and
+// where the instrument itself is not sound on a busy one the verdict says so.
+func TestRealTrafficOnLoopback(t *testing.T) {
+	w := newWorld(t, options{engines: agent.Engines()})
+	w.agent("syd", nil)
+	w.agent("mel", nil)
+	reach := netip.MustParseAddr("127.0.0.1")
+	w.agent("per", func(c *agent.Config) {
+		c.Interfaces = []netp.Interface{{Name: "telco", Address: second(t)}}
+		c.Listen = port.Where{Address: reach}
+	})
+	for _, c := range []struct {
+		name string
+		s    session
+		want netp.Status
+	}{
+		{"rtt", session{kind: "rtt", params: defaults(t, "rtt", netp.Params{"duration": 0.5, "interval": 0.01}), asserts: about("rtt.p50", "rtt.p50 <= 1 * s")}, netp.Pass},
+		{"rtt fails", session{kind: "rtt", params: defaults(t, "rtt", netp.Params{"duration": 0.5, "interval": 0.01}), asserts: about("rtt.p50", "rtt.p50 >= 1 * s")}, netp.Fail},
+		{"udp", session{kind: "udp", params: defaults(t, "udp", netp.Params{"duration": 0.5, "rate": "200pps"}), asserts: about("loss.ratio", "loss.ratio <= 50 * percent")}, netp.Pass},
+		{"udp both", session{kind: "udp", params: defaults(t, "udp", netp.Params{"duration": 0.5, "rate": "200pps", "direction": "both"}), asserts: about("reverse.loss.ratio", "reverse.loss.ratio <= 50 * percent")}, netp.Pass},
+		{"tcp", session{kind: "tcp", params: defaults(t, "tcp", netp.Params{"duration": 1.0}), asserts: about("throughput.max", "throughput.max >= 1 * Mbps")}, netp.Pass},
+		{"tcp bytes", session{kind: "tcp", params: defaults(t, "tcp", netp.Params{"bytes": 1e6})}, netp.Pass},
+	} {
+		c.s.from, c.s.to = "syd", "mel"
+		r := only(t, w.run(t.Context(), makePlan(c.s), nil))
+		if r.Status == netp.Inconclusive && r.Result.Completed && unsound(r) {
+			t.Logf("%s: this machine is too busy to measure: %s", c.name, r.Judgements[0].Reason)
+			continue
+		}
+		if r.Status != c.want {
+			t.Errorf("%s: got %s, %v, %+v; want %s", c.name, r.Status, r.Result.Failure, r.Judgements, c.want)
+		}
+	}
+	p := makePlan(session{from: "syd", to: "per", kind: "rtt", params: defaults(t, "rtt", netp.Params{"duration": 0.2, "interval": 0.01})})
+	p.Sessions[0].Path.DestInterface = "telco"
+	if r := only(t, w.run(t.Context(), p, nil)); r.Status != netp.Pass {
+		t.Errorf("to an interface: %s, %v", r.Status, r.Result.Failure)
+	}
+	p.Sessions[0].Path.DestInterface = "none"
+	if r := only(t, w.run(t.Context(), p, nil)); failureKind(r) != netp.FailureUnsupported {
+		t.Errorf("to an interface that is not there: %s, %v", r.Status, r.Result.Failure)
+	}
+}
+
+// unsound says whether a check of the instrument failed.
+func unsound(r netp.Record) bool {
+	for _, c := range r.Result.Health {
+		if !c.OK {
+			return true
+		}
+	}
+	return false
+}
+
+// second is a loopback address besides 127.0.0.1, or that one where there is none.
+func second(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.77:0")
+	if err != nil {
+		return "127.0.0.1"
+	}
+	l.Close()
+	return "127.0.0.77"
+}
