@@ -92,6 +92,14 @@ func (p *Progress) Draw(now time.Time) {
 	p.replace(lines)
 }
 
+// Note prints a line above the region.
+func (p *Progress) Note(text string) {
+	if p.terminal.Live {
+		p.replace(nil)
+	}
+	p.terminal.Printf("%s\n", text)
+}
+
 // Close removes the region.
 func (p *Progress) Close() {
 	if p.terminal.Live {

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/cmd/netp/internal/view"
+	"github.com/netpupper/netp/plan"
+	"github.com/netpupper/netp/plan/planfile"
+	"github.com/netpupper/netp/runner"
+	"github.com/netpupper/netp/runner/store"
+)
+
+// applying are the flags of apply beside those of plan.
+type applying struct {
+	planning
+	output
+	inconclusive string
+	parallelism  int
+	approve      bool
+}
+
+func (a *app) applyCommand() *cobra.Command {
+	var f applying
+	c := &cobra.Command{
+		Use:   "apply [DIR|PLANFILE]",
+		Short: "Run every session once, judge the results and exit with the verdict",
+		Long: "Run every session of a suite, or of a saved plan, once; judge the results, print the report\n" +
+			"and exit with the verdict: 0 all passed, 99 an assertion failed, 75 inconclusive and nothing\n" +
+			"worse, 1 error, 130 interrupted. Without a controller everything runs in this process.",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.apply(c.Context(), directory(args), &f) },
+	}
+	f.planning.flags(c)
+	f.output.flags(c)
+	c.Flags().StringVar(&f.inconclusive, "inconclusive", "", "count an inconclusive run as `pass or fail`")
+	c.Flags().IntVar(&f.parallelism, "parallelism", 0, "run at most this many sessions at a time; 0 for as many as the schedule allows")
+	c.Flags().BoolVar(&f.approve, "auto-approve", false, "do not ask; a local run never does")
+	return c
+}
+
+func (a *app) apply(ctx context.Context, arg string, f *applying) error {
+	if err := errors.Join(checkInconclusive(f.inconclusive), f.output.check()); err != nil {
+		return err
+	}
+	p, err := a.planOrFile(ctx, arg, f.planning)
+	if err != nil {
+		return err
+	}
+	a.showPlan(p, f.planning)
+	history, err := a.openStore(ctx, p.Suite.Dir)
+	if err != nil {
+		return err
+	}
+	defer history.Close()
+	if err := recordState(ctx, history, p); err != nil {
+		return err
+	}
+	report, err := a.runPlan(ctx, history, p, f)
+	if err != nil {
+		return err
+	}
+	a.code = gate(report, f.inconclusive)
+	if err := f.output.files(report); err != nil {
+		return errors.Join(err, a.finish(report, p, f))
+	}
+	return a.finish(report, p, f)
+}
+
+// planOrFile reads a saved plan, or plans the suite in a directory.
+func (a *app) planOrFile(ctx context.Context, arg string, f planning) (*plan.Plan, error) {
+	if info, err := os.Stat(arg); err == nil && !info.IsDir() {
+		if len(f.given)+len(f.targets)+len(f.excludes) > 0 {
+			return nil, errors.New("a saved plan is complete: -var, -var-file, -target and -exclude belong to netp plan -out=FILE")
+		}
+		return a.readPlan(ctx, arg)
+	}
+	return a.plan(ctx, arg, f)
+}
+
+// recordState notes the plan as applied, so that it cannot be applied twice and
+// the next plan shows what changed.
+func recordState(ctx context.Context, s *store.Store, p *plan.Plan) error {
+	before, err := s.State(ctx, p.Suite.Name)
+	if err != nil {
+		return err
+	}
+	if err := planfile.Check(p, before); err != nil {
+		return err
+	}
+	return s.Apply(ctx, store.Application{
+		Suite: p.Suite.Name, PlanHash: p.Hash, Before: before,
+		After: plan.Apply(before, p, uuid.NewString()),
+	})
+}
+
+// runPlan runs the plan and shows it running.
+func (a *app) runPlan(ctx context.Context, s *store.Store, p *plan.Plan, f *applying) (netp.Report, error) {
+	l := &local{version: version, catalogue: a.catalogue, store: s, parallelism: f.parallelism, logger: a.logger()}
+	events := make(chan runner.Event, 64)
+	var report netp.Report
+	var group errgroup.Group
+	group.Go(func() error {
+		defer close(events)
+		var err error
+		report, err = l.run(ctx, p, func(e runner.Event) { events <- e })
+		return err
+	})
+	if f.json {
+		a.narrate(events)
+	} else {
+		a.watch(ctx, p, events)
+	}
+	err := group.Wait()
+	return report, err
+}
+
+// watch shows the run for people until its events end.
+func (a *app) watch(ctx context.Context, p *plan.Plan, events <-chan runner.Event) {
+	progress := view.NewProgress(a.out(), p.Suite.Name, len(p.Sessions), p.Makespan, a.env.now())
+	defer progress.Close()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	interrupted := ctx.Done()
+	for {
+		select {
+		case e, ok := <-events:
+			if !ok {
+				return
+			}
+			switch e := e.(type) {
+			case runner.SessionState:
+				progress.Start(e.Test, e.Session, e.At)
+			case runner.Progress:
+				progress.Update(e.Progress)
+			case runner.SessionDone:
+				progress.Finish(e.Record)
+			}
+		case <-tick.C:
+			progress.Draw(a.env.now())
+		case <-interrupted:
+			interrupted = nil
+			progress.Note("Interrupted: stopping the sessions; press Ctrl-C again to leave at once.")
+		}
+	}
+}
+
+// narrate writes the run as JSON events until they end.
+func (a *app) narrate(events <-chan runner.Event) {
+	for e := range events {
+		switch e := e.(type) {
+		case runner.SessionState:
+			if e.State == runner.Preparing {
+				a.stream().SessionStart(e.Run, e.Session.Addr, e.Attempt)
+			}
+		case runner.Progress:
+			a.stream().Progress(e.Progress)
+		case runner.SessionDone:
+			a.stream().Record(e.Record)
+		}
+	}
+}
+
+// finish shows the outcome.
+func (a *app) finish(report netp.Report, p *plan.Plan, f *applying) error {
+	if f.json {
+		a.stream().Summary(report, a.code)
+		return nil
+	}
+	a.out().Printf("\n")
+	return a.out().Report(report, view.ReportOptions{SuiteDir: p.Suite.Dir, Exit: a.code, Stored: true})
+}

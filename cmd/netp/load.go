@@ -1,0 +1,102 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/netpupper/netp/cmd/netp/internal/view"
+	"github.com/netpupper/netp/lang"
+	"github.com/netpupper/netp/lang/diag"
+)
+
+// inputs are the variables of the command line, -var and -var-file in the order given.
+type inputs struct{ given []lang.VariableValue }
+
+func (in *inputs) flags(c *cobra.Command) {
+	c.Flags().Var(&inputFlag{in, "name=value", readAssignment}, "var", "set a variable: -var 'name=value'; may be repeated")
+	c.Flags().Var(&inputFlag{in, "file", func(text string) (lang.VariableValue, error) {
+		return lang.VariableValue{File: text, Source: "-var-file"}, nil
+	}}, "var-file", "read variables from a file; may be repeated")
+}
+
+// inputFlag appends to the inputs; both flags share one list, because the last wins.
+type inputFlag struct {
+	to   *inputs
+	form string
+	read func(string) (lang.VariableValue, error)
+}
+
+func (f *inputFlag) String() string { return "" }
+
+func (f *inputFlag) Type() string { return f.form }
+
+func (f *inputFlag) Set(text string) error {
+	v, err := f.read(text)
+	f.to.given = append(f.to.given, v)
+	return err
+}
+
+func readAssignment(text string) (lang.VariableValue, error) {
+	name, value, ok := strings.Cut(text, "=")
+	if !ok || name == "" {
+		return lang.VariableValue{}, errors.New("write -var 'name=value'")
+	}
+	return lang.VariableValue{Name: name, Text: value, Source: "-var"}, nil
+}
+
+// load reads the suite in dir with the variables of environment and flags.
+func (a *app) load(dir string, in inputs) (*lang.Suite, diag.List, error) {
+	if info, err := os.Stat(dir); err != nil {
+		return nil, nil, fmt.Errorf("no suite at %s: %w\nGive the directory of a suite, or make one with: netp init DIR", dir, err)
+	} else if !info.IsDir() {
+		return nil, nil, fmt.Errorf("%s is a file\nA suite is a directory of *.hcl files; give the directory: %s", dir, filepath.Dir(dir))
+	}
+	options := lang.Options{Catalogue: a.catalogue, Variables: in.given, Environ: a.env.lookup, Version: version}
+	for _, v := range a.env.inputVariables() {
+		options.EnvVariables = append(options.EnvVariables, lang.VariableValue{Name: v.name, Text: v.value, Source: "NETP_VAR_" + v.name})
+	}
+	suite, diags := lang.Load(dir, options)
+	return suite, diags, nil
+}
+
+// directory is the suite's directory: the argument, or the working directory.
+func directory(args []string) string {
+	if len(args) > 0 {
+		return args[0]
+	}
+	return "."
+}
+
+func (a *app) validateCommand() *cobra.Command {
+	var in inputs
+	var json, compact bool
+	c := &cobra.Command{
+		Use: "validate [DIR]", Short: "Check a suite without running anything", Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			_, diags, err := a.load(directory(args), in)
+			if err != nil {
+				return err
+			}
+			if diags.HasErrors() {
+				a.code = exitError
+			}
+			if json {
+				return view.Validation(a.env.stdout, diags)
+			}
+			a.err().Diagnostics(diags, compact)
+			if a.code == exitPass {
+				a.out().Printf("The suite in %s is valid.\n", directory(args))
+			}
+			return nil
+		},
+	}
+	in.flags(c)
+	c.Flags().BoolVar(&json, "json", false, "print the diagnostics as one JSON document")
+	c.Flags().BoolVar(&compact, "compact-warnings", false, "one line per warning")
+	return c
+}

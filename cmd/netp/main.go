@@ -1,0 +1,33 @@
+// Command netp plans and runs declarative network tests: it reads suites of HCL,
+// sends real traffic between agents, judges the results and exits with the
+// verdict. This package wires the others together; it alone prints, reads the
+// environment and exits. One file per command; start with root.go, then apply.go.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+)
+
+// version is set by the linker for releases.
+var version = "0.1.0-dev"
+
+func main() {
+	// Short-lived commands over large suites spend their time in the collector;
+	// GOGC and GOMEMLIMIT still have the last word.
+	if _, set := os.LookupEnv("GOGC"); !set {
+		debug.SetGCPercent(400)
+	}
+	os.Exit(run())
+}
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// The second signal ends the process at once.
+	context.AfterFunc(ctx, stop)
+	return newApp(processEnvironment()).execute(ctx)
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/netpupper/netp/cmd/netp/internal/view"
+	"github.com/netpupper/netp/lang/diag"
+	"github.com/netpupper/netp/plan"
+	"github.com/netpupper/netp/plan/planfile"
+)
+
+// planning are the flags that shape a plan; plan and apply share them.
+type planning struct {
+	inputs
+	targets, excludes []string
+	json, compact     bool
+	input             bool
+}
+
+func (p *planning) flags(c *cobra.Command) {
+	p.inputs.flags(c)
+	c.Flags().StringArrayVar(&p.targets, "target", nil, "only this test or session: -target='test.voice[\"syd->mel\"]'; may be repeated")
+	c.Flags().StringArrayVar(&p.excludes, "exclude", nil, "all but this test or session; may be repeated")
+	c.Flags().BoolVar(&p.json, "json", false, "write one JSON event per line")
+	c.Flags().BoolVar(&p.compact, "compact-warnings", false, "one line per warning")
+	c.Flags().BoolVar(&p.input, "input", true, "allow questions on the terminal")
+}
+
+func (a *app) planCommand() *cobra.Command {
+	var p planning
+	var out string
+	var detailed bool
+	c := &cobra.Command{
+		Use:   "plan [DIR]",
+		Short: "Show what would change and run, when, at what cost and with what power",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			made, err := a.plan(c.Context(), directory(args), p)
+			if err != nil {
+				return err
+			}
+			a.showPlan(made, p)
+			if out != "" {
+				if err := planfile.Write(out, made); err != nil {
+					return err
+				}
+			}
+			if !p.json {
+				a.afterPlan(directory(args), out)
+			}
+			if detailed && changes(made) {
+				a.code = exitChanges
+			}
+			return nil
+		},
+	}
+	p.flags(c)
+	c.Flags().StringVar(&out, "out", "", "save the plan to this file, for netp apply FILE")
+	c.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit 2 when there are changes, 0 when there are none")
+	return c
+}
+
+// plan loads, checks and plans the suite in dir. Diagnostics are shown; with an
+// error among them errShown comes back.
+func (a *app) plan(ctx context.Context, dir string, p planning) (*plan.Plan, error) {
+	suite, diags, err := a.load(dir, p.inputs)
+	if err != nil {
+		return nil, err
+	}
+	if diags.HasErrors() {
+		a.showDiagnostics(diags, p)
+		return nil, errShown
+	}
+	state, err := a.localState(ctx, dir, suite.Name)
+	if err != nil {
+		return nil, err
+	}
+	made, faults := plan.Build(plan.Input{
+		Suite: suite, Catalogue: a.catalogue, Inventory: a.localInventory(suite), Local: true,
+		State: state, Now: a.env.now(), NetpVersion: version,
+		Targets: p.targets, Excludes: p.excludes,
+	})
+	if faults.HasErrors() {
+		a.showDiagnostics(append(diags, faults...), p)
+		return nil, errShown
+	}
+	if len(diags) > 0 {
+		a.showDiagnostics(diags, p)
+	}
+	return made, nil
+}
+
+func (a *app) showDiagnostics(diags diag.List, p planning) {
+	if p.json {
+		a.stream().Diagnostics(diags)
+		return
+	}
+	a.err().Diagnostics(diags, p.compact)
+}
+
+// stream is the JSON form of everything a command tells; it begins with the
+// version line.
+func (a *app) stream() *view.Stream {
+	if a.events == nil {
+		a.events = view.NewStream(a.env.stdout, version, a.env.now)
+	}
+	return a.events
+}
+
+func (a *app) showPlan(made *plan.Plan, p planning) {
+	if p.json {
+		a.stream().Plan(made)
+		return
+	}
+	a.out().Plan(made)
+}
+
+func (a *app) afterPlan(dir, out string) {
+	if out != "" {
+		a.out().Printf("Saved to %s. To run exactly this plan: netp apply %s\n", out, out)
+		return
+	}
+	a.out().Printf("Saved nothing. To run exactly this plan: netp plan -out=FILE %s, then netp apply FILE\n", dir)
+}
+
+func changes(p *plan.Plan) bool {
+	for _, c := range p.Changes {
+		if c.Action != plan.Unchanged {
+			return true
+		}
+	}
+	return false
+}
+
+// readPlan opens a saved plan and checks it against the applied state.
+func (a *app) readPlan(ctx context.Context, path string) (*plan.Plan, error) {
+	p, err := planfile.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	state, err := a.localState(ctx, p.Suite.Dir, p.Suite.Name)
+	if err != nil {
+		return nil, err
+	}
+	err = planfile.Check(p, state)
+	switch {
+	case errors.Is(err, planfile.ErrApplied):
+		return nil, fmt.Errorf("%s has been applied already\nMake a new plan: netp plan -out=%s %s", path, path, p.Suite.Dir)
+	case errors.Is(err, planfile.ErrStale):
+		return nil, fmt.Errorf("%s is stale: something else has been applied since it was made\nMake a new plan: netp plan -out=%s %s", path, path, p.Suite.Dir)
+	case err != nil:
+		return nil, err
+	}
+	return p, nil
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/cmd/netp/internal/view"
+	"github.com/netpupper/netp/plan/planfile"
+)
+
+// output are the flags that choose how a report is written.
+type output struct{ junit, markdown string }
+
+func (o *output) flags(c *cobra.Command) {
+	c.Flags().StringVar(&o.junit, "junit-xml", "", "write the report as JUnit XML to this file")
+	c.Flags().StringVar(&o.markdown, "markdown", "", "write the report as Markdown (at most 65 000 characters) to this file")
+}
+
+// check finds out before a run whether its reports can be written after it.
+func (o *output) check() error {
+	for _, path := range []string{o.junit, o.markdown} {
+		if path == "" {
+			continue
+		}
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			return fmt.Errorf("cannot write %s: it is a directory", path)
+		}
+		probe, err := os.CreateTemp(filepath.Dir(path), ".netp-*")
+		if err != nil {
+			return fmt.Errorf("cannot write %s: %w\nName a file in a directory that exists and that you may write to.", path, err)
+		}
+		if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// files writes the report files asked for.
+func (o *output) files(r netp.Report) error {
+	if o.junit != "" {
+		data, err := view.JUnit(r)
+		if err != nil {
+			return err
+		}
+		if err := writeFile(o.junit, data, 0o644); err != nil {
+			return err
+		}
+	}
+	if o.markdown != "" {
+		text, err := view.Markdown(r)
+		if err != nil {
+			return err
+		}
+		return writeFile(o.markdown, []byte(text), 0o644)
+	}
+	return nil
+}
+
+func (a *app) showCommand() *cobra.Command {
+	var o output
+	var dir string
+	var json bool
+	c := &cobra.Command{
+		Use:   "show [PLANFILE|RUN]",
+		Short: "Show a saved plan or a run; the last run when none is named",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				if info, err := os.Stat(args[0]); err == nil && !info.IsDir() {
+					return a.showSavedPlan(args[0], json)
+				}
+			}
+			return a.showRun(c, dir, directoryOr(args, ""), o, json)
+		},
+	}
+	o.flags(c)
+	c.Flags().BoolVar(&json, "json", false, "print the plan or the report as one JSON document")
+	c.Flags().StringVar(&dir, "dir", ".", "the suite's directory, where its runs are kept")
+	return c
+}
+
+func (a *app) showSavedPlan(path string, json bool) error {
+	p, err := planfile.Read(path)
+	if err != nil {
+		return err
+	}
+	if json {
+		return view.Document(a.env.stdout, p)
+	}
+	a.out().Plan(p)
+	return nil
+}
+
+func (a *app) showRun(c *cobra.Command, dir, id string, o output, json bool) error {
+	history, err := a.openHistory(c.Context(), dir)
+	if err != nil {
+		return err
+	}
+	defer history.Close()
+	report, err := history.report(c.Context(), id)
+	if err != nil {
+		return err
+	}
+	if err := o.files(report); err != nil {
+		return err
+	}
+	if json {
+		return view.Document(a.env.stdout, report)
+	}
+	return a.out().Report(report, view.ReportOptions{SuiteDir: dir, Exit: gate(report, ""), Stored: true})
+}
+
+func directoryOr(args []string, otherwise string) string {
+	if len(args) > 0 {
+		return args[0]
+	}
+	return otherwise
+}
