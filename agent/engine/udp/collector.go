@@ -110,15 +110,31 @@ func (c *collector) index(t *track, sequence uint64) uint64 {
 	return sequence*uint64(c.set.streams) + t.number
 }
 
-// add takes one counted packet.
+// add takes counted packets: one, or a run.
 func (c *collector) add(t *track, a *arrival) {
+	delay := c.clock.delay(a.sent, a.received)
+	late := c.tooLate(delay)
+	n := a.more + 1
+	if n > 1 && !late && a.sequence >= t.next && a.sequence >= t.base && a.sequence+n <= c.limit && n < minWindow {
+		t.highest = max(t.highest, a.sequence+n)
+		t.addRun(a.sequence, n)
+		c.count(t, a, n, delay)
+		return
+	}
+	one := *a
+	for one.more = 0; one.sequence < a.sequence+n; one.sequence++ {
+		c.one(t, &one, delay, late)
+	}
+}
+
+// one takes one counted packet.
+func (c *collector) one(t *track, a *arrival, delay int64, late bool) {
 	if a.sequence >= c.limit {
 		c.excess++
 		return
 	}
 	t.highest = max(t.highest, a.sequence+1)
-	delay := c.clock.delay(a.sent, a.received)
-	if c.tooLate(delay) && !t.has(a.sequence) {
+	if late && !t.has(a.sequence) {
 		c.late++
 		t.late++
 		return
@@ -139,7 +155,7 @@ func (c *collector) add(t *track, a *arrival) {
 		c.forgotten++
 		return
 	}
-	c.count(t, a, delay)
+	c.count(t, a, 1, delay)
 }
 
 // tooLate says whether a delay is beyond the timeout. While the offset of the clocks is unknown, the fastest packet is assumed
@@ -154,34 +170,42 @@ func (c *collector) tooLate(delay int64) bool {
 	return delay > int64(c.set.timeout)
 }
 
-// count takes a packet that arrived in time, and for the first time.
-func (c *collector) count(t *track, a *arrival, delay int64) {
-	index := c.index(t, a.sequence)
+// count takes n packets that arrived in time, and for the first time, n > 1 for a run.
+func (c *collector) count(t *track, a *arrival, n uint64, delay int64) {
 	if c.received == 0 {
 		c.began, c.smallest = a.received, delay
 	}
 	c.smallest = min(c.smallest, delay)
-	c.received++
-	t.received++
-	c.bytes += uint64(a.size)
-	c.jitterSum += t.spacing(a)
-	c.observe(index, delay)
-	*c.rates.at(a.received) += uint64(a.size)
+	c.received += n
+	t.received += n
+	bytes := n * uint64(a.size)
+	c.bytes += bytes
+	c.jitterSum += t.spacing(a, n)
+	for i := range n {
+		c.observe(c.index(t, a.sequence+i), delay)
+	}
+	*c.rates.at(a.received) += bytes
 	r := c.rows.at(a.sent)
-	r.received++
-	r.highest = max(r.highest, index+1)
-	r.bytes += uint64(a.size)
-	r.delay += float64(delay)
+	r.received += n
+	r.highest = max(r.highest, c.index(t, a.sequence+n-1)+1)
+	r.bytes += bytes
+	r.delay += float64(delay) * float64(n)
 }
 
-// spacing updates the jitter of RFC 3550 §6.4.1 and gives it.
-func (t *track) spacing(a *arrival) float64 {
+// spacing updates the jitter of RFC 3550 §6.4.1 with n packets, and gives the sum of its n values. Within a run the spacing
+// does not differ.
+func (t *track) spacing(a *arrival, n uint64) (sum float64) {
 	transit := a.received - a.sent
 	if t.hasTransit {
 		t.jitter += (math.Abs(float64(transit-t.transit)) - t.jitter) / 16
 	}
 	t.transit, t.hasTransit = transit, true
-	return t.jitter
+	sum = t.jitter
+	for range n - 1 {
+		t.jitter -= t.jitter / 16
+		sum += t.jitter
+	}
+	return sum
 }
 
 // observe records a delay, once there is a reference.

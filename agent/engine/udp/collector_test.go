@@ -2,6 +2,8 @@ package udp
 
 import (
 	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -203,5 +205,46 @@ func BenchmarkCollector(b *testing.B) {
 	for i := range b.N {
 		sent := int64(i) * 1000
 		c.add(c.tracks[0], &arrival{sequence: uint64(i), sent: sent, received: sent + 50_000 + int64(i)*7919%1000, size: 200})
+	}
+}
+
+// TestRuns: packets that come in runs give the same figures as one by one.
+func TestRuns(t *testing.T) {
+	s := ofParams(netp.Params{"rate": "0", "duration": 1.0, "playout": 0.000_001})
+	random := rand.New(rand.NewPCG(5, 6))
+	single, runs := newCollector(s, true), newCollector(s, true)
+	sequence := uint64(0)
+	for range 3000 {
+		a := arrival{sequence: sequence, sent: int64(sequence) * 100, size: 64, more: uint64(random.IntN(128))}
+		a.received = a.sent + 5000 + int64(random.IntN(3000))
+		switch random.IntN(10) {
+		case 0:
+			a.sequence -= min(a.sequence, uint64(random.IntN(200))) // copies, and new ones behind them
+		case 1:
+			a.sequence += uint64(random.IntN(300)) // a gap
+		}
+		sequence = max(sequence, a.sequence+a.more+1)
+		runs.add(runs.tracks[0], &a)
+		for one := a; one.sequence <= a.sequence+a.more; one.sequence++ {
+			one.more = 0
+			single.add(single.tracks[0], &one)
+		}
+	}
+	x, y := single.finish([]uint64{sequence}, 0), runs.finish([]uint64{sequence}, 0)
+	for name, want := range x.metrics {
+		got := y.metrics[name]
+		if want.Value != nil && math.Abs(*got.Value-*want.Value) > 1e-12 || want.Ratio != nil && !slices.Equal(got.Ratio.Batches, want.Ratio.Batches) ||
+			want.Distribution != nil && !slices.Equal(got.Distribution.All.Buckets(), want.Distribution.All.Buckets()) {
+			t.Errorf("%s differs between runs and single packets", name)
+		}
+	}
+}
+
+func BenchmarkCollectorRuns(b *testing.B) {
+	c := newCollector(ofParams(netp.Params{"rate": "0", "duration": 600000.0}), true)
+	b.ReportAllocs()
+	for i := 0; i < b.N; i += 128 {
+		sent := int64(i) * 100
+		c.add(c.tracks[0], &arrival{sequence: uint64(i), sent: sent, received: sent + 50_000 + int64(i)*7919%1000, size: 64, more: 127})
 	}
 }

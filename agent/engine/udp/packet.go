@@ -132,13 +132,24 @@ func (m *marker) write(packet []byte, purpose uint8, sequence uint64, stamp int6
 	m.block.Encrypt(p[signedSize:], p[:signedSize])
 }
 
-// arrival is a data packet as it was read.
+// arrival is a data packet as it was read, or a run of them: equal but for their sequence numbers, which follow each other. Packets
+// that left with one call and arrived with one make runs.
 type arrival struct {
 	purpose  uint8
-	sequence uint64
-	sent     int64 // sender's clock
-	received int64 // our clock
+	sequence uint64 // of the first
+	sent     int64  // sender's clock
+	received int64  // our clock
 	size     int
+	more     uint64 // packets after the first
+}
+
+// extend takes a packet into the run, if it belongs to it.
+func (a *arrival) extend(b *arrival) bool {
+	if b.sequence != a.sequence+a.more+1 || b.sent != a.sent || b.received != a.received || b.size != a.size {
+		return false
+	}
+	a.more++
+	return true
 }
 
 // read checks and decodes a data packet; it says false for anything else.

@@ -268,6 +268,9 @@ func (r *receiver) one(packet []byte, stamp int64) {
 	switch a.purpose {
 	case purposeCounted:
 		a.received = stamp
+		if n := len(r.arrivals); n > 0 && r.arrivals[n-1].extend(&a) {
+			break
+		}
 		if len(r.arrivals) == chunk {
 			r.hand()
 		}

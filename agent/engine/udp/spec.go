@@ -202,11 +202,11 @@ func demand(p netp.Params) netp.Demand {
 	case netp.Reverse:
 		d.Forward, d.Reverse = control, data
 	default:
-		data.Packets += control.Packets
-		if data.Bytes > 0 {
+		if !data.Exclusive { // else the reports are nothing beside the data
+			data.Packets += control.Packets
 			data.Bytes += control.Bytes
+			data.Rate += control.Rate
 		}
-		data.Rate += control.Rate
 		d.Forward, d.Reverse = data, data
 	}
 	return d

@@ -60,6 +60,19 @@ func (w *window) add(sequence uint64) novelty {
 	return furtherCopy
 }
 
+// addRun notes n arrivals in a row that are all beyond any before, as add would one by one.
+func (w *window) addRun(sequence, n uint64) {
+	if size := uint64(len(w.seen)) * 64; sequence+n > w.base+size {
+		w.slide((sequence + n - size + 63) / 64 * 64)
+	}
+	for end := sequence + n; sequence < end; {
+		take := min(64-sequence%64, end-sequence)
+		w.seen[sequence/64%uint64(len(w.seen))] |= (^uint64(0) >> (64 - take)) << (sequence % 64)
+		sequence += take
+	}
+	w.next = sequence
+}
+
 // has says whether a sequence number has arrived, as far as the window remembers.
 func (w *window) has(sequence uint64) bool {
 	size := uint64(len(w.seen)) * 64
