@@ -73,6 +73,7 @@ func (s *connector) watch(cancel context.CancelCauseFunc) {
 	defer ticker.Stop()
 	for !s.stop.Load() {
 		<-ticker.C
+		s.read = clock.Mono() - int64(patience) // handshakes are noted as they end
 		s.tick(clock.Mono(), cancel)
 	}
 	s.pending.Wait() // each ends with its timeout

@@ -26,7 +26,7 @@ func (s *session) health() []netp.Check {
 		spacingCheck(pacing.P99, s.settings.interval),
 		rateCheck(l.next, seen.unsent, pacing.Moved, s.settings.interval, seen.refused),
 		sendErrorCheck(seen.unsent - seen.refused),
-		stallCheck(max(pacing.Max, time.Duration(seen.lag)), kernel),
+		stallCheck(max(pacing.Max, time.Duration(seen.lag)), s.settings.timeout, kernel),
 		stepCheck(seen.odd, l.answers),
 		stealCheck(s.began),
 		clocksCheck(kernel),
@@ -39,12 +39,12 @@ func (s *session) health() []netp.Check {
 
 // spacingCheck: probes that leave in bunches sample the path otherwise than asked for.
 func spacingCheck(p99, interval time.Duration) netp.Check {
-	limit := max(lateFloor, interval/10)
+	limit := max(lateFloor, interval/4)
 	c := netp.Check{Name: "send_time_error_p99", Value: p99.Seconds(), Limit: limit.Seconds(), Unit: "s", OK: p99 <= limit}
 	if !c.OK {
 		c.Reason = fmt.Sprintf("One probe in a hundred left %v or more after it was due, so the path was not sampled as the profile asks. Give the agent's host more processor time, or use a longer interval.", p99.Round(time.Microsecond))
-		// Each delay is still taken from when its probe truly left.
-		c.Metrics = []string{metricUser, metricLongest}
+		// Each delay is taken from when its probe truly left, and each loss is one: only the host's part is in doubt.
+		c.Metrics = []string{metricUser}
 	}
 	return c
 }
@@ -73,7 +73,7 @@ func sendErrorCheck(n uint64) netp.Check {
 }
 
 // stallCheck: what waits for this process looks like delay to programs.
-func stallCheck(longest time.Duration, kernel bool) netp.Check {
+func stallCheck(longest, timeout time.Duration, kernel bool) netp.Check {
 	c := netp.Check{Name: "host_stall", Value: longest.Seconds(), Limit: stallLimit.Seconds(), Unit: "s", OK: longest <= stallLimit}
 	if c.OK {
 		return c
@@ -82,6 +82,9 @@ func stallCheck(longest time.Duration, kernel bool) netp.Check {
 	c.Metrics = []string{metricUser}
 	if !kernel {
 		c.Metrics = append(c.Metrics, metricRTT)
+	}
+	if longest > timeout/2 { // answers may have been taken as late that were not
+		c.Metrics = append(c.Metrics, lossMetrics...)
 	}
 	return c
 }

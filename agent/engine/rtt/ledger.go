@@ -62,7 +62,7 @@ const (
 
 // answer is what arrived for a probe.
 type answer struct {
-	rtt, user int64 // ns; user decides about the timeout
+	rtt, user int64 // ns; rtt decides about the timeout, so that a host which is slow to read loses nothing
 	hasBack   bool
 	back      uint32 // the reflector's sequence number
 }
@@ -147,7 +147,7 @@ func (l *ledger) answered(sequence uint64, a answer) reception {
 		return receivedAgain
 	}
 	p.rtt, p.user, p.hasBack, p.back = a.rtt, a.user, a.hasBack, a.back
-	if a.user > l.timeout {
+	if a.rtt > l.timeout {
 		p.state = tooLate
 		return receivedLate
 	}
@@ -167,9 +167,9 @@ func (l *ledger) open() int {
 	return n
 }
 
-// settle closes the probes that are old enough.
-func (l *ledger) settle(now int64) {
-	for l.settled < l.next && now-l.at(l.settled).left > l.timeout+int64(grace) {
+// settle closes the probes that are old enough. What arrived until then (clock.Mono) has been read.
+func (l *ledger) settle(until int64) {
+	for l.settled < l.next && until-l.at(l.settled).left > l.timeout+int64(grace) {
 		l.settleNext()
 	}
 }

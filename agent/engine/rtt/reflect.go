@@ -73,6 +73,7 @@ type reflector struct {
 
 	rejected, repeated, outdated uint64
 	unsent                       uint64
+	stay                         int64 // the longest a probe waited for its answer, ns
 	drops                        uint32
 	ttl, tos                     span
 }
@@ -162,7 +163,9 @@ func (r *reflector) answer(packet []byte, a *arrival, now int64) {
 		r.unsent++
 		return
 	}
-	reply.Time = stamp.NTP(r.job.Clock.Nanos())
+	left := r.job.Clock.Nanos()
+	r.stay = max(r.stay, left-came)
+	reply.Time = stamp.NTP(left)
 	r.codec.PutReply(packet, reply)
 	if end {
 		r.codec.PutEnd(packet)
@@ -175,7 +178,7 @@ func (r *reflector) answer(packet []byte, a *arrival, now int64) {
 }
 
 func (r *reflector) health() []netp.Check {
-	checks := []netp.Check{unansweredCheck(r.unsent)}
+	checks := []netp.Check{unansweredCheck(r.unsent), stayCheck(time.Duration(r.stay), newSettings(r.job.Params).timeout)}
 	if r.socket.clocks() == kernelClocks {
 		checks = append(checks, dropCheck(uint64(r.drops), "the reflecting agent"))
 	}
@@ -187,6 +190,16 @@ func unansweredCheck(n uint64) netp.Check {
 	c := netp.Check{Name: "reflector_unsent", Value: float64(n), Unit: "packets", OK: n == 0}
 	if !c.OK {
 		c.Reason = fmt.Sprintf("The reflecting agent could not or must not send %d answers, so the losses are not all the network's. Check its limits and its host.", n)
+		c.Metrics = lossMetrics
+	}
+	return c
+}
+
+// stayCheck: an answer that the reflector sat on can come too late to be one. What it sat on is not in rtt.
+func stayCheck(longest, timeout time.Duration) netp.Check {
+	c := netp.Check{Name: "reflector_stall", Value: longest.Seconds(), Limit: (timeout / 2).Seconds(), Unit: "s", OK: longest <= timeout/2}
+	if !c.OK {
+		c.Reason = fmt.Sprintf("The reflecting agent held a probe for %v before it answered, so not all losses are the network's. Give its host more processor time.", longest.Round(time.Millisecond))
 		c.Metrics = lossMetrics
 	}
 	return c

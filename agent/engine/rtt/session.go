@@ -3,6 +3,7 @@ package rtt
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -45,6 +46,7 @@ type session struct {
 
 	stop     atomic.Bool
 	notify   chan struct{} // an answer came, for those who wait for the last ones
+	read     int64         // of the receiver: what came until then has been read
 	ticked   int64         // of the receiver: when it last looked at the time
 	reported int64         // of the receiver: when it last gave a sign of life
 	began    vitals
@@ -250,19 +252,24 @@ func (s *session) transmit(packet []byte, sequence uint64) {
 	s.seen.sendError = err
 }
 
-// receive takes the answers until stop is set.
+// receive takes the answers until stop is set and nothing is left to read.
 func (s *session) receive(cancel context.CancelCauseFunc) {
 	buffer := make([]byte, 64<<10)
 	departed := s.departed // made once: it would be allocated at each use
 	var a arrival
-	for !s.stop.Load() {
+	for last := int64(math.MaxInt64); clock.Mono() < last; {
 		n, err := s.socket.receive(buffer, &a)
 		now := clock.Mono()
 		s.socket.departures(departed)
+		stopped := s.stop.Load()
 		switch err {
 		case nil:
 			s.take(buffer[:n], &a, now)
 		case errNothing:
+			s.read = now
+			if stopped {
+				return
+			}
 		case errICMP:
 			s.mu.Lock()
 			s.seen.icmp++
@@ -270,6 +277,9 @@ func (s *session) receive(cancel context.CancelCauseFunc) {
 		default:
 			cancel(fmt.Errorf("receive: %w", err))
 			return
+		}
+		if stopped {
+			last = min(last, now+int64(time.Second)) // in case somebody floods us
 		}
 		s.tick(now, cancel)
 	}
@@ -311,6 +321,9 @@ func (s *session) take(packet []byte, a *arrival, now int64) {
 		got = s.trip(p, &e, a, now)
 	}
 	s.ledger.answered(sequence, got)
+	if p != nil {
+		s.read = max(s.read, p.left) // packets are read as they came, and this one did not come before its probe left
+	}
 	s.seen.there.see(e.ttl)
 	s.seen.back.see(a.ttl)
 	s.seen.tos.see(a.tos)
@@ -357,7 +370,7 @@ func (s *session) tick(now int64, cancel context.CancelCauseFunc) {
 	s.ticked = now
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ledger.settle(now)
+	s.ledger.settle(s.read)
 	if s.ledger.answers == 0 && s.ledger.next >= quietProbes && now-s.start > int64(s.settings.timeout+quietStart) {
 		cancel(s.unreachable())
 	}

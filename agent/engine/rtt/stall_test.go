@@ -1,0 +1,51 @@
+package rtt
+
+import (
+	"testing"
+	"time"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/engine/rtt/stamp"
+)
+
+// silentSocket swallows probes.
+type silentSocket struct{}
+
+func (silentSocket) send([]byte, uint64) error             { return nil }
+func (silentSocket) receive([]byte, *arrival) (int, error) { return 0, errNothing }
+func (silentSocket) departures(func(uint64, int64))        {}
+func (silentSocket) clocks() string                        { return kernelClocks }
+func (silentSocket) close() error                          { return nil }
+
+// TestStallOfTheHostLosesNothing: answers that came in time, and were read 10 s later because the host stood still, are no losses.
+func TestStallOfTheHostLosesNothing(t *testing.T) {
+	const probes, network, stall = 20, 3 * ms, int64(10 * time.Second)
+	j := job(t, netp.Params{"count": float64(probes), "interval": 0.001, "timeout": 0.1})
+	codec := stamp.Open()
+	s := newSession(j, newSettings(j.Params), silentSocket{}, newStamp(codec, codec, 0, 1, 1, false), loopback4)
+	if err := s.prepare(); err != nil {
+		t.Fatal(err)
+	}
+	for range probes {
+		s.probe(true)
+	}
+	cancel := func(err error) { t.Errorf("given up: %v", err) }
+	packet := make([]byte, stamp.OpenSize)
+	for i := range uint64(probes) {
+		p := *s.ledger.at(i)
+		request := stamp.Request{Sequence: uint32(i), Time: stamp.NTP(p.wall), Estimate: 1}
+		codec.PutReply(packet, stamp.Reply{Sequence: uint32(i), Time: 5 << 32, Received: 5 << 32, Estimate: 1, Request: request})
+		s.take(packet, &arrival{kernel: p.wall + network}, p.left+stall)
+		s.tick(p.left+stall, cancel)
+	}
+	s.ledger.finish()
+	if s.ledger.received != probes || s.ledger.lost != 0 || s.ledger.late != 0 {
+		t.Errorf("%d received, %d lost, %d late; want all received", s.ledger.received, s.ledger.lost, s.ledger.late)
+	}
+	if got := s.ledger.rtt.All; got.Min() != network || got.Max() != network {
+		t.Errorf("rtt from %d to %d ns, want %d", got.Min(), got.Max(), network)
+	}
+	if got := s.ledger.user.All.Min(); got != stall {
+		t.Errorf("rtt_user from %d ns, want %d", got, stall)
+	}
+}
