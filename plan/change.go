@@ -33,7 +33,7 @@ func (t *draft) attributes() map[string]string {
 		out["tags."+k] = v
 	}
 	for _, s := range t.all {
-		out["path["+quote(s.Path.Addr)+"]"] = route(s.Path)
+		out[s.Path.Addr] = route(s.Path)
 	}
 	for _, a := range t.Asserts {
 		name := "assert." + a.Name

@@ -63,27 +63,37 @@ func summary(spec netp.KindSpec, p netp.Params) string {
 	return strings.Join(parts, ", ")
 }
 
-// value writes a parameter for people.
+// exact writes a figure with all its digits, so that different parameters never
+// read the same.
+func exact(v float64, unit string) string {
+	digits, name := quantity.Split(v, unit, 15)
+	return digits + " " + name
+}
+
+// value writes a parameter for people, exactly.
 func value(s netp.ParamSpec, p netp.Params) string {
 	v := p.Number(s.Name)
 	switch s.Type {
 	case netp.DurationParam:
-		return duration(p.Duration(s.Name))
+		return exact(v, "s")
 	case netp.BitRateParam:
 		if v == 0 {
 			return "0"
 		}
-		return quantity.Format(v, "bit/s")
+		return exact(v, "bit/s")
 	case netp.RateParam:
 		switch r := p.Rate(s.Name); {
 		case r.PacketsPerSecond > 0:
 			return number(r.PacketsPerSecond) + " pps"
 		case r.BitsPerSecond > 0:
-			return quantity.Format(r.BitsPerSecond, "bit/s")
+			return exact(r.BitsPerSecond, "bit/s")
 		}
 		return "0"
 	case netp.SizeParam:
-		return quantity.Format(v, "B")
+		if v < 1e5 { // packets and blocks are known by their bytes
+			return number(v) + " B"
+		}
+		return exact(v, "B")
 	case netp.DSCPParam:
 		return dscp(int(v))
 	case netp.MixParam:
