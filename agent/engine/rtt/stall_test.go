@@ -1,6 +1,7 @@
 package rtt
 
 import (
+	"net"
 	"testing"
 	"time"
 
@@ -47,5 +48,28 @@ func TestStallOfTheHostLosesNothing(t *testing.T) {
 	}
 	if got := s.ledger.user.All.Min(); got != stall {
 		t.Errorf("rtt_user from %d ns, want %d", got, stall)
+	}
+}
+
+// TestWithoutKernelStamps runs a session over the socket of the systems that have none.
+func TestWithoutKernelStamps(t *testing.T) {
+	params := netp.Params{"count": 50.0, "interval": 0.002, "timeout": 0.5}
+	address := foreign{deaf: every(10)}.start(t)
+	conn, err := net.Dial("udp4", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := job(t, params)
+	codec := stamp.Open()
+	s := newSession(j, newSettings(j.Params), plainSocket{conn}, newStamp(codec, codec, 0, 1, 1, false), loopback4)
+	defer s.socket.close()
+	near, err := s.run(deadlined(t), s.receive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantComplete(t, near, params)
+	wantMetrics(t, near, map[string]float64{metricSent: 50, metricLost: 5, metricForward: 0.1, metricBackward: 0})
+	if near.Facts["timestamps"] != userClocks || find(near, "kernel_timestamps").Value != 0 {
+		t.Errorf("timestamps %q, check %+v", near.Facts["timestamps"], find(near, "kernel_timestamps"))
 	}
 }
