@@ -19,11 +19,11 @@ const module = "github.com/netpupper/netp"
 // package. It is docs/ARCHITECTURE.md as data: change both together.
 var may = map[string][]string{
 	"":              {},
-	"estimate":      {""},
+	"estimate":      {"", "quantity"},
 	"lang":          {"", "lang"},
 	"lang/assert":   {"", "lang/diag", "estimate", "quantity"},
 	"lang/diag":     {},
-	"plan":          {"", "lang", "estimate"},
+	"plan":          {"", "lang", "estimate", "quantity"},
 	"plan/schedule": {},
 	"agent":         {"", "agent"},
 	"agent/wire":    {""},
@@ -31,9 +31,11 @@ var may = map[string][]string{
 	"agent/clock":   {},
 	"agent/pace":    {"agent/clock"},
 	"agent/engine":  {"", "agent/clock", "agent/pace", "agent/port"},
-	"runner":        {"", "plan", "lang", "estimate", "agent/wire"},
+	"runner":        {"", "plan", "lang", "estimate", "quantity", "agent/wire"},
 	"runner/bus":    {},
 	"runner/store":  {"", "plan"},
+	"plugins":       {"", "plugins/sdk"},
+	"plugins/sdk":   {""},
 	"cmd":           {"", "agent", "estimate", "lang", "plan", "plugins", "quantity", "runner"},
 	"testsuites":    {"", "agent", "cmd", "estimate", "lang", "plan", "plugins", "runner"},
 }
@@ -45,6 +47,8 @@ var homes = map[string][]string{
 	"github.com/hashicorp/go-cty-funcs": {"lang"},
 	"github.com/nats-io/nats-server/":   {"runner/bus"},
 	"github.com/nats-io/nats.go":        {"agent/wire", "runner/bus"},
+	"github.com/hashicorp/go-plugin":    {"plugins"},
+	"google.golang.org/grpc":            {"plugins"},
 	"modernc.org/sqlite":                {"runner/store"},
 	"github.com/jackc/pgx":              {"runner/store", "plugins/postgres"},
 	"database/sql":                      {"runner/store", "plugins/postgres"},
@@ -53,7 +57,7 @@ var homes = map[string][]string{
 	"golang.org/x/term":                 {"cmd/netp"},
 	"gonum.org/":                        {"estimate"},
 	"github.com/netresearch/go-cron":    {"lang", "runner"},
-	"github.com/vishvananda/":           {"testsuites", "agent/port"},
+	"github.com/vishvananda/":           {"testsuites", "agent/port", "agent/engine"}, // tests build namespaces
 }
 
 func TestImportsPointOneWay(t *testing.T) {
