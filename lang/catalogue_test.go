@@ -12,7 +12,9 @@ func testCatalogue() netp.Catalogue {
 		{Name: "dscp", Type: netp.DSCPParam, Default: 0.0},
 		{Name: "direction", Type: netp.StringParam, Default: "forward", OneOf: []string{"forward", "reverse", "both"}},
 	}
-	params := func(own ...netp.ParamSpec) []netp.ParamSpec { return append(append([]netp.ParamSpec{}, common...), own...) }
+	params := func(own ...netp.ParamSpec) []netp.ParamSpec {
+		return append(append([]netp.ParamSpec{}, common...), own...)
+	}
 	metrics := func(specs ...netp.MetricSpec) func(netp.Params) []netp.MetricSpec {
 		return func(netp.Params) []netp.MetricSpec { return specs }
 	}

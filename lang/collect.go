@@ -20,6 +20,8 @@ type collector struct {
 	seen    map[string]bool
 	max     int
 	errors  int
+	// callable are the names of the functions, to suggest one.
+	callable []string
 }
 
 func newCollector(max int) *collector {
@@ -83,8 +85,9 @@ func (c *collector) hcl(ds hcl.Diagnostics) {
 		if d.Severity == hcl.DiagWarning {
 			out.Severity = diag.Warning
 		}
-		if out.Summary == "Call to unknown function" {
+		if call, ok := d.Expression.(*hclsyntax.FunctionCallExpr); ok && out.Summary == "Call to unknown function" {
 			out.Summary = sumUnknownFunction
+			out.Detail = fmt.Sprintf("There is no function %q.%s", call.Name, suggest(call.Name, c.callable))
 		}
 		if d.Expression != nil && d.EvalContext != nil {
 			out.Snippet = &diag.Snippet{Values: valuesOf(d.Expression, d.EvalContext)}
@@ -176,11 +179,21 @@ func closest(name string, candidates []string) string {
 			continue
 		}
 		d := levenshtein.Distance(strings.ToLower(name), strings.ToLower(c), nil)
+		if d == 2 && anagram(name, c) {
+			d = 1 // two letters changed places
+		}
 		if d < distance && 2*d <= max(len(name), 2) {
 			best, distance = c, d
 		}
 	}
 	return best
+}
+
+func anagram(a, b string) bool {
+	x, y := []byte(a), []byte(b)
+	slices.Sort(x)
+	slices.Sort(y)
+	return bytes.Equal(x, y)
 }
 
 // listed writes names for people: `a, b, c`, at most twenty.

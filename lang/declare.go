@@ -150,10 +150,17 @@ func (l *loader) checkBlock(b *hclsyntax.Block, schema *blockSchema, what string
 		return
 	}
 	if len(b.Labels) != len(inner.labels) {
-		l.fail(b.DefRange(), sumInvalidLabels, "A %s block has %s: %s.", b.Type, counted(len(inner.labels), "label"), shape(b.Type, inner.labels))
+		l.fail(b.DefRange(), sumInvalidLabels, "%s block has %s: %s.", capital(article(b.Type)), counted(len(inner.labels), "label"), shape(b.Type, inner.labels))
 		return
 	}
-	l.check(b.Body, inner, "a "+b.Type+" block", b.DefRange())
+	l.check(b.Body, inner, article(b.Type)+" block", b.DefRange())
+}
+
+func article(word string) string {
+	if strings.ContainsRune("aeiou", rune(word[0])) {
+		return "an " + word
+	}
+	return "a " + word
 }
 
 // shape shows how a block's first line looks.

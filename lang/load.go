@@ -150,6 +150,7 @@ func (l *loader) load() {
 		return
 	}
 	l.functions = l.languageFunctions()
+	l.callable = slices.Collect(maps.Keys(l.functions))
 	root := l.newScope("", files)
 	l.gatherVariables(root)
 	l.expandModules(root, []string{"."})

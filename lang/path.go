@@ -32,13 +32,14 @@ type pathFacts struct {
 func (in *instance) path() cty.Value {
 	l, a := in.scope.loader, in.arguments()
 	p := Path{Addr: in.addr, BothDirections: a.flag("both_directions"), Tags: a.tags("tags"), Range: addressOf(in.rng)}
-	p.Mesh = in.ends(a, "mesh", false)
-	p.From = in.ends(a, "from", false)
-	p.To = in.ends(a, "to", true)
+	sound := true
+	p.Mesh = in.ends(a, "mesh", false, &sound)
+	p.From = in.ends(a, "from", false, &sound)
+	p.To = in.ends(a, "to", true, &sound)
 	p.Via, _ = a.text("via")
 	p.Links = in.links(a)
 	facts := l.factsOf(&p)
-	if in.checkShape(a, &p) {
+	if in.checkShape(a, &p) && sound {
 		in.checkVia(a, &p)
 		in.checkEmpty(a, facts)
 		in.except(a, facts)
@@ -57,7 +58,7 @@ func (in *instance) checkShape(a *arguments, p *Path) bool {
 	case a.has("mesh") && p.BothDirections:
 		a.fail("both_directions", sumConflict, "A mesh holds every ordered pair already. Remove both_directions.")
 	case a.has("mesh"):
-		return len(p.Mesh) > 0 || in.evaluated(a, "mesh")
+		return true
 	case !a.has("from") && !a.has("to"):
 		in.scope.loader.failAt(in.addr, in.rng, sumMissingArgument, "A path needs the argument %q, or both %q and %q.", "mesh", "from", "to")
 	case !a.has("from"):
@@ -65,20 +66,14 @@ func (in *instance) checkShape(a *arguments, p *Path) bool {
 	case !a.has("to"):
 		in.scope.loader.failAt(in.addr, in.rng, sumMissingArgument, "A path block with %q needs the argument %q.", "from", "to")
 	default:
-		return (len(p.From) > 0 || in.evaluated(a, "from")) && (len(p.To) > 0 || in.evaluated(a, "to"))
+		return true
 	}
 	return false
 }
 
-// evaluated reports whether an argument has a known value: an end that could not
-// be evaluated has been reported, and is not an empty one.
-func (in *instance) evaluated(a *arguments, name string) bool {
-	return a.env.eval(a.body.Attributes[name].Expr).IsWhollyKnown()
-}
-
 // ends reads one side of a path: agents, sets of them, lists and maps of both,
-// and, at the far side, endpoints as strings.
-func (in *instance) ends(a *arguments, name string, endpoints bool) []End {
+// and, at the far side, endpoints as strings. It clears sound after a fault.
+func (in *instance) ends(a *arguments, name string, endpoints bool, sound *bool) []End {
 	attr := a.body.Attributes[name]
 	if attr == nil {
 		return nil
@@ -88,6 +83,7 @@ func (in *instance) ends(a *arguments, name string, endpoints bool) []End {
 		c.rng = x.Range()
 		c.collect(in.env.eval(x))
 	}
+	*sound = *sound && !c.faulty
 	return c.ends
 }
 
@@ -110,9 +106,11 @@ type endCollector struct {
 	rng       hcl.Range
 	ends      []End
 	seen      map[End]bool
+	faulty    bool
 }
 
 func (c *endCollector) fail(summary, format string, args ...any) {
+	c.faulty = true
 	c.in.scope.loader.failAt(c.in.addr, c.rng, summary, format, args...)
 }
 
@@ -130,6 +128,7 @@ func (c *endCollector) collect(v cty.Value) {
 		c.fail(sumSensitive, "The ends of a path are shown in plans, and this value is sensitive.")
 		return
 	case !v.IsKnown():
+		c.faulty = true // reported where it went wrong
 		return
 	case v.IsNull():
 		c.fail(sumInvalidValue, "An end of a path must not be null.")
@@ -202,7 +201,7 @@ func (c *endCollector) text(s string) {
 		return
 	}
 	if _, err := endpointForm(s); err != nil {
-		c.fail(sumInvalidEndpoint, "%v", err)
+		c.fail(sumInvalidEndpoint, "%s.", capital(err.Error()))
 		return
 	}
 	if c.in.scope.items["agent."+s] != nil {
@@ -261,7 +260,8 @@ func (in *instance) links(a *arguments) []string {
 	}
 	var out []string
 	for _, x := range listItems(attr.Expr) {
-		for _, addr := range in.addresses(in.env.eval(x), x.Range(), "link") {
+		found, _ := in.addresses(in.env.eval(x), x.Range(), "link")
+		for _, addr := range found {
 			if !slices.Contains(out, addr) {
 				out = append(out, addr)
 			}
@@ -270,27 +270,31 @@ func (in *instance) links(a *arguments) []string {
 	return out
 }
 
-// addresses reads references to blocks of one kind out of a value.
-func (in *instance) addresses(v cty.Value, rng hcl.Range, kind string) []string {
+// addresses reads references to blocks of one kind out of a value; false after a
+// fault.
+func (in *instance) addresses(v cty.Value, rng hcl.Range, kind string) ([]string, bool) {
 	l := in.scope.loader
 	v, _ = v.Unmark()
-	if !v.IsKnown() || v.IsNull() {
-		return nil
+	if !v.IsKnown() {
+		return nil, false
 	}
 	ty := v.Type()
 	switch {
+	case v.IsNull():
 	case ty.IsObjectType() && ty.HasAttribute("addr"):
 		if addr, ok := toText(v.GetAttr("addr")); ok && kindOfAddress(addr) == kind {
-			return []string{addr}
+			return []string{addr}, true
 		}
 	case v.CanIterateElements():
 		var out []string
+		sound := true
 		for it := v.ElementIterator(); it.Next(); {
 			_, e := it.Element()
-			out = append(out, in.addresses(e, rng, kind)...)
+			more, ok := in.addresses(e, rng, kind)
+			out, sound = append(out, more...), sound && ok
 		}
-		return out
+		return out, sound
 	}
 	l.failAt(in.addr, rng, sumInvalidReference, "A reference to a %s is expected here, as in %s.%s.", kind, kind, pattern(kind))
-	return nil
+	return nil, false
 }

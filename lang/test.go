@@ -19,8 +19,9 @@ func (in *instance) test() cty.Value {
 	t := Test{Addr: in.addr, Tags: a.tags("tags"), Range: addressOf(in.rng)}
 	in.schedule(a, &t)
 	if attr := a.body.Attributes["path"]; attr != nil {
-		t.Paths = in.pathRefs(attr.Expr)
-		if len(t.Paths) == 0 && in.evaluated(a, "path") {
+		sound := true
+		t.Paths = in.pathRefs(attr.Expr, &sound)
+		if len(t.Paths) == 0 && sound {
 			a.fail("path", sumEmptyPath, "The list of paths is empty, so that the test would never run.")
 		}
 	}
@@ -91,7 +92,7 @@ func (in *instance) profileRef(a *arguments) *Profile {
 		a.fail("profile", sumInvalidReference, "A test has one profile, and this is a %s. Choose one by its key, as in profile.udp.voice[each.key].", typeWord(v.Type()))
 		return nil
 	}
-	addrs := in.addresses(v, a.rng("profile"), "profile")
+	addrs, _ := in.addresses(v, a.rng("profile"), "profile")
 	if len(addrs) != 1 {
 		return nil
 	}
@@ -100,29 +101,35 @@ func (in *instance) profileRef(a *arguments) *Profile {
 
 // pathRefs reads the paths of a test. A path may be followed by the key of one of
 // its pairs, which is no element of its value, so references are read step by step.
-func (in *instance) pathRefs(x hclsyntax.Expression) []PathRef {
+// It clears sound after a fault.
+func (in *instance) pathRefs(x hclsyntax.Expression, sound *bool) []PathRef {
 	var out []PathRef
 	for _, item := range listItems(x) {
-		out = append(out, in.pathRef(item)...)
+		out = append(out, in.pathRef(item, sound)...)
 	}
 	return out
 }
 
-func (in *instance) pathRef(x hclsyntax.Expression) []PathRef {
+func (in *instance) pathRef(x hclsyntax.Expression, sound *bool) []PathRef {
 	rng := x.Range()
 	base, key := in.splitPair(x)
 	var out []PathRef
-	for _, addr := range in.addresses(base, rng, "path") {
+	addrs, ok := in.addresses(base, rng, "path")
+	*sound = *sound && ok
+	for _, addr := range addrs {
 		facts := in.scope.loader.paths[addr]
 		if facts == nil {
+			*sound = false
 			continue
 		}
 		if key != "" {
 			if why := facts.misses(key); why != "" {
+				*sound = false
 				in.scope.loader.failAt(in.addr, rng, sumUnknownPair, "%s", why)
 				continue
 			}
 			if slices.Contains(facts.Except, key) {
+				*sound = false
 				in.scope.loader.failAt(in.addr, rng, sumUnknownPair, "%s leaves out the pair %q by except.", addr, key)
 				continue
 			}
