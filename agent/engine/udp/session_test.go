@@ -27,6 +27,7 @@ type bench struct {
 	meter     engine.Meter
 	cancel    func(ctx context.Context) context.Context // of the initiator
 	progress  func(netp.Progress)
+	clock     *clock.Clock // of the initiator
 }
 
 // withDefaults adds the defaults as the language does.
@@ -76,6 +77,9 @@ func (b bench) run(t *testing.T) (initiator, responder netp.Result) {
 	here.Dialer = port.Dialer{Where: b.from}
 	here.Progress = b.progress
 	here.Meter = b.meter
+	if b.clock != nil {
+		here.Clock = b.clock
+	}
 	if b.relay != nil {
 		here.Peer = b.relay(t, p.Addr())
 	}
