@@ -206,7 +206,9 @@ func (i *instance) explain(err error) error {
 	case code == codes.ResourceExhausted:
 		text = "a message is over the limit of 16 MiB: " + text
 	case i.ended():
-		text = "the plugin ended: " + i.process.outcome()
+		if outcome, ok := i.process.outcome(); ok {
+			text = "the plugin ended: " + outcome
+		}
 		if tail := i.logs.tail(); tail != "" {
 			text += ": " + tail
 		}

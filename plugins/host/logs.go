@@ -31,7 +31,8 @@ type logs struct {
 	secrets *strings.Replacer
 
 	mu      sync.Mutex
-	last    []string // the last unstructured lines: a panic is one
+	last    []string // the last unstructured lines, or those from the beginning of a panic
+	panics  bool
 	tokens  int
 	filled  time.Time
 	dropped int
@@ -99,12 +100,24 @@ func (l *logs) line(raw []byte) {
 		l.structured(fields)
 		return
 	}
+	l.keep(text)
+	l.to.Info("plugin prints", "text", text)
+}
+
+// keep remembers a line for the message of a crash.
+func (l *logs) keep(text string) {
 	l.mu.Lock()
-	if l.last = append(l.last, text); len(l.last) > tailLines {
+	defer l.mu.Unlock()
+	if !l.panics && (strings.HasPrefix(text, "panic: ") || strings.HasPrefix(text, "fatal error: ")) {
+		l.last, l.panics = nil, true
+	}
+	if len(l.last) == tailLines {
+		if l.panics {
+			return
+		}
 		l.last = l.last[1:]
 	}
-	l.mu.Unlock()
-	l.to.Info("plugin prints", "text", text)
+	l.last = append(l.last, text)
 }
 
 func (l *logs) structured(fields map[string]any) {

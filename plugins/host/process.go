@@ -34,6 +34,7 @@ type process struct {
 	mu     sync.Mutex
 	pid    int // 0 before it runs and after it has ended
 	killed bool
+	cut    bool // it was running when it was killed
 }
 
 var _ runner.Runner = (*process)(nil)
@@ -160,6 +161,7 @@ func (p *process) kill() {
 	defer p.mu.Unlock()
 	p.killed = true
 	if p.pid != 0 {
+		p.cut = true
 		killGroup(p.pid)
 		_ = p.cmd.Process.Kill()
 	}
@@ -242,10 +244,13 @@ func (f *firstLine) Read(p []byte) (int, error) {
 
 func (f *firstLine) Close() error { return f.file.Close() }
 
-// outcome says how the program ended, once exited is closed.
-func (p *process) outcome() string {
+// outcome says how the program ended, once exited is closed; ok is false when it was
+// this side that ended it.
+func (p *process) outcome() (text string, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.err == nil {
-		return "exit status 0"
+		return "exit status 0", true
 	}
-	return p.err.Error()
+	return p.err.Error(), !(p.cut && p.err.Error() == "signal: killed")
 }

@@ -190,7 +190,11 @@ func (s Schema) unknown(given map[string]any) []Fault {
 // Nearest finds the name that somebody who wrote another one probably meant; "" when
 // none is near.
 func Nearest(written string, names []string) string {
-	best, distance := "", 1+max(1, len(written)/3)
+	far := max(2, len(written)/3)
+	if len(written) < 4 {
+		far = 1
+	}
+	best, distance := "", far+1
 	for _, n := range names {
 		if d := levenshtein.Distance(written, n, nil); d < distance {
 			best, distance = n, d
