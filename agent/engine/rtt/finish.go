@@ -162,6 +162,9 @@ func (s *session) note() {
 	number("rejected", s.seen.rejected)
 	number("icmp_errors", s.seen.icmp)
 	number("departures_unstamped", s.seen.unstamped)
+	if s.clocks == kernelClocks {
+		number("arrivals_unstamped", s.seen.unmarked)
+	}
 	for name, v := range map[string]span{"ttl_forward": s.seen.there, "ttl_backward": s.seen.back} {
 		if v.any {
 			f[name] = v.String()

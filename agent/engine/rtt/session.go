@@ -66,6 +66,7 @@ type sightings struct {
 	drops     uint32 // of the socket's receive queue
 	odd       uint64 // answers whose stamps contradict our monotonic clock
 	unstamped uint64 // answers to probes of whose departure the kernel said nothing
+	unmarked  uint64 // answers of whose arrival the kernel said nothing
 	lag       int64  // the longest an answer waited for us, ns
 	there     span   // TTL of the probes at the far end
 	back      span   // TTL of the answers here
@@ -351,6 +352,8 @@ func (s *session) trip(p *probe, e *echo, a *arrival, now int64) answer {
 			s.seen.odd++
 			network = user
 		}
+	} else {
+		s.seen.unmarked++
 	}
 	if e.stays {
 		if stay := e.left - e.came; stay >= 0 && stay <= network {

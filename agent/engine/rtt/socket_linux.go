@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/netpupper/netp/agent/clock"
 )
 
 const kernelSockets = true
@@ -51,7 +53,41 @@ func newKernelSocket(fd int, departing bool, done func() error) (*kernelSocket, 
 	if err := s.stamp(); err != nil {
 		return nil, err
 	}
+	awaitStamps()
 	return s, nil
+}
+
+// awaitStamps returns when packets are stamped as they come. The kernel begins with that some time after the first socket of
+// the host has asked for it; until then the first answers of a session would go without. It tries on loopback, a short time only:
+// where that does not work, answers without a stamp are counted.
+func awaitStamps() {
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		if makeBlocking(int(fd)) != nil || unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPING, stampFlags) != nil {
+			return
+		}
+		self, err := unix.Getsockname(int(fd))
+		var m message
+		var a arrival
+		var packet [1]byte
+		for began := clock.Mono(); err == nil && a.kernel == 0 && clock.Mono()-began < patience.Nanoseconds(); {
+			if err = unix.Sendto(int(fd), packet[:], 0, self); err != nil {
+				return
+			}
+			if _, errno := m.receive(int(fd), packet[:], 0); errno != 0 {
+				return
+			}
+			m.read(&a)
+		}
+	})
 }
 
 // stamp makes the kernel stamp, and number departures from zero.
