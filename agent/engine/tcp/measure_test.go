@@ -50,7 +50,7 @@ func TestSeriesByBytes(t *testing.T) {
 	for _, length := range []time.Duration{time.Millisecond, 99 * time.Millisecond, 250 * time.Millisecond, 10 * time.Second, 3 * time.Hour} {
 		s := newSeries(options{bytes: 1, duration: 24 * time.Hour})
 		s.begin(5)
-		const pieces = 100000
+		const pieces = 20000
 		for i := int64(1); i <= pieces; i++ {
 			s.add(5+int64(length)*i/pieces, 1500)
 		}

@@ -18,6 +18,9 @@ import (
 // headers included, with a queue of 50 ms. It gives their names.
 func bottleneck(t *testing.T, rate int) (a, b string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("takes a quarter of a minute; run without -short")
+	}
 	for _, tool := range []string{"ip", "tc"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("needs the program %s (package iproute2)", tool)
