@@ -73,7 +73,9 @@ func (d *daemon) prepare(o wire.Order, e engine.Engine) (s *session, dataPort st
 	}
 	where, err := d.ports.where(o.Session.Path.SourceInterface, ip)
 	if err == nil && !o.Session.Path.Endpoint {
-		s.job.Peer, err = netip.ParseAddrPort(o.Peer)
+		if s.job.Peer, err = netip.ParseAddrPort(o.Peer); err != nil {
+			err = fmt.Errorf("the peer's data port %q: %w", o.Peer, err)
+		}
 	}
 	if err != nil {
 		return s, "", d.refuse(netp.FailureUnsupported, "Agent %s cannot start the session: %v.", d.cfg.Name, err).Failure

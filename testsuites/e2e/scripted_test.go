@@ -23,13 +23,14 @@ type scripted struct {
 	initiators *gauge // nil for nobody who counts
 }
 
-// gauge counts what goes on at a time.
-type gauge struct{ now, most atomic.Int64 }
+// gauge counts what goes on at a time, and in all.
+type gauge struct{ now, most, started atomic.Int64 }
 
 func (g *gauge) enter() (leave func()) {
 	if g == nil {
 		return func() {}
 	}
+	g.started.Add(1)
 	n := g.now.Add(1)
 	for most := g.most.Load(); n > most && !g.most.CompareAndSwap(most, n); most = g.most.Load() {
 	}
