@@ -279,5 +279,8 @@ func blockName(addr string) string {
 
 // quote writes a key as in an address.
 func quote(key string) string {
+	if !strings.ContainsAny(key, `"\\`) {
+		return `"` + key + `"`
+	}
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(key) + `"`
 }

@@ -10,11 +10,18 @@ type edge struct{ u, v int32 }
 // colours free at one end each are swapped along the path that alternates between
 // them. ok is false when the graph is not bipartite.
 func colourBipartite(edges []edge, nodes int) (colours []int32, ok bool) {
-	if !bipartite(edges, nodes) {
+	side, ok := bipartite(edges, nodes)
+	if !ok {
 		return nil, false
 	}
 	c := colouring{at: make(map[slot]int32, 2*len(edges)), free: make([]int32, nodes),
-		edges: edges, colours: make([]int32, len(edges))}
+		edges: edges, colours: make([]int32, len(edges)), place: places(side)}
+	degree := make([]int32, nodes)
+	for _, e := range edges {
+		degree[e.u]++
+		degree[e.v]++
+		c.busiest = max(c.busiest, degree[e.u], degree[e.v])
+	}
 	for k := range edges {
 		c.add(int32(k))
 	}
@@ -29,10 +36,17 @@ type colouring struct {
 	colours []int32
 	at      map[slot]int32 // the edge that has the colour at the node
 	free    []int32        // by node: all colours below are taken
+	place   []int32        // by node: its number within its side
+	busiest int32          // edges of the busiest node
 }
 
 func (c *colouring) add(k int32) {
 	e := c.edges[k]
+	// Where all pairs of two sides are there, this alone fits: no swap is needed.
+	if turn := (c.place[e.u] + c.place[e.v]) % c.busiest; c.isFree(e.u, turn) && c.isFree(e.v, turn) {
+		c.put(k, turn)
+		return
+	}
 	a, b := c.lowest(e.u), c.lowest(e.v)
 	switch {
 	case c.isFree(e.v, a):
@@ -92,10 +106,11 @@ func (c *colouring) lowest(node int32) int32 {
 	return c.free[node]
 }
 
-// bipartite reports whether the nodes fall into two sides with all edges between them.
-func bipartite(edges []edge, nodes int) bool {
+// bipartite puts the nodes on two sides, 1 and −1, with all edges between them;
+// ok is false when that cannot be.
+func bipartite(edges []edge, nodes int) (side []int8, ok bool) {
 	next := neighbours(edges, nodes)
-	side := make([]int8, nodes)
+	side = make([]int8, nodes)
 	for start := range side {
 		if side[start] != 0 {
 			continue
@@ -106,7 +121,7 @@ func bipartite(edges []edge, nodes int) bool {
 			todo = todo[:len(todo)-1]
 			for _, m := range next[n] {
 				if side[m] == side[n] {
-					return false
+					return nil, false
 				}
 				if side[m] == 0 {
 					side[m] = -side[n]
@@ -115,7 +130,21 @@ func bipartite(edges []edge, nodes int) bool {
 			}
 		}
 	}
-	return true
+	return side, true
+}
+
+// places numbers the nodes of each side from 0.
+func places(side []int8) []int32 {
+	out := make([]int32, len(side))
+	var left, right int32
+	for n, s := range side {
+		if s > 0 {
+			out[n], left = left, left+1
+		} else {
+			out[n], right = right, right+1
+		}
+	}
+	return out
 }
 
 func neighbours(edges []edge, nodes int) [][]int32 {
