@@ -16,6 +16,11 @@ func failure(kind netp.FailureKind, format string, args ...any) *netp.Failure {
 	return &netp.Failure{Kind: kind, Detail: fmt.Sprintf(format, args...)}
 }
 
+// differentOrders is the failure of two ends that were told different things.
+func differentOrders(detail string) error {
+	return failure(netp.FailureRefused, "The two agents have different orders for the session: %s. Are both of the same version?", detail)
+}
+
 // failureOf turns an error of the set-up or of the transfer into the failure of the session.
 func failureOf(ctx context.Context, err error) *netp.Failure {
 	var known *netp.Failure

@@ -74,9 +74,21 @@ func TestDifferentOrders(t *testing.T) {
 	p := newPair(t, netp.Params{"streams": 2.0, "timeout": 2.0})
 	p.responder.Params = netp.Params{"streams": 1.0}
 	initiator, responder := p.run()
-	if responder.Failure == nil && initiator.Failure == nil {
-		t.Error("two ends with different orders came to an end together")
+	for _, r := range []netp.Result{initiator, responder} {
+		if r.Failure == nil || r.Completed || len(r.Metrics) > 0 && r.Metrics["throughput"].Distribution != nil {
+			t.Errorf("%s with different orders: failure %v, metrics %v", r.Part, r.Failure, r.Metrics)
+		}
 	}
+}
+
+func TestReadyWithOtherTerms(t *testing.T) {
+	p := newPair(t, netp.Params{"duration": 30.0})
+	other := p.responder
+	other.Params = netp.Params{"duration": 20.0}
+	done := p.initiate()
+	responder := p.engine.Respond(p.responderCtx, other)
+	wantFailure(t, <-done, netp.FailureRefused, "not the same at both ends")
+	wantFailure(t, responder, netp.FailureRefused, "not the same at both ends")
 }
 
 func TestTransferTakesTooLong(t *testing.T) {
@@ -146,7 +158,7 @@ func (p *pair) answer(connections int) *peer {
 			e.links.data = append(e.links.data, c)
 		}
 	}
-	e.control.send(msgReady, nil)
+	e.control.send(msgReady, optionsOf(p.responder.Params).terms())
 	for m, err := e.control.receive(); m.kind != msgGo; m, err = e.control.receive() {
 		if err != nil {
 			p.t.Error(err)

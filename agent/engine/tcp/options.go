@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"time"
 
@@ -66,6 +67,16 @@ func (o options) validate(peer netip.Addr) *netp.Failure {
 		return failure(netp.FailureUnsupported, "The profile asks for IPv%d and the peer's data port has the address %s. Give both agents an address of that version, or remove ip.", o.ip, peer)
 	}
 	return nil
+}
+
+// terms is what both ends must have in common, as the body of ready.
+func (o options) terms() []byte {
+	direction := map[netp.Direction]byte{netp.Forward: 1, netp.Reverse: 2, netp.Both: 3}[o.direction]
+	b := append(make([]byte, 0, 27), direction)
+	b = binary.BigEndian.AppendUint16(b, uint16(o.streams))
+	b = binary.BigEndian.AppendUint64(b, uint64(o.duration))
+	b = binary.BigEndian.AppendUint64(b, uint64(o.omit))
+	return binary.BigEndian.AppendUint64(b, uint64(o.bytes))
 }
 
 // share is how many bytes stream i of n transfers.

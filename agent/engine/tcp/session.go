@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -152,6 +153,10 @@ func (s *session) hear() (e event) {
 	}
 	e.kind = m.kind
 	switch m.kind {
+	case msgReady:
+		if !bytes.HasPrefix(m.body, s.o.terms()) {
+			e.err = differentOrders("direction, streams, duration, omit or bytes are not the same at both ends")
+		}
 	case msgGo:
 		if s.in != nil {
 			s.in.series.begin(clock.Mono())
@@ -171,7 +176,7 @@ func (s *session) barrier(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.o.timeout)
 	defer cancel()
 	if s.role == netp.Responder {
-		if err := s.control.send(msgReady, nil); err != nil {
+		if err := s.control.send(msgReady, s.o.terms()); err != nil {
 			return err
 		}
 		if err := s.await(ctx, msgGo); err != nil {

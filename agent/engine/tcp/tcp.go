@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -180,9 +181,9 @@ func (s *session) accept(ctx context.Context) (l links, err error) {
 			l.control = c
 		case slices.Contains(s.o.wanted(), c.Role) && int(c.Stream) < s.o.streams && len(l.data) < expected:
 			l.data = append(l.data, c)
-		default: // the hello was authentic, so the peer runs other parameters
+		default: // the hello was authentic
 			c.Close()
-			return l, failure(netp.FailureRefused, "The initiator opened a connection that the session does not have (stream %d, role %d): the agents have different orders.", c.Stream, c.Role)
+			return l, differentOrders(fmt.Sprintf("the initiator opened a connection that the session does not have, stream %d, role %d", c.Stream, c.Role))
 		}
 		if s.o.dscp != 0 {
 			if err := markConn(c, s.o.dscp); err != nil {
