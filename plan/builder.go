@@ -67,6 +67,7 @@ func (b *builder) build() (*Plan, diag.List) {
 	b.checkAgents()
 	b.checkKinds()
 	b.checkLimits()
+	b.checkLength()
 	if b.diags.HasErrors() {
 		return nil, b.diags.Sorted()
 	}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -102,6 +103,41 @@ func (t *draft) timesPerDay() float64 {
 	return (24 * time.Hour).Seconds() / t.Every.Seconds()
 }
 
+// longest is how long a run may take at most. Beyond it nobody waits, and far
+// beyond it times no longer fit their type.
+const longest = 366 * 24 * time.Hour
+
+// checkLength finds resources that sessions would occupy for longer than that,
+// one after the other.
+func (b *builder) checkLength() {
+	busy := map[schedule.Resource]float64{}
+	for _, t := range b.tests {
+		for _, s := range t.selected {
+			for _, c := range s.Claims {
+				busy[c.Resource] += s.Slot.Seconds() * b.share(c)
+			}
+		}
+	}
+	for _, r := range sorted(busy) {
+		if busy[r] > longest.Seconds() {
+			b.fault(diag.Error, "Schedule too long", fmt.Sprintf("The sessions would occupy %s for %s days, one after the other; a run takes at most %s. "+
+				"Shorten them, or put fewer paths on it.", r, count(math.Ceil(busy[r]/86400)), count(longest.Hours()/24)), "", nil)
+			return
+		}
+	}
+}
+
+// share is the part of a resource that a claim takes: 1 when it is exclusive.
+func (b *builder) share(c schedule.Claim) float64 {
+	switch capacity := b.capacities[c.Resource]; {
+	case c.Exclusive:
+		return 1
+	case capacity > 0:
+		return c.Rate / capacity
+	}
+	return 0
+}
+
 // checkPeriods finds standing tests that together ask more of a resource than
 // there is time: whatever the order, some of their sessions would be missed.
 func (b *builder) checkPeriods() {
@@ -112,14 +148,8 @@ func (b *builder) checkPeriods() {
 			continue
 		}
 		for _, s := range t.selected {
-			share := s.Slot.Seconds() / t.Every.Seconds()
 			for _, c := range s.Claims {
-				part := share
-				if !c.Exclusive {
-					if part = 0; b.capacities[c.Resource] > 0 {
-						part = share * c.Rate / b.capacities[c.Resource]
-					}
-				}
+				part := s.Slot.Seconds() / t.Every.Seconds() * b.share(c)
 				busy[c.Resource] += part
 				if tests[c.Resource] == nil {
 					tests[c.Resource] = map[string]bool{}

@@ -68,6 +68,9 @@ func TestDiagnostics(t *testing.T) {
 			diag.Error, "Session cannot be placed", []string{"99.2 kbit/s over link.core, which has 64 kbit/s", "profile.udp.voice"}},
 		{"period too short", func(in *Input) { in.Suite.Tests[0].Every = time.Minute },
 			diag.Warning, "Schedule cannot be kept", []string{"test.bulk, test.voice claim link.core for 1.1 times"}},
+		{"longer than a year", func(in *Input) {
+			in.Suite.Tests[0].Profile = profile("tcp", "slow", netp.Params{"duration": 100 * 86400.0})
+		}, diag.Error, "Schedule too long", []string{"link.core for 601 days", "at most 366"}},
 		{"target without sessions", func(in *Input) { in.Targets = []string{"test.voyce"} },
 			diag.Error, "Nothing has this address", []string{`"test.voyce"`, "test.voice"}},
 		{"exclude without sessions", func(in *Input) { in.Excludes = []string{"test.voic"} },

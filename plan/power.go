@@ -193,9 +193,15 @@ func (w *weighing) cannot(needed uint64) string {
 	text := fmt.Sprintf("cannot show %s: needs %s %s", claim, quantity.Count(needed), w.metric.Basis)
 	if w.length > 0 {
 		seconds := w.length.Seconds() * float64(needed) / float64(w.samples)
-		text += ", that is " + quantity.Format(math.Ceil(seconds*10)/10, "s")
+		text += ", that is " + quantity.Format(roundUp(seconds), "s")
 	}
 	return text
+}
+
+// roundUp rounds to three significant digits, never below what is needed.
+func roundUp(v float64) float64 {
+	step := math.Pow(10, math.Floor(math.Log10(v))-2)
+	return math.Ceil(v/step) * step
 }
 
 // undecidable warns that not even a faultless path would pass.

@@ -1,0 +1,78 @@
+package plan
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/estimate"
+	"github.com/netpupper/netp/lang"
+	"github.com/netpupper/netp/lang/assert"
+)
+
+func TestPower(t *testing.T) {
+	both := netp.Params{"rate": "100pps", "size": 200.0, "duration": 50.0, "omit": 10.0, "direction": "both"}
+	for _, c := range []struct {
+		name    string
+		p       lang.Profile
+		a       assert.Assertion
+		samples uint64
+		needed  uint64
+		says    string // "" for nothing to say
+	}{
+		{"enough for a ratio", voice, condition("x", "loss.ratio <= 1 * percent", "loss.ratio"), 3000, 0, "would fail a path with loss.ratio 1.68 % (3 000 packets, 95 %)"},
+		{"too few for a ratio", voice, condition("x", "loss.ratio <= 0.05 * percent", "loss.ratio"), 3000, 7376, "needs 7 376 packets, that is 148 s"},
+		{"a ratio from below", web, condition("x", "ok.ratio > 0.5", "ok.ratio"), 20, 0, "would fail a path with ok.ratio"},
+		{"a share of at most all", voice, condition("x", "loss.ratio <= 1", "loss.ratio"), 3000, 0, "no share would be judged a fail"},
+		{"no warm-up, no reports", profile("udp", "u", both), condition("x", "forward.loss.ratio <= 1 * percent", "forward.loss.ratio"), 5000, 0, "5 000 packets"},
+		{"a quantile", voice, condition("x", "delay.p99 <= 60 * ms", "delay.p99"), 3000, 0, "delay.p99 from 3 000 packets, 95 %"},
+		{"a quantile out of reach", voice, condition("x", "delay.p999 <= 60 * ms", "delay.p999"), 3000, 3688, "cannot show delay.p999 <= 60 ms: needs 3 688 packets"},
+		{"a high quantile from below", voice, condition("x", "delay.p999 >= 1 * ms", "delay.p999"), 3000, 0, "delay.p999 from"},
+		{"a mean", bulk, condition("x", "throughput.mean >= 1 * Mbps", "throughput.mean"), 100, 0, "throughput.mean within ± 1.98 % if its samples vary by 10 % (100 intervals, 95 %)"},
+		{"a mean of one interval", profile("tcp", "short", netp.Params{"duration": 0.1}), condition("x", "throughput.mean >= 1", "throughput.mean"), 1, 2, "needs 2 intervals"},
+		{"an exact figure", voice, condition("x", "loss.count == 0", "loss.count"), 0, 0, ""},
+		{"the other end of a comparison", voice, condition("x", "1 * percent >= loss.ratio", "loss.ratio"), 3000, 0, "would fail a path"},
+	} {
+		s := threeSites()
+		if c.p.Kind == "http" {
+			s.Paths[0] = lang.Path{Addr: "path.core", From: ends("syd"), To: ends("https://x.example/")}
+		}
+		s.Tests = []lang.Test{test("t", c.p, "core")}
+		s.Tests[0].Asserts = []assert.Assertion{c.a}
+		p := build(t, input(s))
+		if c.says == "" {
+			if len(p.Power) != 0 {
+				t.Errorf("%s: got %+v, want nothing", c.name, p.Power)
+			}
+			continue
+		}
+		if len(p.Power) != 1 {
+			t.Errorf("%s: got %d statements, want 1", c.name, len(p.Power))
+			continue
+		}
+		got := p.Power[0]
+		if got.Samples != c.samples || got.Needed != c.needed || !strings.Contains(got.Text, c.says) {
+			t.Errorf("%s: got %+v, want %d samples, %d needed, %q", c.name, got, c.samples, c.needed, c.says)
+		}
+		warned := false
+		for _, w := range p.Warnings {
+			warned = warned || w.Summary == "Assertion cannot be decided"
+		}
+		if warned != (c.needed > 0) {
+			t.Errorf("%s: warned %t, %d needed", c.name, warned, c.needed)
+		}
+	}
+}
+
+// What the plan says it would detect is what the estimate says.
+func TestPowerDetects(t *testing.T) {
+	p := build(t, input(threeSites()))
+	for _, power := range p.Power {
+		if power.Metric != "loss.ratio" {
+			continue
+		}
+		if want := estimate.RatioDetects(3000, 0.001, 0.95, 0.9); power.Detects != want || want < 0.003 || want > 0.005 {
+			t.Errorf("got %v, want %v", power.Detects, want)
+		}
+	}
+}
