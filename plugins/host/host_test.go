@@ -479,4 +479,3 @@ func children(parent int) (pids []int) {
 	}
 	return pids
 }
-

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"maps"
+	"time"
+
+	"github.com/netpupper/netp"
+)
+
+// The measurements. Figures are in SI units; their field names are those of a
+// condition: loss.ratio, delay.p99.
+const (
+	sessions   = "netp_session"
+	assertions = "netp_assertion"
+	intervals  = "netp_interval"
+)
+
+// options say what becomes a point.
+type options struct {
+	tags      map[string]string // added to every point
+	intervals bool
+}
+
+// points makes the points of a record. They depend on the record only, so writing them
+// again overwrites them with themselves.
+func points(r netp.Record, o options) []point {
+	tags := recordTags(r, o.tags)
+	out := []point{sessionPoint(r, tags)}
+	for _, j := range r.Judgements {
+		out = append(out, assertionPoint(r, j, tags))
+	}
+	if !o.intervals {
+		return out
+	}
+	for _, i := range r.Result.Intervals {
+		p := point{measurement: intervals, tags: tags, time: r.Result.Started.Add(i.Start), fields: map[string]any{"length": i.Length.Seconds()}}
+		for name, v := range i.Values {
+			p.fields[name] = v
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// recordTags are the tags all points of a record share. What differs from session to
+// session (record, run, revision) is a field: as a tag it would make a new series each.
+func recordTags(r netp.Record, extra map[string]string) map[string]string {
+	own := map[string]string{
+		"suite": r.Suite, "test": r.Test, "kind": string(r.Session.Kind), "path": r.Session.Path.Key(),
+		"source": string(r.Session.Path.Source), "dest": r.Session.Path.Dest, "via": r.Session.Path.Via,
+	}
+	out := map[string]string{}
+	for _, tags := range []map[string]string{extra, r.Tags} {
+		for name, value := range tags {
+			if _, taken := own[name]; taken || reserved[name] {
+				name = "tag_" + name
+			}
+			out[name] = value
+		}
+	}
+	maps.Copy(out, own)
+	return out
+}
+
+// reserved names have a meaning of their own in InfluxDB or in our points.
+var reserved = map[string]bool{
+	"time": true, "_time": true, "_measurement": true, "_field": true, "_value": true, "_start": true, "_stop": true,
+	"status": true, "assertion": true, "severity": true,
+}
+
+func with(tags map[string]string, more map[string]string) map[string]string {
+	out := maps.Clone(tags)
+	maps.Copy(out, more)
+	return out
+}
+
+// moment is the time of a record's session and assertion points: when it ended; for
+// one that never ran, when it was to start.
+func moment(r netp.Record) time.Time {
+	for _, t := range []time.Time{r.Result.Ended, r.Scheduled, r.Written} {
+		if !t.IsZero() {
+			return t
+		}
+	}
+	return time.Unix(0, 0)
+}
+
+func sessionPoint(r netp.Record, tags map[string]string) point {
+	fields := map[string]any{
+		"record": r.ID, "run": r.Run, "revision": r.Revision,
+		"attempts": int64(r.Attempts), "measured": r.Result.Measured.Seconds(),
+	}
+	if f := r.Result.Failure; f != nil {
+		fields["failure"], fields["failure_detail"] = string(f.Kind), f.Detail
+	}
+	for name, m := range r.Result.Metrics {
+		metricFields(fields, name, m)
+	}
+	return point{sessions, with(tags, map[string]string{"status": string(r.Status)}), fields, moment(r)}
+}
+
+// metricFields adds the point figures of one metric.
+func metricFields(fields map[string]any, name string, m netp.Measurement) {
+	switch {
+	case m.Ratio != nil:
+		fields[name] = m.Ratio.Value()
+		fields[name+".events"], fields[name+".trials"] = float64(m.Ratio.Events), float64(m.Ratio.Trials)
+	case m.Distribution != nil:
+		for _, member := range netp.Members() {
+			fields[name+"."+member] = m.Distribution.Member(member)
+		}
+	case m.Value != nil:
+		fields[name] = *m.Value
+	}
+	if m.Uncertainty > 0 {
+		fields[name+".uncertainty"] = m.Uncertainty
+	}
+}
+
+func assertionPoint(r netp.Record, j netp.Judgement, tags map[string]string) point {
+	fields := map[string]any{"record": r.ID, "run": r.Run, "condition": j.Condition, "reason": j.Reason, "message": j.Message}
+	for _, e := range j.Estimates {
+		fields[e.Metric+".point"], fields[e.Metric+".samples"] = e.Point, float64(e.Samples)
+		if !e.OpenLow {
+			fields[e.Metric+".low"] = e.Low
+		}
+		if !e.OpenHigh {
+			fields[e.Metric+".high"] = e.High
+		}
+	}
+	for _, l := range j.Limits {
+		fields[l.Metric+".limit"] = l.Value
+	}
+	more := map[string]string{"assertion": j.Assertion, "severity": string(j.Severity), "status": string(j.Status)}
+	return point{assertions, with(tags, more), fields, moment(r)}
+}
