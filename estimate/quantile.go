@@ -1,52 +1,100 @@
 package estimate
 
 import (
+	"maps"
 	"math"
-
-	"gonum.org/v1/gonum/mathext"
+	"slices"
 
 	"github.com/netpupper/netp"
 )
 
-// ofQuantile estimates a quantile by order statistics: the ranks between which the
-// quantile lies at the confidence, on an effective number of samples.
+// ofQuantile estimates a quantile by order statistics: a sample bounds the
+// q-quantile from above when, by the exact binomial interval, a share of at most
+// 1−q of all traffic lies above it; below likewise.
 func ofQuantile(e netp.Estimate, d *netp.Distribution, q float64) netp.Estimate {
 	e.Method = MethodOrderStatistics
 	n := float64(d.All.Count())
-	factor := 1.0
-	e.Effective = n / factor
-	low, high := ranks(e.Effective, q, e.Confidence)
+	f := quantileDispersion(d, q, e.Confidence).factor
+	e.Effective = n / f
 	e.Low, e.High = math.Inf(-1), math.Inf(1)
-	if low > 0 {
-		v, _ := d.All.RankBounds(uint64(math.Ceil(low * factor)))
-		e.Low = float64(v) * d.Resolution
+	if k, ok := beyond(n, q, fewEvents(f, n*q), e.Confidence); ok {
+		low, _ := d.All.RankBounds(k + 1)
+		e.Low = float64(low) * d.Resolution
 	}
-	if high > 0 {
-		_, v := d.All.RankBounds(uint64(math.Ceil(high * factor)))
-		e.High = float64(v) * d.Resolution
+	if k, ok := beyond(n, 1-q, fewEvents(f, n*(1-q)), e.Confidence); ok {
+		_, high := d.All.RankBounds(d.All.Count() - k)
+		e.High = float64(high) * d.Resolution
 	}
 	return open(e)
 }
 
-// ranks gives the ranks of the order statistics of n independent samples that lie
-// below and above the q-quantile, each with probability (1+confidence)/2; 0 when
-// there is no such rank.
-func ranks(n, q, confidence float64) (low, high float64) {
-	alpha := (1 - confidence) / 2
-	whole := math.Floor(n)
-	// P(X₍k₎ ≤ quantile) = P(Bin(n, q) ≥ k) = I_q(k, n−k+1).
-	for k := math.Floor(n * q); k >= 1; k-- {
-		if mathext.RegIncBeta(k, whole-k+1, q) >= 1-alpha {
-			low = k
-			break
+// beyond is the largest number of n samples that may lie beyond a bound so that
+// the share beyond it is at most tail; false when even none is too many.
+func beyond(n, tail, factor, confidence float64) (uint64, bool) {
+	k := search(n, func(k float64) bool {
+		_, high := clopperPearson(k/factor, n/factor, confidence)
+		return high > tail
+	})
+	if k < 1 {
+		return 0, false
+	}
+	return uint64(k - 1), true
+}
+
+// quantileDispersion is the largest dispersion of the samples themselves, of being
+// above the median and of being above the quantile. Far out in the tail few samples
+// tell of their dependence, at the median many do.
+func quantileDispersion(d *netp.Distribution, q, confidence float64) dispersion {
+	worst := meanDispersion(d, confidence)
+	for _, at := range []float64{q, 0.5} {
+		for _, edge := range edges(d, at) {
+			s, p := exceedances(d, edge)
+			if f := dispersionOf(s, p, p*(1-p), confidence); f.factor > worst.factor {
+				worst = f
+			}
 		}
 	}
-	// P(X₍k₎ ≥ quantile) ≥ P(Bin(n, q) ≤ k−1) = 1 − I_q(k, n−k+1).
-	for k := math.Max(1, math.Floor(n*q)); k <= whole; k++ {
-		if mathext.RegIncBeta(k, whole-k+1, q) <= alpha {
-			high = k
-			break
+	return worst
+}
+
+// edges are the lower ends of the batches' buckets on both sides of the q-quantile,
+// those with samples on both sides.
+func edges(d *netp.Distribution, q float64) []int64 {
+	counts := map[int64]int64{}
+	var total int64
+	for _, b := range d.Batches {
+		for _, c := range b.Counts {
+			counts[c[0]] += c[1]
+			total += c[1]
 		}
 	}
-	return low, high
+	values := slices.Sorted(maps.Keys(counts))
+	var below int64
+	for i, v := range values {
+		if below += counts[v]; float64(below) <= q*float64(total) && i+1 < len(values) {
+			continue
+		}
+		return values[max(i, 1):min(i+2, len(values))]
+	}
+	return nil
+}
+
+// exceedances counts the samples at or above an edge in each batch, and gives
+// their share.
+func exceedances(d *netp.Distribution, edge int64) (series, float64) {
+	var s series
+	var events, total float64
+	for _, b := range d.Batches {
+		var x float64
+		for _, c := range b.Counts {
+			if c[0] >= edge {
+				x += float64(c[1])
+			}
+		}
+		n := float64(b.Count())
+		s = append(s, batch{n: n, sum: x})
+		events += x
+		total += n
+	}
+	return s, events / total
 }

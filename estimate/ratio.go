@@ -21,10 +21,15 @@ func ofRatio(e netp.Estimate, r *netp.Ratio) (netp.Estimate, error) {
 	}
 	k, n := float64(r.Events), float64(r.Trials)
 	d := dispersionOf(countSeries(r), e.Point, e.Point*(1-e.Point), e.Confidence)
-	e.Low, e.High = clopperPearson(k/d.factor, n/d.factor, e.Confidence)
+	up, down := fewEvents(d.factor, k), fewEvents(d.factor, n-k)
+	_, e.High = clopperPearson(k/up, n/up, e.Confidence)
+	e.Low, _ = clopperPearson(k/down, n/down, e.Confidence)
 	e.Effective = n / d.factor
-	if d.factor > 1 {
-		e.Detail = fmt.Sprintf("events come in bursts: %.3g packets count as one", d.factor)
+	switch {
+	case k == 0 || k == n:
+		e.Detail = "no sign of bursts, as the session saw only one outcome; bursts rarer than the session cannot be excluded"
+	case d.factor >= 2:
+		e.Detail = fmt.Sprintf("in bursts: %.2g %s count as one", d.factor, basisOf(e))
 	}
 	return e, nil
 }

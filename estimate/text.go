@@ -154,14 +154,18 @@ func samplesOf(e netp.Estimate) string {
 	if e.Samples == 0 || e.Method == MethodExact {
 		return ""
 	}
-	basis := string(e.Basis)
-	if basis == "" {
-		basis = "samples"
-	}
+	basis := basisOf(e)
 	n := grouped(strconv.FormatUint(e.Samples, 10))
 	if e.Method == MethodClopperPearson {
 		events := math.Round(e.Point * float64(e.Samples))
 		return fmt.Sprintf("%s of %s %s", grouped(strconv.FormatFloat(events, 'f', 0, 64)), n, basis)
 	}
 	return n + " " + basis
+}
+
+func basisOf(e netp.Estimate) string {
+	if e.Basis == "" {
+		return "samples"
+	}
+	return string(e.Basis)
 }

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/netpupper/netp"
+)
+
+// scenario is a path of known truth and how a session measures it.
+type scenario struct {
+	name    string
+	metric  string // as written in a condition
+	n       int    // samples per session
+	truth   float64
+	measure func(r *rand.Rand) netp.Measurement
+	// steps are the ratios of truth and limit that are judged, the smallest first.
+	steps [3]float64
+	// outside says why the scenario lies outside what is claimed; "" inside.
+	outside string
+}
+
+// specs are the metrics the scenarios measure.
+func specs() []netp.MetricSpec {
+	return []netp.MetricSpec{
+		{Name: "loss.ratio", Unit: "1", Shape: netp.RatioShape, Basis: netp.PerPacket},
+		{Name: "delay", Unit: "s", Shape: netp.DistributionShape, Basis: netp.PerPacket, OneWay: true},
+		{Name: "throughput", Unit: "bit/s", Shape: netp.DistributionShape, Basis: netp.PerInterval},
+	}
+}
+
+var usualSteps = [3]float64{1.02, 1.2, 2}
+
+func loss(name string, p float64, n int, l losses) scenario {
+	return scenario{name: name, metric: "loss.ratio", n: n, truth: p, steps: usualSteps,
+		measure: func(r *rand.Rand) netp.Measurement { return l.measure(r, n) }}
+}
+
+// bursts is a Gilbert–Elliott path; all packets of a bad time are lost.
+func bursts(p, length float64, n int) scenario {
+	return loss(fmt.Sprintf("bursts of %g, %.3g a session", length, p*float64(n)/length), p, n, gilbertElliott(p, length, 1))
+}
+
+func delay(name, member string, m marginal, rho float64, n int) scenario {
+	truth := map[string]float64{"mean": m.mean, "stddev": m.sd}[member]
+	if q, ok := netp.QuantileOf(member); ok {
+		truth = m.quantile(q)
+	}
+	return scenario{name: fmt.Sprintf("%s, ρ = %g", name, rho), metric: "delay." + member, n: n, truth: truth, steps: usualSteps,
+		measure: func(r *rand.Rand) netp.Measurement { return m.measure(r, n, rho, 0) }}
+}
+
+func spiky(member string, s spikes, n int) scenario {
+	truth := s.mean()
+	if q, ok := netp.QuantileOf(member); ok {
+		truth = s.quantile(q)
+	}
+	return scenario{name: fmt.Sprintf("spikes of %g, %.3g a session", float64(s), spikeShare*float64(n)/float64(s)), metric: "delay." + member, n: n, truth: truth, steps: usualSteps,
+		measure: func(r *rand.Rand) netp.Measurement { return s.measure(r, n) }}
+}
+
+func throughput(o onOff, n int) scenario {
+	return scenario{name: fmt.Sprintf("on/off, %g intervals each", float64(o)), metric: "throughput.mean", n: n, truth: o.mean(), steps: usualSteps,
+		measure: func(r *rand.Rand) netp.Measurement { return o.measure(r, n) }}
+}
+
+// clockOff is a delay whose clock is wrong by its whole bound.
+func clockOff(m marginal, offset float64, n int) scenario {
+	s := delay(fmt.Sprintf("lognormal σ = 0.5, clock off by %+g ms", offset*1e3), "p90", m, 0, n)
+	s.measure = func(r *rand.Rand) netp.Measurement {
+		out := m.measure(r, n, 0, offset)
+		out.Uncertainty = 0.005
+		return out
+	}
+	return s
+}
+
+func (s scenario) not(reason string) scenario {
+	s.outside = reason
+	return s
+}
+
+func (s scenario) closer(steps ...float64) scenario {
+	copy(s.steps[:], steps)
+	return s
+}
+
+// scenarios lists what is claimed, then what is not.
+func scenarios() []scenario {
+	return []scenario{
+		loss("independent", 0.001, 20000, independent(0.001)),
+		loss("independent", 0.01, 3000, independent(0.01)),
+		loss("independent", 0.05, 600, independent(0.05)),
+		bursts(0.02, 3, 3000),
+		bursts(0.05, 3, 600),
+		bursts(0.05, 10, 3000),
+		bursts(0.1, 50, 3000),
+		loss("half lost in bad times of 30, 10 a session", 0.05, 3000, gilbertElliott(0.05, 30, 0.5)),
+		loss("swinging, 3 cycles a session", 0.01, 3000, swinging(0.01, 1000)),
+
+		delay("30 ± 0.1 ms", "p50", narrow(), 0.9, 3000).closer(1.0001, 1.001, 1.01),
+		delay("lognormal σ = 1", "p50", lognormal(1), 0.9, 3000),
+		delay("lognormal σ = 1", "p90", lognormal(1), 0.5, 3000),
+		delay("lognormal σ = 1", "p99", lognormal(1), 0, 3000),
+		delay("lognormal σ = 1", "p99", lognormal(1), 0.5, 10000),
+		delay("Pareto a = 1.5", "p95", pareto(1.5), 0, 3000),
+		spiky("p99", 3, 10000),
+		clockOff(lognormal(0.5), 0.005, 1000),
+		clockOff(lognormal(0.5), -0.005, 1000),
+
+		delay("30 ± 0.1 ms", "mean", narrow(), 0.9, 3000).closer(1.00002, 1.0005, 1.002),
+		delay("lognormal σ = 1", "mean", lognormal(1), 0, 600),
+		delay("lognormal σ = 1", "mean", lognormal(1), 0.9, 3000),
+		delay("Pareto a = 3", "mean", pareto(3), 0.5, 3000),
+		delay("Pareto a = 2.2", "mean", pareto(2.2), 0, 3000),
+		spiky("mean", 10, 3000),
+		delay("30 ± 0.1 ms", "stddev", narrow(), 0.5, 3000),
+		delay("lognormal σ = 0.5", "stddev", lognormal(0.5), 0, 3000),
+		throughput(3, 100),
+		throughput(10, 600),
+
+		bursts(0.01, 10, 3000).not("3 bursts a session: one in twenty sees none"),
+		bursts(0.01, 50, 3000).not("0.6 bursts a session: every second sees none"),
+		spiky("p99", 200, 3000).not("0.45 spikes a session"),
+		delay("lognormal σ = 1", "mean", lognormal(1), 0.97, 600).not("9 memory lengths a session"),
+		delay("Pareto a = 1.5", "mean", pareto(1.5), 0, 3000).not("infinite variance"),
+		delay("lognormal σ = 1", "stddev", lognormal(1), 0, 600).not("stddev of a long tail"),
+		throughput(10, 10).not("one swing a session"),
+	}
+}
