@@ -21,9 +21,6 @@ const (
 )
 
 const (
-	// sendTimeFloor is how late packets may leave whatever their spacing: what bunches up in this time does not fill queues that
-	// carry real traffic.
-	sendTimeFloor = 5 * time.Millisecond
 	// enoughRate is the share of the asked packets that must have left.
 	enoughRate = 0.98
 	// enoughCPU is the share of the machine beyond which it is too busy to be trusted.
@@ -62,18 +59,16 @@ func (x *session) names(sends bool, metrics []string) []string {
 	return out
 }
 
-// sendTime asks whether the sender itself bunched packets. It puts loss in doubt only when there is any: a network that carried
-// the bunches carries the even stream too. Delay is measured from the true time of sending, but packets that leave together
-// queue behind each other.
+// sendTime asks whether the sender itself bunched packets: whether one in a hundred left so late that more than bunchBytes left
+// together. Rarer and larger bunches there are none, because a stream that is further behind than stallBytes leaves a pause in place of
+// a bunch. It puts loss in doubt only when there is any: a network that carried the bunches carries the even stream too. Delay is
+// measured from the true time of sending, but packets that leave together queue behind each other.
 func (x *session) sendTime() netp.Check {
 	var worst time.Duration
-	var moved time.Duration
 	for _, s := range x.sending.senders {
-		report := s.pacer.Report()
-		worst = max(worst, report.P99)
-		moved += report.Moved
+		worst = max(worst, s.pacer.Report().P99)
 	}
-	limit := max(sendTimeFloor, x.set.interval()/2)
+	limit := x.set.timeOf(bunchBytes)
 	c := netp.Check{Name: checkSendTime, Value: worst.Seconds(), Limit: limit.Seconds(), Unit: "s", OK: worst <= limit}
 	if c.OK {
 		return c

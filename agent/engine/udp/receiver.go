@@ -65,6 +65,7 @@ type receiver struct {
 	doneAs    uint64 // number of the first report in the state done
 	known     bool   // the sender has that
 	stirred   bool   // data came with this batch
+	idle      bool   // nothing was there at the last look: all that arrived was taken
 	exchanges uint64 // in this state
 	foreign   uint64
 	trials    uint64
@@ -121,6 +122,7 @@ func (r *receiver) run(ctx context.Context) {
 			r.give(interrupted("The socket of the stream was closed."))
 			return
 		}
+		r.idle = len(batch) == 0
 		r.take(batch)
 	}
 }
@@ -157,7 +159,7 @@ func (r *receiver) advance(now int64) bool {
 			r.doneAs = r.reports + 1
 		}
 	case stateDone:
-		return !r.known && in <= doneLimit
+		return !r.known && (in <= doneLimit || !r.idle)
 	}
 	return true
 }
@@ -165,7 +167,7 @@ func (r *receiver) advance(now int64) bool {
 // collected says whether nothing more is to be waited for.
 func (r *receiver) collected(in time.Duration) bool {
 	if in > r.set.timeout {
-		return true
+		return r.idle
 	}
 	if r.prober && r.exchanges < probes && in < probeLimit/6 {
 		return false
@@ -180,7 +182,7 @@ func (r *receiver) silent(now int64) bool {
 	if length := r.set.omit + r.set.span(); r.firstData > 0 && r.set.span() > 0 && time.Duration(now-r.firstData) > length {
 		limit = overdueLimit
 	}
-	if quiet <= limit {
+	if quiet <= limit || !r.idle {
 		return false
 	}
 	r.give(interrupted(fmt.Sprintf("Nothing of the sender was heard for %v: the path or the sender died during the session. Loss is judged up to the last packet that is known to have been sent.", quiet.Round(100*time.Millisecond))))

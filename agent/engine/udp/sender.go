@@ -62,6 +62,7 @@ type sender struct {
 	// Between the halves.
 	sent   atomic.Uint64 // counted packets
 	heard  atomic.Int64  // when the last report came (clock.Mono); 0 for never
+	looked atomic.Int64  // when reports were last looked for
 	trials atomic.Uint64 // trial packets that arrived
 	state  atomic.Uint32 // ours
 	peer   atomic.Uint32 // state of the receiver
@@ -134,7 +135,7 @@ func (x *sender) schedule(ctx context.Context, start int64, seed uint64) error {
 		plan = pace.Constant(start+offset, rate)
 	}
 	var err error
-	x.pacer, err = pace.New(pace.Config{Schedule: plan})
+	x.pacer, err = pace.New(pace.Config{Schedule: plan, CatchUp: x.set.timeOf(stallBytes)})
 	return err
 }
 
@@ -166,8 +167,8 @@ func (x *sender) pace() {
 
 // step sends what is due.
 func (x *sender) step(now int64) (next int64, more bool) {
-	if !x.alive(now) {
-		return 0, false
+	if alive, hold := x.alive(now); !alive || hold {
+		return now + int64(retry), alive
 	}
 	for range atOnce {
 		due := x.pacer.Due()
@@ -193,21 +194,25 @@ func (x *sender) complete(due int64) bool {
 	return x.end > 0 && due >= x.end || x.sent.Load() >= x.most
 }
 
-// alive says whether the stream may go on, and stops it if not.
-func (x *sender) alive(now int64) bool {
+// alive says whether the stream goes on, and stops it if not. When the reports have ended it may not send (hold); it ends once the
+// other half has looked for them in vain: a host that stood still for a second must not be taken for a path that is down.
+func (x *sender) alive(now int64) (alive, hold bool) {
+	overdue := x.heard.Load() + int64(deadMan)
 	switch {
 	case x.state.Load() == stateStopped:
-		return false
+		return false, false
 	case x.ctx.Err() != nil:
 		x.stop(nil)
-	case now-x.heard.Load() > int64(deadMan):
-		x.stop(interrupted("No report of the receiver arrived for a second, so the sender stopped. The path back from the receiver is down, or the receiver is."))
 	case x.peer.Load() == stateGone:
 		x.stop(interrupted("The receiver gave up and told the sender so."))
+	case now <= overdue:
+		return true, false
+	case x.looked.Load() <= overdue:
+		return true, true
 	default:
-		return true
+		x.stop(interrupted("No report of the receiver arrived for a second, so the sender stopped. The path back from the receiver is down, or the receiver is."))
 	}
-	return false
+	return false, false
 }
 
 // stop ends the stream before its time; a nil failure means that the context was done.
@@ -319,9 +324,13 @@ func (x *sender) flood() {
 	pieces := x.super()
 	for {
 		now := clock.Mono()
+		alive, hold := x.alive(now)
 		switch {
-		case !x.alive(now):
+		case !alive:
 			return
+		case hold:
+			time.Sleep(retry)
+			continue
 		case x.complete(now):
 			x.state.Store(stateFinished)
 			return

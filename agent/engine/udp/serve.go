@@ -23,13 +23,14 @@ const (
 // serve is the report half: it answers reports until the receiver is done, gives up, or falls silent after the end.
 func (x *sender) serve(ctx context.Context) {
 	var ended, told int64 // when the stream had ended, and when the receiver was told last
+	idle := false         // nothing was there at the last look: all that arrived was heard
 	for {
 		now := clock.Mono()
 		if state := x.state.Load(); state >= stateFinished {
 			if ended == 0 {
 				ended = now
 			}
-			if x.leave(ctx, now-ended) {
+			if x.leave(ctx, time.Duration(now-ended), idle) {
 				return
 			}
 			if x.peer.Load() < stateCollecting && now-told >= int64(finishEvery) {
@@ -45,6 +46,8 @@ func (x *sender) serve(ctx context.Context) {
 		for _, d := range batch {
 			x.hear(d)
 		}
+		idle = len(batch) == 0
+		x.looked.Store(clock.Mono())
 		if ended == 0 && ctx.Err() != nil && x.state.Load() == stateWaiting {
 			x.stop(nil)
 		}
@@ -52,21 +55,19 @@ func (x *sender) serve(ctx context.Context) {
 }
 
 // leave says whether nothing more is to be expected since the stream ended.
-func (x *sender) leave(ctx context.Context, since int64) bool {
-	peer := x.peer.Load()
-	if peer == stateDone {
+func (x *sender) leave(ctx context.Context, since time.Duration, idle bool) bool {
+	switch peer := x.peer.Load(); {
+	case peer >= stateDone:
 		return true
-	}
-	switch {
-	case peer == stateGone:
-		return true
+	case !idle:
+		return false
 	case ctx.Err() != nil || x.state.Load() == stateStopped:
-		return since > int64(stopLimit)
-	case peer < stateCollecting && since > int64(finishLimit):
+		return since > stopLimit
+	case peer < stateCollecting && since > finishLimit:
 		x.fault.CompareAndSwap(nil, interrupted("The receiver did not confirm the end of the stream within a second. The path back from the receiver is down, or the receiver is."))
 		return true
 	}
-	return since > int64(x.set.timeout+collectSlack)
+	return since > x.set.timeout+collectSlack
 }
 
 // hear takes what came on the flow.

@@ -203,6 +203,20 @@ func (s settings) windowSize() int {
 	return size
 }
 
+// Bytes (on the IP layer) that may leave in a bunch although the profile spaces them.
+const (
+	// bunchBytes is the first flight of a TCP connection (RFC 6928): what every path takes at once, all day long.
+	bunchBytes = 15_000
+	// stallBytes is what one write of a TCP sender with segmentation offload puts on the wire back to back.
+	stallBytes = 64 << 10
+)
+
+// timeOf is how long a direction sends for a number of bytes, within reason.
+func (s settings) timeOf(bytes float64) time.Duration {
+	seconds := bytes / (s.pps() * (s.meanSize() + headers4))
+	return min(max(time.Duration(seconds*1e9), time.Millisecond), time.Second/2)
+}
+
 // paceRate is the rate of one stream, and whether a packet costs its bits of it (else 1).
 func (s settings) paceRate() (rate pace.Rate, bits bool) {
 	units := s.rate.PacketsPerSecond

@@ -21,7 +21,8 @@ type socket interface {
 	// do it and nothing was sent.
 	sendSegments(packets []byte, size int) (bool, error)
 	// read waits for packets until a time (clock.Mono) and gives those there are, valid until the next call. None, without an
-	// error, when the time is over or the network has sent an error message. An error is the end of the socket.
+	// error, when there are none and the time is over, or when the network has sent an error message. An error is the end of the
+	// socket.
 	read(until int64) ([]datagram, error)
 	// drops is how many packets the system has dropped because we did not read them in time.
 	drops() uint64
@@ -81,13 +82,15 @@ func (s *plainSocket) drops() uint64 { return 0 }
 
 func (s *plainSocket) describe() socketFacts { return socketFacts{} }
 
-// setDeadline makes reads end at a time of clock.Mono, unless they do already.
+// setDeadline makes reads end at a time of clock.Mono, unless they do already. A deadline that has passed would end a read before
+// it looks: after a stall of the host, packets that are there would seem not to be. So it is always a little ahead.
 func setDeadline(f *port.Flow, current *int64, until int64) error {
-	if *current == until {
+	now := clock.Mono()
+	if until = max(until, now+int64(time.Millisecond)); *current == until {
 		return nil
 	}
 	*current = until
-	return f.SetReadDeadline(time.Now().Add(time.Duration(until - clock.Mono())))
+	return f.SetReadDeadline(time.Now().Add(time.Duration(until - now)))
 }
 
 // ended keeps the error after which a socket gives nothing more. A deadline is none, and neither is what an ICMP message left.

@@ -15,7 +15,7 @@ const (
 	// thread of its own.
 	wheelBelow = 200
 	// wheelLook is how often the wheel looks for streams that have joined.
-	wheelLook = 4 * time.Millisecond
+	wheelLook = 10 * time.Millisecond
 	// startLead is how long before its first packet a stream begins to wait: longer than wheelLook.
 	startLead = 2 * wheelLook
 	// watchBelow is up to how many packets per second, all streams together, the wheel watches the clock before each packet.
@@ -66,16 +66,16 @@ func (w *wheel) turn(mine *turn) {
 	watching, sleeping := newWaits()
 	defer watching.Pin()()
 	for !mine.over {
-		wait := sleeping
 		due, pps := w.earliest()
+		if look := clock.Mono() + int64(wheelLook); due > look {
+			_, _ = sleeping.Wait(context.Background(), look) // the context is never done
+			continue
+		}
+		wait := sleeping
 		if pps <= watchBelow {
 			wait = watching
 		}
-		look := clock.Mono() + int64(wheelLook)
-		now, _ := wait.Wait(context.Background(), min(due, look))
-		if now < due {
-			continue
-		}
+		now, _ := wait.Wait(context.Background(), due)
 		if ended := w.one(now); ended != nil && ended != mine {
 			ended.wake <- true
 		}
