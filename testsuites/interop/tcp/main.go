@@ -56,7 +56,7 @@ func main() {
 	}
 	var s settings
 	flag.IntVar(&s.rounds, "rounds", 5, "measurements per tool and case, interleaved")
-	flag.DurationVar(&s.time, "time", 2*time.Second, "length of a measurement")
+	flag.DurationVar(&s.time, "time", 2*time.Second, "length of a measurement, whole seconds")
 	flag.StringVar(&s.congestion, "congestion", "cubic", "congestion control of both")
 	flag.IntVar(&s.line, "line", 0, "compare over a line of this rate [Mbit/s] instead of loopback")
 	flag.StringVar(&s.iperf3, "iperf3", "iperf3", "the iperf3 to compare with")
@@ -93,6 +93,9 @@ func contests(s settings) []contest {
 
 // compare runs all contests and prints the table.
 func compare(s settings) error {
+	if s.rounds < 1 || s.time < time.Second || s.time%time.Second != 0 {
+		return errors.New("rounds must be at least 1, and time whole seconds: iperf3 knows no others")
+	}
 	version, err := exec.Command(s.iperf3, "--version").Output()
 	if err != nil {
 		return fmt.Errorf("iperf3 is needed for the comparison (Debian: apt-get install iperf3): %w", err)
