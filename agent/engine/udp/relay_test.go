@@ -18,8 +18,6 @@ type relay struct {
 	passed []uint64   // sequence numbers of counted data packets to the responder, in the order passed on
 	asked  uint64     // counted data packets that reached the relay
 	held   [][]byte
-	state  int
-	added  int // packets the script made up
 }
 
 // open starts the relay in front of a data port.
@@ -106,6 +104,8 @@ func sequenceOf(p []byte) uint64 { return binary.BigEndian.Uint64(p) & maxSequen
 
 // truth is what a receiver must have seen, from the packets passed on.
 func (r *relay) truth() (received, lost, overtook, copies, copied float64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	seen := map[uint64]int{}
 	var highest uint64
 	for _, s := range r.passed {
@@ -124,4 +124,11 @@ func (r *relay) truth() (received, lost, overtook, copies, copied float64) {
 		highest = max(highest, s)
 	}
 	return received, float64(r.asked) - received, overtook, copies, copied
+}
+
+// counts is how many counted packets came to the relay, and how many it passed on.
+func (r *relay) counts() (asked, passed int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return int(r.asked), len(r.passed)
 }
