@@ -41,7 +41,7 @@ func (r result) better(other result) bool {
 // improve shakes the order of the best schedule and settles it again by turns
 // from its end and from its start (forward-backward improvement, Li & Willis 1992).
 func (p *problem) improve(best result, good func(result) bool) result {
-	tries := min(200, effort/max(1, len(p.place)))
+	tries := min(100, effort/max(1, 3*len(p.place))) // each places the items three times
 	random := rand.New(rand.NewPCG(1, uint64(len(p.place))))
 	for k := range tries {
 		order := p.settled(best.starts, func(a, b time.Duration) int { return cmp.Compare(a, b) })
