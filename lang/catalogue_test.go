@@ -16,7 +16,7 @@ func testCatalogue() netp.Catalogue {
 		return append(append([]netp.ParamSpec{}, common...), own...)
 	}
 	metrics := func(specs ...netp.MetricSpec) func(netp.Params) []netp.MetricSpec {
-		return func(netp.Params) []netp.MetricSpec { return specs }
+		return func(p netp.Params) []netp.MetricSpec { return netp.Directed(p.Direction(), specs) }
 	}
 	dist := func(name, unit string) netp.MetricSpec {
 		return netp.MetricSpec{Name: name, Unit: unit, Shape: netp.DistributionShape, Basis: netp.PerPacket, Better: "lower"}

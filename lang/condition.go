@@ -17,7 +17,7 @@ import (
 // business of lang/assert; here are its surroundings and its place in the file.
 func (in *instance) asserts(a *arguments, t *Test, spec netp.KindSpec) []assert.Assertion {
 	l := in.scope.loader
-	metrics := netp.Directed(t.Profile.Params.Direction(), spec.Metrics(t.Profile.Params))
+	metrics := spec.Metrics(t.Profile.Params)
 	seen := map[string]bool{}
 	var out []assert.Assertion
 	for _, b := range l.blocks(in.env, a.body, "assert") {

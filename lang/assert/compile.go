@@ -237,7 +237,9 @@ func parse(text string) (hclsyntax.Expression, []Problem) {
 		whole.Detail = fmt.Sprintf("The expression has %d bytes, more than %d. Split it into several assertions.", len(text), maxLength)
 		return nil, []Problem{whole}
 	}
-	tokens, _ := hclsyntax.LexExpression([]byte(text), "", hcl.InitialPos)
+	// A heredoc at the end of the text ends with the line after it.
+	src := []byte(text + "\n")
+	tokens, _ := hclsyntax.LexExpression(src, "", hcl.InitialPos)
 	depth := 0
 	for _, t := range tokens {
 		switch t.Type {
@@ -251,7 +253,7 @@ func parse(text string) (hclsyntax.Expression, []Problem) {
 			return nil, []Problem{whole}
 		}
 	}
-	e, diags := hclsyntax.ParseExpression([]byte(text), "", hcl.InitialPos)
+	e, diags := hclsyntax.ParseExpression(src, "", hcl.InitialPos)
 	if !diags.HasErrors() {
 		return e, nil
 	}
@@ -260,7 +262,7 @@ func parse(text string) (hclsyntax.Expression, []Problem) {
 		p := whole
 		p.Detail = d.Detail
 		if d.Subject != nil {
-			p.Start, p.End = d.Subject.Start.Byte, d.Subject.End.Byte
+			p.Start, p.End = min(d.Subject.Start.Byte, len(text)), min(d.Subject.End.Byte, len(text))
 		}
 		problems = append(problems, p)
 	}
