@@ -126,8 +126,9 @@ func configureOnly(t *testing.T, c Case) {
 func wrong(t *testing.T, c Case) {
 	for _, w := range c.Wrong {
 		t.Run(w.Name, func(t *testing.T) {
-			sink, err := configure(t, c.New(), Receiver{Arguments: w.Arguments, Directory: t.TempDir()})
+			sink := c.New()
 			defer sink.Close()
+			_, err := configure(t, sink, Receiver{Arguments: w.Arguments, Directory: t.TempDir()})
 			var fault sdk.Fault
 			if !errors.As(err, &fault) {
 				t.Fatalf("Configure(%v) = %v, want a fault made with sdk.Invalid", w.Arguments, err)
