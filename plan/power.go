@@ -161,11 +161,12 @@ func (w *weighing) quantile(q float64) string {
 	} else if !w.lower() {
 		return ""
 	}
-	if needed := estimate.RatioNeeded(tail, w.a.Confidence); needed > w.samples {
+	needed := estimate.RatioNeeded(tail, w.a.Confidence)
+	if needed > w.samples {
 		w.needed = needed
 		return w.cannot(needed)
 	}
-	return fmt.Sprintf("%s from %s", w.limit.Metric, w.basis())
+	return fmt.Sprintf("%s from %s; %s would do if they were independent", w.limit.Metric, w.basis(), quantity.Count(needed))
 }
 
 func (w *weighing) mean() string {
