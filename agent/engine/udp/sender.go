@@ -143,16 +143,29 @@ func (x *sender) schedule(ctx context.Context, start int64, seed uint64) error {
 func (x *sender) data(w *wheel) {
 	x.state.Store(stateSending)
 	x.heard.Store(clock.Mono())
-	pps := x.set.pps() / float64(x.set.streams)
-	switch {
+	switch pps := x.set.pps() / float64(x.set.streams); {
 	case x.set.flood():
 		x.flood()
-	case pps <= wheelBelow:
+	case x.slow():
 		w.run(x.begin, pps, x.step)
 	default:
 		x.pace()
 	}
 	x.stats.ended = clock.Mono()
+	_ = x.flow.SetReadDeadline(time.Now()) // the other half is to tell the end at once; if this fails, it does so soon
+}
+
+// slow says whether the stream is paced together with others.
+func (x *sender) slow() bool {
+	return !x.set.flood() && x.set.pps()/float64(x.set.streams) <= wheelBelow
+}
+
+// lead is how long the stream is prepared before its first packet.
+func (x *sender) lead() time.Duration {
+	if x.slow() {
+		return wheelLead
+	}
+	return 5 * time.Millisecond
 }
 
 // pace is the data half on a thread of its own.

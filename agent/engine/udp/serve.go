@@ -14,6 +14,8 @@ const (
 	// finishEvery and finishLimit: how often and how long the end is told until the receiver confirms it.
 	finishEvery = 50 * time.Millisecond
 	finishLimit = time.Second
+	// serveEvery is how often a sender looks up while no report comes.
+	serveEvery = 200 * time.Millisecond
 	// stopLimit is how long a stream that was stopped tries to tell the receiver.
 	stopLimit = 200 * time.Millisecond
 	// collectSlack is how much longer than the timeout a receiver may take for its last report.
@@ -25,8 +27,9 @@ func (x *sender) serve(ctx context.Context) {
 	var ended, told int64 // when the stream had ended, and when the receiver was told last
 	idle := false         // nothing was there at the last look: all that arrived was heard
 	for {
-		now := clock.Mono()
+		now, wait := clock.Mono(), serveEvery
 		if state := x.state.Load(); state >= stateFinished {
+			wait = finishEvery
 			if ended == 0 {
 				ended = now
 			}
@@ -38,7 +41,7 @@ func (x *sender) serve(ctx context.Context) {
 				told = now
 			}
 		}
-		batch, err := x.sock.read(now + int64(finishEvery))
+		batch, err := x.sock.read(now + int64(wait))
 		if err != nil {
 			x.stop(interrupted("The socket of the stream was closed."))
 			return
@@ -209,7 +212,7 @@ func (g *sending) run(ctx context.Context, w *wheel, seed uint64) {
 		serving.Go(func() { x.serve(ctx) })
 	}
 	if g.fault = g.await(ctx); g.fault == nil {
-		start := clock.Mono() + int64(startLead)
+		start := clock.Mono() + int64(g.senders[0].lead())
 		for _, x := range g.senders {
 			if err := x.schedule(ctx, start, seed); err != nil {
 				g.fault = &netp.Failure{Kind: netp.FailureInternal, Detail: err.Error()}

@@ -2,6 +2,8 @@ package udp
 
 import (
 	"context"
+	"errors"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -69,7 +71,7 @@ func (x *session) prepare(flows *flows, portable bool) *netp.Failure {
 			p := place{uint16(stream), way}
 			sock, err := openSocket(flows.all[p], x.set, x.job.Clock, !sends, portable)
 			if err != nil {
-				return &netp.Failure{Kind: netp.FailureInternal, Detail: sentence(err)}
+				return socketFailure(err)
 			}
 			if sends {
 				x.sending.senders = append(x.sending.senders, newSender(p, x.set, flows.all[p], sock, x.job))
@@ -79,6 +81,16 @@ func (x *session) prepare(flows *flows, portable bool) *netp.Failure {
 		}
 	}
 	return nil
+}
+
+func socketFailure(err error) *netp.Failure {
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		return &netp.Failure{Kind: netp.FailureUnsupported, Detail: sentence(err)}
+	case errors.Is(err, os.ErrPermission):
+		return &netp.Failure{Kind: netp.FailurePermission, Detail: sentence(err)}
+	}
+	return &netp.Failure{Kind: netp.FailureInternal, Detail: sentence(err)}
 }
 
 // way is the name of the direction in which this side sends or receives.

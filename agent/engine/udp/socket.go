@@ -2,6 +2,7 @@ package udp
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"time"
 
@@ -52,6 +53,15 @@ type plainSocket struct {
 	buffer   []byte
 	batch    [1]datagram
 	deadline int64
+}
+
+// newSharedSocket is the socket of a flow that shares that of its port: what it sends cannot be marked.
+func newSharedSocket(f *port.Flow, s settings, c *clock.Clock, receives bool) (socket, error) {
+	if s.dscp != 0 && !receives {
+		return nil, fmt.Errorf("the answering agent's system gives a flow no socket of its own, so its packets cannot carry dscp %d; "+
+			"let the other agent send, or leave dscp out: %w", s.dscp, errors.ErrUnsupported)
+	}
+	return newPlainSocket(f, c), nil
 }
 
 func newPlainSocket(f *port.Flow, c *clock.Clock) *plainSocket {

@@ -64,7 +64,7 @@ type header struct {
 // openSocket prepares the socket of a flow for the session.
 func openSocket(f *port.Flow, s settings, c *clock.Clock, receives, portable bool) (socket, error) {
 	if f.UDP == nil {
-		return newPlainSocket(f, c), nil
+		return newSharedSocket(f, s, c, receives)
 	}
 	conn, err := f.UDP.SyscallConn()
 	if err != nil {

@@ -8,8 +8,11 @@ import (
 )
 
 // openSocket prepares the socket of a flow for the session. The code point can be set where the flow has a socket of its own.
-func openSocket(f *port.Flow, s settings, c *clock.Clock, _, _ bool) (socket, error) {
-	if f.UDP != nil && s.dscp != 0 {
+func openSocket(f *port.Flow, s settings, c *clock.Clock, receives, _ bool) (socket, error) {
+	if f.UDP == nil {
+		return newSharedSocket(f, s, c, receives)
+	}
+	if s.dscp != 0 {
 		conn, err := f.UDP.SyscallConn()
 		if err != nil {
 			return nil, err
