@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/netpupper/netp"
 )
 
 // InProcess is a bus in the same process: the embedded server.
@@ -24,8 +26,11 @@ type Options struct {
 	InProcess InProcess
 	// Name is what the bus shows for the connection.
 	Name string
-	// TLS is the configuration beyond loopback; nil for none.
+	// TLS is the configuration beyond loopback, used before the first byte; nil for none.
 	TLS *tls.Config
+	// Agent, if set, keeps the connection to the agent's own subjects: answers to its
+	// requests arrive there, too. A bus that knows agents by certificate demands it.
+	Agent netp.AgentID
 	// Logger gets losses and returns of the connection; nil logs nothing.
 	Logger *slog.Logger
 }
@@ -51,6 +56,7 @@ func Connect(o Options) (*Conn, error) {
 		nats.ReconnectWait(500 * time.Millisecond),
 		nats.ReconnectJitter(500*time.Millisecond, time.Second),
 		nats.RetryOnFailedConnect(o.InProcess == nil),
+		nats.IgnoreAuthErrorAbort(), // a refusal may pass: the old connection of a lost link dies later than the new one comes
 		nats.PingInterval(2 * time.Second),
 		nats.MaxPingsOutstanding(2),
 		nats.Timeout(5 * time.Second),
@@ -72,7 +78,10 @@ func Connect(o Options) (*Conn, error) {
 		options = append(options, nats.InProcessServer(o.InProcess))
 	}
 	if o.TLS != nil {
-		options = append(options, nats.Secure(o.TLS))
+		options = append(options, nats.Secure(o.TLS), nats.TLSHandshakeFirst())
+	}
+	if o.Agent != "" {
+		options = append(options, nats.CustomInboxPrefix(controllerSubject(o.Agent, inboxLeaf)))
 	}
 	nc, err := nats.Connect(o.URL, options...)
 	if err != nil {

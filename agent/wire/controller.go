@@ -79,6 +79,9 @@ func (c *Controller) welcome(m *nats.Msg, answer func(Hello) Welcome) error {
 	if h.Agent.Name != id {
 		return fmt.Errorf("agent %q announced itself as %q", id, h.Agent.Name)
 	}
+	if m.Reply != "" && !answerable(id, m.Reply) {
+		return fmt.Errorf("agent %q wants its answer on %q, which is not its own", id, m.Reply)
+	}
 	w := answer(h)
 	w.Audience, w.Incarnation, w.HelloSent = id, h.Incarnation, h.Sent
 	data, err := sign(c.key, welcomeContext, w)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/netpupper/netp"
 )
 
@@ -18,6 +20,7 @@ const (
 	partLeaf     = "part"     // a → c: a part, queued by the bus
 	orderLeaf    = "order"    // c → a, request: signed Order, answered by Reply
 	confirmLeaf  = "confirm"  // c → a: signed Confirmation
+	inboxLeaf    = "inbox"    // c → a: answers to the agent's requests, one level below
 )
 
 // PartSubjects matches the parts of all agents: what the results queue takes in.
@@ -74,6 +77,12 @@ func ParseToken(token string) (netp.AgentID, error) {
 		return "", fmt.Errorf("agent token %q is not canonical", token)
 	}
 	return id, nil
+}
+
+// answerable says whether an agent's request may be answered on a subject: a
+// controller may publish anywhere, so an agent must not choose where.
+func answerable(id netp.AgentID, reply string) bool {
+	return strings.HasPrefix(reply, controllerSubject(id, inboxLeaf)+".") || strings.HasPrefix(reply, nats.InboxPrefix)
 }
 
 // PartSender reads from the subject of a part which agent published it.

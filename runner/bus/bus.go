@@ -9,6 +9,7 @@ package bus
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,8 +32,12 @@ type Config struct {
 	Ephemeral bool
 	// Listen is the address for agents of other processes, HOST:PORT; empty for none.
 	Listen string
-	// TLS is for Listen; nil for none.
+	// TLS is for Listen, from the first byte; nil for none.
 	TLS *tls.Config
+	// Admit decides on every connection of another process by the certificate it
+	// showed, which TLS has verified; an error refuses it. It must not block. With
+	// nil everybody who reaches Listen may do everything.
+	Admit func(*x509.Certificate) (Guest, error)
 	// MaxStore bounds what all queues together keep [B]; 0 for 1 GiB.
 	MaxStore int64
 	// Logger gets the server's notices; nil logs nothing.
@@ -42,10 +47,15 @@ type Config struct {
 // readyTimeout bounds the start of the server, recovery of its files included.
 const readyTimeout = 30 * time.Second
 
+// pingInterval finds connections whose other end vanished: until then their agent
+// cannot come back, for it has one.
+const pingInterval = 2 * time.Second
+
 // Server is a running embedded server.
 type Server struct {
 	nats *server.Server
 	dir  *directory
+	door *door // nil without Admit
 }
 
 // Start starts an embedded server. The caller closes it.
@@ -61,13 +71,19 @@ func Start(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, dir.release())
 	}
-	return &Server{nats: s, dir: dir}, nil
+	s.dir = dir
+	return s, nil
 }
 
-func start(cfg Config, dir string) (*server.Server, error) {
+func start(cfg Config, dir string) (*Server, error) {
 	options, err := options(cfg, dir)
 	if err != nil {
 		return nil, err
+	}
+	var at *door
+	if cfg.Admit != nil {
+		at = newDoor(cfg.Admit, cfg.Logger)
+		options.CustomClientAuthentication = at
 	}
 	s, err := server.NewServer(options)
 	if err != nil {
@@ -75,9 +91,12 @@ func start(cfg Config, dir string) (*server.Server, error) {
 	}
 	log := &bridge{logger: cfg.Logger}
 	s.SetLoggerV2(log, false, false, false)
+	if at != nil {
+		at.server = s
+	}
 	s.Start()
 	if !log.failed() && s.ReadyForConnections(readyTimeout) && !log.failed() {
-		return s, nil
+		return &Server{nats: s, door: at}, nil
 	}
 	s.Shutdown()
 	s.WaitForShutdown()
@@ -104,8 +123,12 @@ func options(cfg Config, dir string) (*server.Options, error) {
 		MaxPayload:         1 << 20,
 		TLSConfig:          cfg.TLS,
 		TLS:                cfg.TLS != nil,
+		TLSHandshakeFirst:  cfg.TLS != nil,
 		TLSTimeout:         2,
 		AuthTimeout:        2,
+		MaxSubs:            100,
+		PingInterval:       pingInterval,
+		MaxPingsOut:        2,
 	}
 	if cfg.Listen == "" {
 		return o, nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 func serve(t *testing.T, cfg Config) *Server {
@@ -109,8 +110,29 @@ func publish(t *testing.T, s *Server, subject, text string) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.Request(subject, []byte(text), 5*time.Second); err != nil { // the queue acknowledges
+	if err := c.Publish(subject, []byte(text)); err != nil {
 		t.Fatal(err)
+	}
+	awaitQueued(t, c, 1)
+}
+
+// awaitQueued waits until the results queue holds n messages; it acknowledges nothing.
+func awaitQueued(t *testing.T, c *nats.Conn, n uint64) {
+	t.Helper()
+	js, err := jetstream.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		stream, err := js.Stream(ctx, resultsStream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stream.CachedInfo().State.Msgs == n {
+			return
+		}
 	}
 }
 

@@ -129,6 +129,7 @@ func resultsConfig(o Options) jetstream.StreamConfig {
 		MaxBytes:   size,
 		MaxMsgSize: 1 << 20,
 		Discard:    jetstream.DiscardNew,
+		NoAck:      true, // the store confirms; the queue must not publish to where a sender points it
 	}
 }
 
