@@ -146,6 +146,16 @@ func stepName(t hcl.Traversal, i int) (string, bool) {
 	return "", false
 }
 
+// named reports whether the first n steps of a reference are names.
+func named(t hcl.Traversal, n int) bool {
+	for i := 1; i <= n; i++ {
+		if _, ok := stepName(t, i); !ok {
+			return false
+		}
+	}
+	return true
+}
+
 // unknown reports a reference to nothing.
 func (s *scope) unknown(t hcl.Traversal, key string) {
 	root := t.RootName()
@@ -160,9 +170,9 @@ func (s *scope) unknown(t hcl.Traversal, key string) {
 	}
 	hint := suggest(key, have)
 	switch {
-	case hint != "":
 	case len(elsewhere) > 0:
 		hint = " Did you mean " + strconv.Quote(slices.Min(elsewhere)) + "?"
+	case hint != "":
 	case len(have) > 0:
 		hint = " There is: " + listed(have) + "."
 	}
@@ -307,7 +317,7 @@ func (e *env) refer(t hcl.Traversal, values rootValues, other map[string]cty.Val
 	if _, ok := referable[root]; ok {
 		if it, ok := e.scope.lookup(t); ok {
 			values.set(t, e.scope.resolve(it, t.SourceRange()))
-		} else if len(t) > referable[root] {
+		} else if named(t, referable[root]) {
 			values.set(t, cty.DynamicVal)
 		} else {
 			other[root] = cty.DynamicVal
