@@ -19,8 +19,8 @@ const subBits = 9
 type Histogram struct {
 	count    uint64
 	min, max int64
-	sum, sqr float64 // of the samples, and of their squares around shift
-	shift    float64 // the first sample: keeps the variance exact for narrow series
+	sum, sqr float64 // of the distances from shift, and of their squares
+	shift    int64   // the first sample: keeps mean and variance exact for narrow series
 	positive [64]*[1 << subBits]uint64
 	negative [64]*[1 << subBits]uint64 // of -1-v, so that every int64 has a place
 }
@@ -34,14 +34,22 @@ func (h *Histogram) RecordN(v int64, n uint64) {
 		return
 	}
 	if h.count == 0 {
-		h.min, h.max, h.shift = v, v, float64(v)
+		h.min, h.max, h.shift = v, v, v
 	}
 	h.min, h.max = min(h.min, v), max(h.max, v)
 	h.count += n
-	h.sum += float64(v) * float64(n)
-	d := float64(v) - h.shift
+	d := distance(v, h.shift)
+	h.sum += d * float64(n)
 	h.sqr += d * d * float64(n)
 	h.add(v, n)
+}
+
+// distance is v − from, rounded only if it has no place in an int64.
+func distance(v, from int64) float64 {
+	if d := v - from; (d < 0) == (v < from) {
+		return float64(d)
+	}
+	return float64(v) - float64(from)
 }
 
 func (h *Histogram) add(v int64, n uint64) {
@@ -119,7 +127,7 @@ func (h *Histogram) Min() int64 { return h.min }
 func (h *Histogram) Max() int64 { return h.max }
 
 // Mean is the arithmetic mean; NaN when empty.
-func (h *Histogram) Mean() float64 { return h.sum / float64(h.count) }
+func (h *Histogram) Mean() float64 { return float64(h.shift) + h.sum/float64(h.count) }
 
 // StdDev is the sample standard deviation; NaN with fewer than two samples.
 func (h *Histogram) StdDev() float64 {
@@ -127,7 +135,7 @@ func (h *Histogram) StdDev() float64 {
 	if h.count < 2 {
 		return math.NaN()
 	}
-	d := h.sum/n - h.shift
+	d := h.sum / n
 	return math.Sqrt(math.Max(0, (h.sqr-n*d*d)/(n-1)))
 }
 
@@ -170,9 +178,9 @@ func (h *Histogram) Merge(other *Histogram) {
 	}
 	h.min, h.max = min(h.min, other.min), max(h.max, other.max)
 	// Σ(v-a)² from Σ(v-b)²: + 2(b-a)Σ(v-b) + n(b-a)².
-	n, delta := float64(other.count), other.shift-h.shift
-	h.sqr += other.sqr + 2*delta*(other.sum-n*other.shift) + n*delta*delta
-	h.sum += other.sum
+	n, delta := float64(other.count), distance(other.shift, h.shift)
+	h.sqr += other.sqr + 2*delta*other.sum + n*delta*delta
+	h.sum += other.sum + n*delta
 	h.count += other.count
 	for _, b := range other.Buckets() {
 		h.add(b.Low, b.Count)
@@ -183,9 +191,9 @@ type histogramJSON struct {
 	Count   uint64     `json:"count"`
 	Min     int64      `json:"min"`
 	Max     int64      `json:"max"`
-	Sum     float64    `json:"sum"`
+	Sum     float64    `json:"sum"` // of sample − shift
 	Squares float64    `json:"squares"`
-	Shift   float64    `json:"shift"`
+	Shift   int64      `json:"shift"`
 	Buckets [][2]int64 `json:"buckets"` // lowest value, count
 }
 

@@ -48,8 +48,7 @@ func (b *Batch) add(v, n int64) {
 	b.Counts[i][1] += n
 }
 
-// baseSamples is how many samples the base is the median of.
-const baseSamples = 9
+const baseSamples = 9 // the base is their median
 
 // NewDistribution makes an empty distribution of samples that are multiples of
 // resolution in SI units.
@@ -77,7 +76,7 @@ func (d *Distribution) Record(v int64) {
 
 // rebase moves the base, until then 0, to the median of the first samples.
 func (d *Distribution) rebase() {
-	var first []int64
+	first := make([]int64, 0, baseSamples)
 	for _, b := range d.Batches {
 		first = append(first, b.Counts[0][0])
 	}
@@ -114,10 +113,10 @@ func coarse(v int64) int64 {
 // Member is the point figure of a distribution member in SI units; NaN when the
 // distribution is empty or has no such member.
 func (d *Distribution) Member(name string) float64 {
-	if d == nil || d.All.Count() == 0 {
-		if name == "count" {
-			return 0
-		}
+	switch empty := d == nil || d.All.Count() == 0; {
+	case empty && name == "count":
+		return 0
+	case empty:
 		return math.NaN()
 	}
 	switch name {
@@ -140,19 +139,8 @@ func (d *Distribution) Member(name string) float64 {
 
 // QuantileOf gives the share a quantile member stands for: "p99" is 0.99.
 func QuantileOf(member string) (float64, bool) {
-	switch member {
-	case "p50":
-		return 0.5, true
-	case "p90":
-		return 0.9, true
-	case "p95":
-		return 0.95, true
-	case "p99":
-		return 0.99, true
-	case "p999":
-		return 0.999, true
-	}
-	return 0, false
+	q, ok := map[string]float64{"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}[member]
+	return q, ok
 }
 
 // Ratio is a number of events among trials, with the events of consecutive
@@ -188,9 +176,7 @@ func (t *Tally) Hit(i uint64) {
 		t.join()
 	}
 	b := int(i / t.length)
-	for len(t.batches) <= b {
-		t.batches = append(t.batches, 0)
-	}
+	t.batches = append(t.batches, make([]uint64, max(0, b+1-len(t.batches)))...)
 	t.batches[b]++
 	t.total++
 }
@@ -220,7 +206,7 @@ func (t *Tally) Misses(trials uint64) *Ratio { return t.ratio(trials, true) }
 
 func (t *Tally) ratio(trials uint64, missed bool) *Ratio {
 	t.length = max(t.length, 1)
-	for trials > t.length*maxBatches {
+	for trials > 0 && (trials-1)/t.length >= maxBatches {
 		t.join()
 	}
 	r := &Ratio{Trials: trials, BatchLength: t.length}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/estimate"
+	"github.com/netpupper/netp/quantity"
 )
 
 // explain says why a verdict is what it is, and what would settle an open one.
@@ -66,7 +67,7 @@ func general(s netp.Status, g gathered) []string {
 
 // sentence is one comparison in words.
 func sentence(c comparison, e netp.Estimate) string {
-	text := fmt.Sprintf("%s %s, limit %s %s", e.Metric, estimate.Describe(e), c.limit.Op, estimate.Text(c.limit.Value, e.Unit))
+	text := fmt.Sprintf("%s %s, limit %s %s", e.Metric, estimate.Describe(e), c.limit.Op, quantity.Format(c.limit.Value, e.Unit))
 	i := boundsOf(e)
 	switch {
 	case i.low > c.limit.Value:
@@ -98,15 +99,17 @@ func burstNote(c comparison, e netp.Estimate) string {
 	if length < 2 {
 		return "holds for single events, not for bursts"
 	}
-	return fmt.Sprintf("holds for bursts of up to %s %s on average", estimate.Text(length, ""), e.Basis)
+	return fmt.Sprintf("holds for bursts of up to %s %s on average", quantity.Format(length, ""), e.Basis)
 }
 
 // difference is a distance: of shares in percentage points.
 func difference(v float64, unit string) string {
 	if unit == "1" {
-		return strings.TrimSuffix(estimate.TextTo(v, v, unit), " %") + " points"
+		number, _ := quantity.Split(v, unit, 2)
+		return number + " points"
 	}
-	return estimate.TextTo(v, v, unit)
+	number, name := quantity.Split(v, unit, 2)
+	return strings.TrimSpace(number + " " + name)
 }
 
 // remedy says what would decide a comparison.
@@ -114,11 +117,11 @@ func remedy(c comparison, e netp.Estimate) string {
 	r := estimate.Settle(e, c.limit.Value)
 	switch {
 	case r.Uncertainty > 0:
-		return "Would be decided by a clock bound under " + estimate.Text(r.Uncertainty, e.Unit) + "."
+		return "Would be decided by a clock bound under " + quantity.Format(r.Uncertainty, e.Unit) + "."
 	case r.Factor > 1e6:
 		return fmt.Sprintf("%s lies so close to the limit that no practical number of %s decides it.", e.Metric, e.Basis)
 	case r.Factor > 0:
-		return fmt.Sprintf("Would be decided by about %s × as many %s (≈ %s).", estimate.TextTo(r.Factor, r.Factor, ""), e.Basis, atLeast(r.Factor*float64(e.Samples)))
+		return fmt.Sprintf("Would be decided by about %s × as many %s (≈ %s).", quantity.Format(math.Ceil(r.Factor*10)/10, ""), e.Basis, atLeast(r.Factor*float64(e.Samples)))
 	case e.Point == c.limit.Value:
 		return fmt.Sprintf("%s lies on the limit; only a limit further away can be decided.", e.Metric)
 	case e.Uncertainty > 0:
@@ -130,5 +133,5 @@ func remedy(c comparison, e netp.Estimate) string {
 // atLeast rounds a number of samples up to two digits.
 func atLeast(n float64) string {
 	step := math.Pow(10, math.Max(0, math.Floor(math.Log10(math.Max(n, 1)))-1))
-	return estimate.TextTo(math.Ceil(n/step)*step, step, "")
+	return quantity.Count(uint64(math.Ceil(n/step) * step))
 }
