@@ -155,6 +155,9 @@ func (x *execution) claims(s plan.Session, capacity map[schedule.Resource]float6
 	return claims
 }
 
+// errNotServing ends a run whose controller no longer hears its agents.
+var errNotServing = errors.New("the controller stopped serving during the run")
+
 // missedPoll is how often sessions are looked for that missed their window.
 const missedPoll = 200 * time.Millisecond
 
@@ -172,7 +175,7 @@ func (x *execution) run(ctx context.Context) error {
 	defer missed.Stop()
 
 	running, unwritten := x.start(sessions, x.queue.takeAll()), 0
-	cancelled := ctx.Done()
+	cancelled, over := ctx.Done(), x.over
 	var failed error
 	for running > 0 || unwritten > 0 || x.queue.left > 0 {
 		if running == 0 && unwritten == 0 { // nobody holds anything, and still nobody may start
@@ -204,6 +207,11 @@ func (x *execution) run(ctx context.Context) error {
 		case <-missed.C:
 			unwritten += x.drop(records, x.missed)
 			running += x.start(sessions, x.queue.take())
+		case <-over:
+			over = nil
+			failed = errors.Join(failed, errNotServing)
+			stop(errNotServing)
+			unwritten += x.drop(records, x.unbegun)
 		case <-cancelled:
 			cancelled = nil
 			x.report.Cancelled = true

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/netpupper/netp/plan/schedule"
@@ -10,8 +11,8 @@ import (
 // queue decides which sessions may start. They stand in the order of the plan,
 // and each starts as soon as all its claims are free, however early, unless that
 // takes something an earlier one is waiting for: an exclusive claim holds its
-// resource for itself as soon as it is the first in line. So no session starves,
-// and the run is not slower than the plan for want of luck.
+// resource for itself as soon as it is the first in line, so that none starves. A
+// rate that does not fit yet holds nothing: smaller ones go first.
 //
 // It is not safe for concurrent use.
 type queue struct {
@@ -84,20 +85,42 @@ func (q *queue) take() []int {
 	return started
 }
 
-// walk goes along the line of a resource until the resource itself is taken.
+// walk goes along the line of a resource, past those who wait for something else,
+// until the resource is taken as a whole or promised to one who will.
 func (q *queue) walk(r schedule.Resource) []int {
 	l := q.lines[r]
 	l.all = slices.DeleteFunc(l.all, func(i int) bool { return !q.waiting[i] })
 	var started []int
+	tooMuch := math.Inf(1) // a rate for which there is no room
 	for _, i := range l.all {
+		c := claimOn(q.items[i], r)
+		if !c.Exclusive && c.Rate >= tooMuch {
+			continue
+		}
 		in, ok := q.try(i)
 		if ok {
 			started = append(started, i)
-		} else if in.Resource == r {
-			break
+		}
+		switch {
+		case c.Exclusive && (ok || in.Resource == r):
+			return started
+		case in.Resource == r:
+			tooMuch = c.Rate
 		}
 	}
 	return started
+}
+
+// claimOn is what an item claims of a resource, all its claims on it together.
+func claimOn(item schedule.Item, r schedule.Resource) schedule.Claim {
+	sum := schedule.Claim{Resource: r}
+	for _, c := range item.Claims {
+		if c.Resource == r {
+			sum.Exclusive = sum.Exclusive || c.Exclusive
+			sum.Rate += c.Rate
+		}
+	}
+	return sum
 }
 
 // try starts one if it may. If not it says which resource is in the way, "" when

@@ -75,6 +75,9 @@ type Runner struct {
 	link  *wire.Controller
 	fleet *fleet.Fleet
 	ready chan struct{} // closed when Serve serves
+	over  chan struct{} // closed when it no longer does
+	// setUps holds one for each session being set up.
+	setUps chan struct{}
 
 	mu       sync.Mutex // guards what follows
 	sessions map[tryKey]*route
@@ -106,6 +109,8 @@ func New(cfg Config) (*Runner, error) {
 		link:     wire.NewController(cfg.Conn, cfg.Key),
 		fleet:    fleet.New(fleet.Config{Presence: cfg.Bus, Epoch: cfg.Epoch, Lease: cfg.Lease, Now: cfg.Now, Logger: cfg.Logger}),
 		ready:    make(chan struct{}),
+		over:     make(chan struct{}),
+		setUps:   make(chan struct{}, maxSetUps),
 		sessions: make(map[tryKey]*route),
 		runs:     make(map[string]chan<- Event),
 	}, nil
@@ -117,6 +122,7 @@ func (r *Runner) Fleet() *fleet.Fleet { return r.fleet }
 // Serve welcomes agents and takes in their results until ctx is done. Runs need
 // it, and it is called once.
 func (r *Runner) Serve(ctx context.Context) error {
+	defer close(r.over)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return r.link.Serve(ctx, wire.ControllerHandlers{

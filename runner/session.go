@@ -22,7 +22,7 @@ func (x *execution) session(ctx context.Context, t *task) {
 	for {
 		if failure := x.awaitAgents(ctx, t, o.attempts+1); failure != nil {
 			if o.attempts == 0 {
-				o.attempts, o.result = 1, x.failed(t, 1, failure)
+				o.result = x.failed(t, 1, failure)
 			}
 			break
 		}
@@ -49,7 +49,10 @@ func (t *task) agents() []netp.AgentID {
 // awaitAgents gives the agents of a session a lease's time to be there.
 func (x *execution) awaitAgents(ctx context.Context, t *task, attempt int) *netp.Failure {
 	ids := t.agents()
-	if ctx.Err() == nil && x.present(ids) {
+	switch {
+	case ctx.Err() != nil:
+		return x.unbegun(t)
+	case x.absentee(ids) == "":
 		return nil
 	}
 	x.state(t, Waiting, attempt)
@@ -63,17 +66,13 @@ func (x *execution) awaitAgents(ctx context.Context, t *task, attempt int) *netp
 		return &netp.Failure{Kind: netp.FailureAgentLost, Agent: x.absentee(ids), Detail: fmt.Sprintf(
 			"The session needs agents that were not connected within %v: %v. Start them, or look into their logs.", x.cfg.Lease, ids)}
 	}
-	return &netp.Failure{Kind: netp.FailureCancelled, Detail: "The run was stopped before the session began."}
+	return x.unbegun(t)
 }
 
 // errAbsent is why a wait for agents ended.
 var errAbsent = errors.New("they did not come")
 
-func (x *execution) present(ids []netp.AgentID) bool {
-	return x.absentee(ids) == ""
-}
-
-// absentee is the first agent that is not there.
+// absentee is the first agent that is not there, "" when all are.
 func (x *execution) absentee(ids []netp.AgentID) netp.AgentID {
 	for _, id := range ids {
 		if _, ok := x.fleet.Find(id); !ok {

@@ -14,8 +14,12 @@ import (
 )
 
 const (
-	// orderTimeout bounds one order with its repetitions.
-	orderTimeout = 5 * time.Second
+	// orderTimeout bounds one order with its repetitions: a bus that loses a node may
+	// be gone for half of it.
+	orderTimeout = 15 * time.Second
+	// maxSetUps bounds the sessions being set up at a time, so that a thousand that
+	// may start at once do not wait for each other's answers on the bus.
+	maxSetUps = 32
 	// lateGrace is how long after the hard end parts are waited for.
 	lateGrace = 5 * time.Second
 	// stopGrace is how long after a cancel parts are waited for: an agent stops
@@ -44,13 +48,20 @@ func (x *execution) attempt(ctx context.Context, t *task, attempt int) netp.Resu
 		execution: x, task: t, attempt: attempt,
 		members: make(map[netp.Role]fleet.Member), got: make(map[netp.Role]netp.Result), started: make(map[netp.Role]bool),
 	}
+	select {
+	case x.setUps <- struct{}{}:
+	case <-ctx.Done():
+		return x.failed(t, attempt, x.unbegun(t))
+	}
 	if tr.failure = tr.setUp(); tr.failure != nil {
+		<-x.setUps
 		return x.failed(t, attempt, tr.failure)
 	}
 	parts, done := x.expect(tryKey{x.report.Run, t.session.Addr, attempt}, tr.agents())
 	defer done()
 	tr.parts = parts
 	tr.failure = tr.begin(ctx)
+	<-x.setUps
 	tr.collect(ctx)
 	return tr.merge()
 }
@@ -119,9 +130,20 @@ func (tr *try) tell(ctx context.Context, role netp.Role, what wire.OrderType, pe
 	o.Type, o.Version, o.Audience, o.Incarnation, o.Peer = what, m.Version, m.Agent.Name, m.Incarnation, peer
 	ctx, cancel := context.WithTimeout(ctx, orderTimeout)
 	defer cancel()
+	ctx, leave := context.WithCancelCause(ctx)
+	defer leave(nil)
+	go func() { // ends with ctx
+		select {
+		case <-m.Gone:
+			leave(errGone)
+		case <-ctx.Done():
+		}
+	}()
 	tr.started[role] = tr.started[role] || what != wire.Cancel
 	reply, err := tr.link.Order(ctx, o)
 	switch {
+	case err != nil && errors.Is(context.Cause(ctx), errGone):
+		return reply, tr.lostMember(role)
 	case errors.Is(err, context.Canceled):
 		return reply, cancelled()
 	case errors.Is(err, wire.ErrAbsent):
@@ -134,6 +156,18 @@ func (tr *try) tell(ctx context.Context, role netp.Role, what wire.OrderType, pe
 		return reply, reply.Failure
 	}
 	return reply, nil
+}
+
+// errGone ends the wait for an agent's answer.
+var errGone = errors.New("the agent is gone")
+
+// lostMember says that the agent of a role is gone, and how.
+func (tr *try) lostMember(role netp.Role) *netp.Failure {
+	m := tr.members[role]
+	if now, ok := tr.fleet.Find(m.Agent.Name); ok && now.Incarnation != m.Incarnation {
+		return lost(m.Agent.Name, "was started again during the session")
+	}
+	return lost(m.Agent.Name, fmt.Sprintf("left during the session: it was not heard within %v", tr.cfg.Lease))
 }
 
 func lost(id netp.AgentID, what string) *netp.Failure {
@@ -192,12 +226,7 @@ func (tr *try) left(ctx context.Context, role netp.Role, limit *time.Timer) {
 		return
 	}
 	if tr.failure == nil {
-		m := tr.members[role]
-		what := fmt.Sprintf("left during the session: it was not heard within %v", tr.cfg.Lease)
-		if now, ok := tr.fleet.Find(m.Agent.Name); ok && now.Incarnation != m.Incarnation {
-			what = "was started again during the session"
-		}
-		tr.failure = lost(m.Agent.Name, what)
+		tr.failure = tr.lostMember(role)
 	}
 	tr.cancel(ctx)
 	limit.Reset(stopGrace)
