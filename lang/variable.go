@@ -138,7 +138,7 @@ func (it *item) variable() cty.Value {
 		return cty.DynamicVal
 	}
 	if v.IsNull() && a.has("nullable") && !a.flag("nullable") {
-		if !hasDefault {
+		if !hasDefault || def.IsNull() {
 			l.fail(rng, sumInvalidVariable, "The variable %q must not be null.", it.name)
 			return cty.DynamicVal
 		}
