@@ -26,13 +26,16 @@ func (in *instance) agent() cty.Value {
 	if in.many {
 		name += "-" + in.key
 	}
-	if given, ok := a.text("name"); ok {
+	given, ok := a.text("name")
+	if ok {
 		name = given
 	}
 	if !agentName.MatchString(name) {
 		a.fail("name", sumInvalidName, "An agent cannot register as %q: a name has letters, digits, _, - and ., at most 63, and neither begins nor ends with a dot or hyphen. Set name = … to another one.", name)
 	}
-	l.claimName(name, a.rng("name"), in.addr)
+	if attr := a.body.Attributes["name"]; ok || attr == nil || a.isNull(attr) { // else the name is at fault, and nobody's
+		l.claimName(name, a.rng("name"), in.addr)
+	}
 	out := Agent{Addr: in.addr, Range: addressOf(in.rng)}
 	out.Agent = netp.Agent{Name: netp.AgentID(name), Tags: a.tags("tags")}
 	out.Netns = a.netns()
