@@ -313,22 +313,22 @@ func (m *machine) conditional(e *hclsyntax.ConditionalExpr) value {
 
 // call applies a function to arguments of which some are metrics.
 func (m *machine) call(e *hclsyntax.FunctionCallExpr) value {
-	args := make([]value, len(e.Args))
-	for i, a := range e.Args {
-		args[i] = m.eval(a)
-	}
 	if _, declared := m.context.Functions[e.Name]; !declared && !intervalFunction(e.Name) {
 		return m.unknownFunction(e)
 	}
 	if e.ExpandFinal {
 		return m.report(sumInvalid, e.Range(), "Arguments with metrics cannot be expanded with \"...\".")
 	}
-	if intervalFunction(e.Name) {
-		return m.arithmetic(e, args)
-	}
 	f, ok := metricFunctions()[e.Name]
 	if !ok {
 		return m.report(sumInvalid, e.NameRange, "The function %q cannot take metrics: they are known only after the session. It can be used on constants.", e.Name)
+	}
+	args := make([]value, len(e.Args))
+	for i, a := range e.Args {
+		args[i] = m.eval(a)
+	}
+	if intervalFunction(e.Name) {
+		return m.arithmetic(e, args)
 	}
 	return m.apply(e, f, args)
 }

@@ -41,19 +41,21 @@ var languageRoots = []string{"var", "local", "agent", "agents", "path", "profile
 // nothing. A root that is unknown counts as a metric from then on, so that it is
 // reported once.
 func (c *compiler) resolve(m *machine, e hclsyntax.Expression) {
+	reported := map[string]bool{}
 	for _, t := range e.Variables() {
 		root := t.RootName()
 		_, constant := m.context.Variables[root]
 		switch {
+		case reported[root]:
 		case m.roots[root]:
 			c.resolveMetric(m, t)
 		case constant:
 		case slices.Contains(languageRoots, root):
 			m.report(sumUnknownReference, t.SourceRange(), "There is no %q here.", dotted(t))
-			m.roots[root] = true
+			m.roots[root], reported[root] = true, true
 		default:
 			c.unknownRoot(m, t)
-			m.roots[root] = true
+			m.roots[root], reported[root] = true, true
 		}
 	}
 }
