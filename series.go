@@ -103,8 +103,7 @@ func (d *Distribution) nextBatch() {
 	d.Batches = append(d.Batches, new(Batch))
 }
 
-// coarse drops all but the five leading bits, which keeps batches small: a batch
-// knows the distance of a sample from the base within 1/16.
+// coarse drops all but the five leading bits: a batch knows distances within 1/16.
 func coarse(v int64) int64 {
 	drop := max(0, bits.Len64(uint64(max(v, -v)))-5)
 	return v >> drop << drop

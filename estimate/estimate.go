@@ -125,12 +125,13 @@ func open(e netp.Estimate) netp.Estimate {
 	return e
 }
 
-// widen adds a systematic error bound to both sides. The point stays.
+// widen adds a systematic error bound to both sides. The point stays. A bound that
+// is none (infinite, not a number, negative) leaves both sides open.
 func widen(e netp.Estimate, by float64) netp.Estimate {
-	if !(by > 0) {
+	if by == 0 {
 		return e
 	}
-	if math.IsInf(by, 0) {
+	if !(by > 0) || math.IsInf(by, 0) {
 		e.Low, e.High, e.OpenLow, e.OpenHigh = e.Point, e.Point, true, true
 		return e
 	}

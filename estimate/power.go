@@ -43,25 +43,6 @@ func RatioDetects(n uint64, limit, confidence, power float64) float64 {
 	return distuv.Beta{Alpha: k, Beta: size - k + 1}.Quantile(power)
 }
 
-// RatioMeets is the largest true ratio that n trials of independent events would,
-// with probability power, show to lie at or below limit; 0 when not even no event
-// at all would (see RatioNeeded).
-func RatioMeets(n uint64, limit, confidence, power float64) float64 {
-	if n == 0 || n < RatioNeeded(limit, confidence) {
-		return 0
-	}
-	if limit >= 1 {
-		return 1
-	}
-	size := float64(n)
-	above := search(size, func(k float64) bool {
-		_, high := clopperPearson(k, size, confidence)
-		return high > limit
-	})
-	// P(Bin(n, p) ≤ above−1) = 1 − I_p(above, n−above+1) ≥ power.
-	return distuv.Beta{Alpha: above, Beta: size - above + 1}.Quantile(1 - power)
-}
-
 // search finds the smallest whole k in [0, n] for which ok holds, given that it
 // holds for all greater ones too; n when it holds for none.
 func search(n float64, ok func(k float64) bool) float64 {

@@ -1,0 +1,126 @@
+package estimate
+
+import (
+	"math"
+	"testing"
+
+	"gonum.org/v1/gonum/stat/distuv"
+
+	"github.com/netpupper/netp"
+)
+
+func TestRatioNeeded(t *testing.T) {
+	for _, c := range []struct {
+		limit, confidence float64
+		want              uint64
+	}{
+		{0.001, 0.95, 3688},
+		{0.0005, 0.95, 7376},
+		{0.01, 0.95, 368},
+		{0.5, 0.95, 6},
+		{1, 0.95, 0},
+		{0, 0.95, math.MaxUint64},
+		{-1, 0.95, math.MaxUint64},
+		{math.NaN(), 0.95, math.MaxUint64},
+	} {
+		got := RatioNeeded(c.limit, c.confidence)
+		if got != c.want {
+			t.Errorf("limit %g: got %d, want %d", c.limit, got, c.want)
+		}
+		if got == 0 || got == math.MaxUint64 {
+			continue
+		}
+		if _, high := clopperPearson(0, float64(got), c.confidence); high > c.limit {
+			t.Errorf("%d trials bound the ratio by %g, above %g", got, high, c.limit)
+		}
+		if _, high := clopperPearson(0, float64(got-1), c.confidence); high <= c.limit {
+			t.Errorf("%d trials were enough for %g", got-1, c.limit)
+		}
+	}
+}
+
+func TestRatioDetects(t *testing.T) {
+	last := 1.0
+	for _, n := range []uint64{10, 100, 1000, 3000, 100000, 10_000_000} {
+		p := RatioDetects(n, 0.001, 0.95, 0.9)
+		if p > last || p <= 0.001 {
+			t.Errorf("%d trials detect %g after %g", n, p, last)
+		}
+		last = p
+		// The chance that the lower bound lies above the limit, from the binomial itself.
+		power := 0.0
+		b := distuv.Binomial{N: float64(n), P: p}
+		for k := 0.0; k <= float64(n); k++ {
+			if low, _ := clopperPearson(k, float64(n), 0.95); low > 0.001 {
+				power = 1 - b.CDF(k-1)
+				break
+			}
+		}
+		if math.Abs(power-0.9) > 1e-3 {
+			t.Errorf("%d trials: a ratio of %g is found with probability %g, want 0.9", n, p, power)
+		}
+	}
+	for _, none := range []float64{RatioDetects(0, 0.1, 0.95, 0.9), RatioDetects(100, 1, 0.95, 0.9), RatioDetects(2, 0.9, 0.95, 0.9)} {
+		if none != 1 {
+			t.Errorf("got %g where nothing can be detected", none)
+		}
+	}
+}
+
+func TestQuantileNeeded(t *testing.T) {
+	for q, want := range map[float64]uint64{0.5: 6, 0.9: 36, 0.99: 368, 0.999: 3688} {
+		if got := QuantileNeeded(q, 0.95); got != want {
+			t.Errorf("q %g: got %d, want %d", q, got, want)
+		}
+	}
+}
+
+func TestMeanMargin(t *testing.T) {
+	if got := MeanMargin(10, 0.1, 0.95); math.Abs(got-2.2622*0.1/math.Sqrt(10)) > 1e-4 {
+		t.Errorf("got %g", got)
+	}
+	if got := MeanMargin(1, 0.1, 0.95); !math.IsInf(got, 1) {
+		t.Errorf("one sample: got %g", got)
+	}
+}
+
+// TestSettleIsEnough scales the samples by the remedy and looks whether it decides.
+func TestSettleIsEnough(t *testing.T) {
+	e := must(t, "loss.ratio", ratioSpec, spread(3000, 600)) // 5 losses
+	for _, limit := range []float64{0.001, 0.0025} {
+		r := Settle(e, limit)
+		n := math.Ceil(3000 * r.Factor)
+		low, high := clopperPearson(n/600, n, 0.95)
+		if r.Factor <= 1 || low <= limit && limit <= high {
+			t.Errorf("limit %g: %g times the packets give %g to %g", limit, r.Factor, low, high)
+		}
+	}
+	mean := netp.Estimate{Metric: "delay.mean", Method: MethodBatchMeans, Point: 50, Low: 46, High: 54, Confidence: 0.95}
+	if r := Settle(mean, 52); r.Factor != 4 || r.Uncertainty != 0 {
+		t.Errorf("mean 50 ± 4 against 52: %+v, want 4 times the samples", r)
+	}
+	clock := netp.Estimate{Metric: "delay.p99", Method: MethodOrderStatistics, Point: 0.052, Low: 0.014, High: 0.090, Uncertainty: 0.038}
+	if r := Settle(clock, 0.060); math.Abs(r.Uncertainty-0.008) > 1e-9 {
+		t.Errorf("clock ± 38 ms: %+v, want 8 ms", r)
+	}
+	open := must(t, "delay.p99", delaySpec, scattered(100))
+	if r := Settle(open, 5); r.Factor*open.Effective < 367 {
+		t.Errorf("an open quantile: %+v", r)
+	}
+	if r := Settle(mean, 50); r != (Remedy{}) {
+		t.Errorf("on the limit: %+v, want no remedy", r)
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	for want, e := range map[string]netp.Estimate{
+		"0.43 % (0.23 % to 0.74 %, 95 %; 13 of 3 000 packets)": must(t, "loss.ratio", ratioSpec, spread(3000, 230)),
+		"17 packets": must(t, "retransmits", countSpec, netp.Value(17)),
+		"52 ms (14 ms to 90 ms, 95 %, clock ± 38 ms)": {Unit: "s", Point: 0.052, Low: 0.014, High: 0.09, Uncertainty: 0.038, Confidence: 0.95},
+		"3.0 ms (at least 1.0 ms, 95 %)":              {Unit: "s", Point: 0.003, Low: 0.001, High: 0.003, OpenHigh: true, Confidence: 0.95},
+	} {
+		if got := Describe(e); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
