@@ -47,7 +47,6 @@ func (in *instance) assertion(b nested, t *Test, metrics []netp.MetricSpec) (ass
 		Name: b.labels[0], Kind: t.Profile.Kind, Metrics: metrics, Functions: l.functions,
 		Severity:  netp.Severity(a.oneOf("severity", string(netp.SeverityError), string(netp.SeverityError), string(netp.SeverityWarning))),
 		Constants: map[string]cty.Value{},
-		Location:  netp.Location{File: b.rng.Filename, Line: b.rng.Start.Line},
 	}
 	if c, ok := a.confidence("confidence"); ok {
 		src.Confidence = c
@@ -56,6 +55,8 @@ func (in *instance) assertion(b nested, t *Test, metrics []netp.MetricSpec) (ass
 	if condition == nil {
 		return assert.Assertion{}, false
 	}
+	place := condition.SrcRange
+	src.Location = netp.Location{File: place.Filename, Line: place.Start.Line}
 	parts := assertParts{}
 	parts.condition, parts.conditionRange = l.textOf(condition.Expr)
 	ok := a.prepare(condition.Expr, metrics, src.Constants)

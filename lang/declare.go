@@ -120,6 +120,9 @@ func (l *loader) unknownArgument(a *hclsyntax.Attribute, schema *blockSchema, wh
 	for name := range schema.args {
 		known = append(known, name)
 	}
+	if isJSON(a.NameRange.Filename) { // which does not tell blocks from arguments
+		known = slices.AppendSeq(known, maps.Keys(schema.blocks))
+	}
 	hint := suggest(a.Name, known)
 	if hint == "" && len(known) > 0 {
 		hint = " It may have: " + listed(known) + "."
@@ -187,7 +190,8 @@ func (s *blockSchema) unlabelled() *blockSchema {
 func (it *item) decode() cty.Value {
 	switch it.kind {
 	case "local":
-		return it.scope.env().eval(it.attr.Expr)
+		// Long collections become lists and maps once, not at each use.
+		return it.scope.loader.meter.uniform(it.scope.env().eval(it.attr.Expr))
 	case "variable":
 		return it.variable()
 	case "agent":

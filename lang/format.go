@@ -71,7 +71,7 @@ func canonical(src []byte, filename string) ([]byte, bool) {
 func tidyEnd(src []byte) []byte {
 	body := bytes.TrimRight(src, " \t\r\n")
 	if len(body) == 0 {
-		return nil
+		return []byte{}
 	}
 	return append(bytes.Clone(body), '\n')
 }

@@ -180,6 +180,10 @@ func (s *glancer) reset() {
 // quoted reads a string of one line; an escape or a template of more than a
 // plain reference gives up.
 func (s *glancer) quoted() bool {
+	s.step()
+	if len(s.levels)+2 > s.limits.Nesting+1 {
+		return false // the string and a template in it are levels, too
+	}
 	for s.pos++; s.pos < len(s.src); s.pos++ {
 		switch c := s.src[s.pos]; {
 		case c == '"':
@@ -208,7 +212,10 @@ func (s *glancer) reference() bool {
 		if c == '}' {
 			return true
 		}
-		if !isWord(c) && c != '.' {
+		if c == '.' {
+			s.step()
+		}
+		if !isWord(c) && c != '.' || s.src[s.pos-1] == '{' && c <= '9' {
 			return false
 		}
 	}

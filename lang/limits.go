@@ -19,8 +19,8 @@ type Limits struct {
 	Expansion   int           // elements that range, setproduct or split may make; default 100 000
 	StringBytes int           // one string; default 1 MiB
 	Instances   int           // instances of all for_each together; default 100 000
-	Steps       int64         // values made while evaluating; default 500 million
-	Time        time.Duration // for evaluating everything; default 10 s
+	Steps       int64         // values made while evaluating; default 20 million
+	Time        time.Duration // of the clock for evaluating everything; default 30 s, a back-stop behind Steps
 	Diagnostics int           // kept; default 1000
 }
 
@@ -30,7 +30,7 @@ func DefaultLimits() Limits {
 		Files: 10_000, FileBytes: 8 << 20, TotalBytes: 32 << 20,
 		Tokens: 4_000_000, Nesting: 100, Chain: 1000, Unary: 32, Modules: 8,
 		Elements: 1_000_000, Expansion: 100_000, StringBytes: 1 << 20,
-		Instances: 100_000, Steps: 500_000_000, Time: 10 * time.Second, Diagnostics: 1000,
+		Instances: 100_000, Steps: 20_000_000, Time: 30 * time.Second, Diagnostics: 1000,
 	}
 }
 

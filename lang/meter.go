@@ -36,7 +36,13 @@ type extent struct{ elements, text int }
 const maxTextPerExpression = 32
 
 // ticksPerLook is how many charges go by between two looks at the time.
-const ticksPerLook = 64
+const ticksPerLook = 4
+
+// longText is a string whose handling alone takes long enough to look at once.
+const longText = 64 << 10
+
+// maxOperandText is the longest string that may stand where a number is needed [B].
+const maxOperandText = 512
 
 func newMeter(l Limits) *meter { return &meter{limits: l} }
 
@@ -103,6 +109,9 @@ func (m *meter) measure(v cty.Value, left *extent, depth int) {
 	case ty == cty.String:
 		n := len(v.AsString())
 		left.text -= n
+		if n > longText {
+			m.ticks = -1
+		}
 		if left.text < 0 {
 			m.refuse("The strings of one value have more than %d bytes in all.", maxTextPerValue*m.limits.StringBytes)
 		}
@@ -141,8 +150,19 @@ func (m *meter) measureElements(v cty.Value, left *extent, depth int) {
 type metered struct {
 	*hclsyntax.ParenthesesExpr
 	meter *meter
-	part  bool // of a template, which copies it
+	role  role
 }
+
+// role is what is done with the value of a metered expression.
+type role int
+
+const (
+	anyRole  role = iota
+	part          // of a template, which copies it
+	operand       // of arithmetic, which makes strings to numbers
+	argument      // of a function, or a branch, which may make tuples to lists
+	compared      // with another value, element by element
+)
 
 // Value evaluates unless the meter is over its bounds.
 func (e metered) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
@@ -150,16 +170,29 @@ func (e metered) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 		return cty.DynamicVal, e.refusal()
 	}
 	v, ds := e.Expression.Value(ctx)
-	if e.part {
-		e.meter.made(v)
-	}
-	if _, ref := e.Expression.(*hclsyntax.ScopeTraversalExpr); ref {
+	v = e.meter.play(e.role, v)
+	if _, ref := e.Expression.(*hclsyntax.ScopeTraversalExpr); ref && e.role != compared {
 		return v, ds // what it names was measured when it was made
 	}
 	if !e.meter.charge(v) {
 		return cty.DynamicVal, e.refusal()
 	}
 	return v, ds
+}
+
+// play prepares a value for what is done with it.
+func (m *meter) play(r role, v cty.Value) cty.Value {
+	switch r {
+	case part:
+		m.made(v)
+	case operand:
+		if s, _ := v.Unmark(); s != cty.NilVal && s.Type() == cty.String && s.IsKnown() && !s.IsNull() && len(s.AsString()) > maxOperandText {
+			m.refuse("A string of more than %d bytes stands where a number is needed.", maxOperandText)
+		}
+	case argument:
+		return m.uniform(v)
+	}
+	return v
 }
 
 // UnwrapExpression gives static analysis the expression itself.
@@ -195,18 +228,13 @@ func (m *meter) wrap(e hclsyntax.Expression) hclsyntax.Expression {
 func (m *meter) instrument(e hclsyntax.Expression) {
 	switch t := e.(type) {
 	case *hclsyntax.TemplateExpr:
-		for i := range t.Parts {
-			if p, ok := m.wrap(t.Parts[i]).(metered); ok {
-				p.part = true
-				t.Parts[i] = p
-			}
-		}
+		m.wrapAll(t.Parts, part)
 	case *hclsyntax.TemplateWrapExpr:
 		m.instrument(t.Wrapped)
 	case *hclsyntax.TemplateJoinExpr:
 		m.instrument(t.Tuple)
 	case *hclsyntax.TupleConsExpr:
-		m.wrapAll(t.Exprs)
+		m.wrapAll(t.Exprs, anyRole)
 	case *hclsyntax.ObjectConsExpr:
 		for i := range t.Items {
 			m.instrument(t.Items[i].KeyExpr)
@@ -220,14 +248,18 @@ func (m *meter) instrument(e hclsyntax.Expression) {
 	case *hclsyntax.SplatExpr:
 		t.Source, t.Each = m.wrap(t.Source), m.wrap(t.Each)
 	case *hclsyntax.BinaryOpExpr:
-		t.LHS, t.RHS = m.wrap(t.LHS), m.wrap(t.RHS)
+		r := operand
+		if t.Op == hclsyntax.OpEqual || t.Op == hclsyntax.OpNotEqual {
+			r = compared
+		}
+		t.LHS, t.RHS = m.as(r, t.LHS), m.as(r, t.RHS)
 	case *hclsyntax.UnaryOpExpr:
-		t.Val = m.wrap(t.Val)
+		t.Val = m.as(operand, t.Val)
 	case *hclsyntax.ConditionalExpr:
 		m.instrument(t.Condition)
-		t.TrueResult, t.FalseResult = m.wrap(t.TrueResult), m.wrap(t.FalseResult)
+		t.TrueResult, t.FalseResult = m.as(argument, t.TrueResult), m.as(argument, t.FalseResult)
 	case *hclsyntax.FunctionCallExpr:
-		m.wrapAll(t.Args)
+		m.wrapAll(t.Args, argument)
 	case *hclsyntax.IndexExpr:
 		t.Collection, t.Key = m.wrap(t.Collection), m.wrap(t.Key)
 	case *hclsyntax.RelativeTraversalExpr:
@@ -237,10 +269,20 @@ func (m *meter) instrument(e hclsyntax.Expression) {
 	}
 }
 
-func (m *meter) wrapAll(list []hclsyntax.Expression) {
+func (m *meter) wrapAll(list []hclsyntax.Expression, r role) {
 	for i := range list {
-		list[i] = m.wrap(list[i])
+		list[i] = m.as(r, list[i])
 	}
+}
+
+// as wraps an expression for a role.
+func (m *meter) as(r role, e hclsyntax.Expression) hclsyntax.Expression {
+	w, ok := m.wrap(e).(metered)
+	if !ok {
+		return e
+	}
+	w.role = r
+	return w
 }
 
 // always meters even a literal: the value of a for is made once per element.

@@ -269,7 +269,10 @@ func (e *env) eval(x hclsyntax.Expression) cty.Value {
 	}
 	l.meter.begin()
 	v, ds := x.Value(ctx)
-	if l.meter.charge(v); l.meter.over {
+	if _, ref := unwrap(x).(*hclsyntax.ScopeTraversalExpr); !ref {
+		l.meter.charge(v) // what a reference names was measured when it was made
+	}
+	if l.meter.over {
 		l.fail(x.Range(), sumTooMuch, "%s", l.meter.reason)
 		return cty.DynamicVal
 	}

@@ -211,6 +211,12 @@ func (it *item) outsideValue(a *arguments, ty cty.Type) (cty.Value, hcl.Range, b
 	}
 	l.meter.instrument(e)
 	empty := &scope{loader: l, items: map[string]*item{}, base: s.base}
+	for _, t := range hclsyntax.Variables(e) {
+		if _, unit := s.base.Variables[t.RootName()]; !unit {
+			l.fail(it.rng, sumInvalidVariable, "%s is to set the variable %q to %q, and its type is %s. A value from outside refers to nothing; a text in it stands in quotes.", g.source, it.name, clip(g.text), typeexpr.TypeString(ty))
+			return cty.DynamicVal, it.rng, true
+		}
+	}
 	return empty.env().eval(e), it.rng, true
 }
 
@@ -235,7 +241,7 @@ func (it *item) converted(v cty.Value, ty cty.Type, defaults *typeexpr.Defaults,
 	if defaults != nil && !v.IsNull() {
 		v = defaults.Apply(v)
 	}
-	out, err := convert.Convert(v, ty)
+	out, err := convert.Convert(it.scope.loader.meter.uniformDeep(v), ty)
 	if err != nil {
 		it.scope.loader.fail(rng, sumInvalidVariable, "The variable %q has the type %s, and this value does not fit: %s.", it.name, typeexpr.TypeString(ty), pathError(err))
 		return cty.DynamicVal

@@ -223,7 +223,7 @@ func (v visitor) Exit(hclsyntax.Node) hcl.Diagnostics { return nil }
 
 // tagOperation is a comparison that takes null and any type.
 func tagOperation(test func(a, b cty.Value) bool) *hclsyntax.Operation {
-	param := function.Parameter{Name: "value", Type: cty.DynamicPseudoType, AllowNull: true}
+	param := function.Parameter{Name: "value", Type: cty.DynamicPseudoType, AllowNull: true, AllowDynamicType: true}
 	return &hclsyntax.Operation{Type: cty.Bool, Impl: function.New(&function.Spec{
 		Params: []function.Parameter{param, param},
 		Type:   function.StaticReturnType(cty.Bool),
