@@ -33,7 +33,7 @@ type KindSpec struct {
 	Agents bool
 	// Check finds faults between parameters (each alone is already valid); it may be nil.
 	Check func(Params) []ParamFault
-	// Metrics lists what a session with these parameters produces.
+	// Metrics lists what a session with these parameters produces, as Directed names it.
 	Metrics func(Params) []MetricSpec
 	// Demand says what a session with these parameters takes from the network.
 	Demand func(Params) Demand

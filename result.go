@@ -1,7 +1,8 @@
 package netp
 
 import (
-	"encoding/json"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -64,6 +65,14 @@ type Check struct {
 	Reason string `json:"reason,omitempty"`
 	// Metrics are the names (or first parts of names) touched; empty for all.
 	Metrics []string `json:"metrics,omitempty"`
+}
+
+// Touches reports whether the check is about a metric as written in a condition
+// (forward.loss.ratio): it names it, a part of it between dots, or nothing at all.
+func (c Check) Touches(metric string) bool {
+	return len(c.Metrics) == 0 || slices.ContainsFunc(c.Metrics, func(name string) bool {
+		return strings.Contains("."+metric+".", "."+name+".")
+	})
 }
 
 // FailureKind says why a session did not come to its end.
@@ -164,5 +173,3 @@ type Progress struct {
 	Total   time.Duration      `json:"total"`
 	Values  map[string]float64 `json:"values,omitempty"` // "rate" [bit/s], "packets", "lost", "retransmits"
 }
-
-var _ json.Marshaler = (*Histogram)(nil)

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/netpupper/netp"
@@ -72,7 +73,7 @@ func judgeOne(a assert.Assertion, metrics []netp.MetricSpec, r netp.Result) netp
 	if j.Status == netp.Pass && floor(r) != netp.Pass {
 		j.Status = netp.Inconclusive
 		j.Reason = "The session did not run to its end, so what it measured cannot pass: " + whyShort(r)
-		j.Settle = "A session that is not interrupted."
+		j.Settle = "Would be decided by a session that is not interrupted."
 	}
 	return j
 }
@@ -102,7 +103,7 @@ func lookup(metric string, metrics []netp.MetricSpec, r netp.Result, confidence 
 func illHealth(a assert.Assertion, r netp.Result) (reason, settle string) {
 	var reasons []string
 	for _, c := range r.Health {
-		if c.OK || !touches(c, a.Metrics) {
+		if c.OK || !slices.ContainsFunc(a.Metrics, c.Touches) {
 			continue
 		}
 		text := c.Reason
@@ -114,21 +115,5 @@ func illHealth(a assert.Assertion, r netp.Result) (reason, settle string) {
 	if len(reasons) == 0 {
 		return "", ""
 	}
-	return "The instrument was not sound: " + strings.Join(reasons, " "), "A measurement with a sound instrument."
-}
-
-// touches says whether a check is about one of the metrics: it names it, or what
-// is before one of its dots, or it names none and is about all.
-func touches(c netp.Check, metrics []string) bool {
-	if len(c.Metrics) == 0 {
-		return true
-	}
-	for _, metric := range metrics {
-		for _, name := range c.Metrics {
-			if metric == name || strings.HasPrefix(metric, name+".") || strings.Contains(metric, "."+name+".") || strings.HasSuffix(metric, "."+name) {
-				return true
-			}
-		}
-	}
-	return false
+	return "The instrument was not sound: " + strings.Join(reasons, " "), "Would be decided by a measurement with a sound instrument."
 }

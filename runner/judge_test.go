@@ -90,7 +90,7 @@ func TestTouches(t *testing.T) {
 		{"delay", "forward.delay.p99", true}, {"loss.ratio", "forward.loss.ratio", true},
 		{"delay", "delay_variation.p99", false}, {"rtt", "rtt_user.p50", false}, {"loss", "rate.mean", false},
 	} {
-		if got := touches(netp.Check{Metrics: []string{c.check}}, []string{c.metric}); got != c.want {
+		if got := (netp.Check{Metrics: []string{c.check}}).Touches(c.metric); got != c.want {
 			t.Errorf("check of %s, metric %s: %v, want %v", c.check, c.metric, got, c.want)
 		}
 	}

@@ -173,5 +173,5 @@ func (a *app) metrics(s netp.Session) []netp.MetricSpec {
 	if !ok {
 		return nil
 	}
-	return netp.Directed(s.Params.Direction(), spec.Metrics(s.Params))
+	return spec.Metrics(s.Params)
 }

