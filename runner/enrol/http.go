@@ -1,0 +1,182 @@
+package enrol
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/wire"
+)
+
+// API is the authority over HTTP. All fields are required.
+type API struct {
+	Authority *Authority
+	// Present lists the agents that are there; what belongs to the controller and is
+	// not there is listed beside them.
+	Present func() []Presence
+	// Expel closes the connections of a revoked agent at once.
+	Expel func(netp.AgentID)
+}
+
+// Presence is an agent that is there.
+type Presence struct {
+	Agent    netp.Agent
+	Running  int
+	Draining bool
+	Seen     time.Time
+}
+
+// Listed is one agent of GET /api/v1/agents.
+type Listed struct {
+	netp.Agent
+	// State is "ready", "draining" or "away".
+	State    string    `json:"state"`
+	Running  int       `json:"running"` // sessions
+	LastSeen time.Time `json:"last_seen,omitzero"`
+	Joined   time.Time `json:"joined,omitzero"`
+	// CertificateEnds is when the agent is out unless it renews before.
+	CertificateEnds time.Time `json:"certificate_ends,omitzero"`
+}
+
+// TokenAnswer is the answer to POST /api/v1/tokens.
+type TokenAnswer struct {
+	Token   string    `json:"token"`
+	Expires time.Time `json:"expires"`
+}
+
+// Register puts the API's paths on a mux.
+func (a API) Register(mux *http.ServeMux) {
+	mux.HandleFunc("POST "+wire.EnrolPath, a.enrol)
+	mux.HandleFunc("POST "+wire.RenewPath, a.renew)
+	mux.Handle("GET /api/v1/agents", a.Authority.RequireAdmin(http.HandlerFunc(a.list)))
+	mux.Handle("POST /api/v1/tokens", a.Authority.RequireAdmin(http.HandlerFunc(a.token)))
+	mux.Handle("POST /api/v1/agents/{name}/revoke", a.Authority.RequireAdmin(http.HandlerFunc(a.revoke)))
+}
+
+// RequireAdmin lets requests through that carry the admin token.
+func (a *Authority) RequireAdmin(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		word, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !ok || !a.IsAdmin(word) {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="netp"`)
+			answer(w, http.StatusUnauthorized, wire.Refusal{Error: "the admin token is missing or wrong: set NETP_TOKEN to the content of admin.token in the controller's data directory"})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (a API) enrol(w http.ResponseWriter, r *http.Request) {
+	var e wire.Enrolment
+	if read(w, r, &e) {
+		m, err := a.Authority.Enrol(e)
+		a.reply(w, m, err)
+	}
+}
+
+func (a API) renew(w http.ResponseWriter, r *http.Request) {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		a.reply(w, nil, refuse(forbidden, "a renewal needs the agent's certificate"))
+		return
+	}
+	m, err := a.Authority.Renew(r.TLS.PeerCertificates[0])
+	a.reply(w, m, err)
+}
+
+func (a API) token(w http.ResponseWriter, r *http.Request) {
+	var ask TokenRequest
+	if !read(w, r, &ask) {
+		return
+	}
+	if ask.Life == 0 {
+		ask.Life = TokenLife
+	}
+	t, err := a.Authority.Token(ask)
+	a.reply(w, TokenAnswer{Token: t.String(), Expires: a.Authority.cfg.Now().Add(ask.Life).UTC()}, err)
+}
+
+func (a API) revoke(w http.ResponseWriter, r *http.Request) {
+	id := netp.AgentID(r.PathValue("name"))
+	err := a.Authority.Revoke(id)
+	a.Expel(id) // also when only the disk failed
+	a.reply(w, struct{}{}, err)
+}
+
+func (a API) list(w http.ResponseWriter, _ *http.Request) {
+	a.reply(w, map[string]any{"format_version": netp.FormatVersion, "agents": a.agents()}, nil)
+}
+
+// agents joins who belongs here with who is there, by name. Somebody who is there
+// still, but revoked, does not belong.
+func (a API) agents() []Listed {
+	there := make(map[netp.AgentID]Presence)
+	for _, p := range a.Present() {
+		there[p.Agent.Name] = p
+	}
+	out := []Listed{}
+	for _, m := range a.Authority.Members() {
+		l := Listed{Agent: netp.Agent{Name: m.Name}, State: "away", Joined: m.Joined, CertificateEnds: m.Ends}
+		if p, ok := there[m.Name]; ok {
+			l.Agent, l.State, l.Running, l.LastSeen = p.Agent, "ready", p.Running, p.Seen
+			if p.Draining {
+				l.State = "draining"
+			}
+		}
+		out = append(out, l)
+	}
+	slices.SortFunc(out, func(a, b Listed) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	return out
+}
+
+// read takes a body of JSON, of at most wire.MaxEnrolment bytes; false means that
+// the answer is given.
+func read(w http.ResponseWriter, r *http.Request, into any) bool {
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, wire.MaxEnrolment))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		answer(w, http.StatusRequestEntityTooLarge, wire.Refusal{Error: "the request is too large"})
+		return false
+	case err != nil:
+		return false // nobody is left to answer
+	}
+	if len(data) == 0 {
+		return true
+	}
+	if err := wire.Decode(data, into); err != nil {
+		answer(w, http.StatusBadRequest, wire.Refusal{Error: "the request is not the JSON expected here"})
+		return false
+	}
+	return true
+}
+
+// reply writes a value, or why there is none. Only refusals are told in words: the
+// controller's own trouble is for its log.
+func (a API) reply(w http.ResponseWriter, value any, err error) {
+	if err == nil {
+		answer(w, http.StatusOK, value)
+		return
+	}
+	status, known := map[reason]int{
+		badRequest: http.StatusBadRequest, forbidden: http.StatusForbidden,
+		conflict: http.StatusConflict, unknown: http.StatusNotFound,
+	}[reasonOf(err)]
+	if !known {
+		a.Authority.cfg.Logger.Error("request failed", "error", err)
+		answer(w, http.StatusInternalServerError, wire.Refusal{Error: "the controller could not do this; its log says why"})
+		return
+	}
+	answer(w, status, wire.Refusal{Error: err.Error()})
+}
+
+func answer(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(value) // an error means that the asker is gone
+}
