@@ -1,7 +1,6 @@
 package view
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -45,31 +44,6 @@ func lopsided(e netp.Estimate) bool {
 func bare(interval, point string) string {
 	_, unit, _ := strings.Cut(point, " ")
 	return strings.TrimSuffix(interval, " "+unit)
-}
-
-// long is an estimate in an explanation: "0.43 % (0.23 % to 0.74 %, 95 %; 3 000 packets)".
-func long(e netp.Estimate) string {
-	if !e.OpenLow && !e.OpenHigh && e.Low == e.High {
-		return quantity.Format(e.Point, e.Unit)
-	}
-	low, high := quantity.Format(e.Low, e.Unit), quantity.Format(e.High, e.Unit)
-	if e.OpenLow {
-		low = "unknown"
-	}
-	if e.OpenHigh {
-		high = "unknown"
-	}
-	detail := fmt.Sprintf("%s to %s, %s", low, high, quantity.Format(e.Confidence, "1"))
-	if e.Samples > 0 {
-		detail += "; " + quantity.Count(e.Samples) + " " + string(e.Basis)
-	}
-	if e.Uncertainty > 0 {
-		detail += "; clock ± " + quantity.Format(e.Uncertainty, e.Unit)
-	}
-	if e.Detail != "" {
-		detail += "; " + e.Detail
-	}
-	return quantity.Format(e.Point, e.Unit) + " (" + detail + ")"
 }
 
 // heading is a metric's name over a column: "loss", "delay p99", "throughput".

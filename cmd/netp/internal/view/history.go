@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/estimate"
 	"github.com/netpupper/netp/quantity"
 	"github.com/netpupper/netp/runner/store"
 )
@@ -49,7 +50,7 @@ func (t Terminal) Session(r netp.Record, specs []netp.MetricSpec, suiteDir strin
 		if j.Status == netp.Pass {
 			t.Printf("%s  assert %q  %s\n", t.verdict(j.Status), j.Assertion, strings.Join(strings.Fields(j.Condition), " "))
 			for _, e := range j.Estimates {
-				t.Printf("        │ %s  %s\n", e.Metric, long(e))
+				t.Printf("        │ %s  %s\n", e.Metric, estimate.Describe(e))
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/estimate"
 )
 
 type junitSuites struct {
@@ -159,7 +160,7 @@ func judgementText(r netp.Record, j netp.Judgement) string {
 	}
 	lines = append(lines, fmt.Sprintf("%s:%d: condition = %s", j.Location.File, j.Location.Line, strings.Join(strings.Fields(j.Condition), " ")))
 	for _, e := range j.Estimates {
-		lines = append(lines, e.Metric+": "+long(e))
+		lines = append(lines, e.Metric+": "+estimate.Describe(e))
 	}
 	for _, l := range j.Limits {
 		lines = append(lines, "limit: "+l.Metric+" "+l.Op+" "+limitText(l, false))

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/estimate"
 	"github.com/netpupper/netp/quantity"
 )
 
@@ -162,7 +163,7 @@ func (t Terminal) judgement(r netp.Record, j netp.Judgement, suiteDir string) {
 		width = max(width, len(n))
 	}
 	for _, e := range j.Estimates {
-		t.Printf("        │ %-*s  %s\n", width, e.Metric, long(e))
+		t.Printf("        │ %-*s  %s\n", width, e.Metric, estimate.Describe(e))
 	}
 	for _, l := range j.Limits {
 		t.Printf("        │ %-*s  %s\n", width, "limit "+l.Op, limitText(l, len(j.Limits) > 1))

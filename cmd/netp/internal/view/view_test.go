@@ -39,7 +39,7 @@ func golden(t *testing.T, name, got string) {
 
 var start = time.Date(2026, 11, 22, 14, 0, 0, 0, time.UTC)
 
-func estimate(metric, unit string, point, low, high float64) netp.Estimate {
+func interval(metric, unit string, point, low, high float64) netp.Estimate {
 	return netp.Estimate{Metric: metric, Unit: unit, Point: point, Low: low, High: high, Confidence: 0.95, Samples: 3000, Basis: netp.PerPacket}
 }
 
@@ -60,9 +60,9 @@ func sample() netp.Report {
 			Location: netp.Location{File: "backbone.netp.hcl", Line: 38}, Status: status, Estimates: []netp.Estimate{e},
 			Limits: []netp.Limit{{Metric: "loss.ratio", Op: "<=", Value: 0.001, Unit: "1"}}}
 	}
-	bad := loss(netp.Fail, estimate("loss.ratio", "1", 0.0043, 0.0023, 0.0074))
+	bad := loss(netp.Fail, interval("loss.ratio", "1", 0.0043, 0.0023, 0.0074))
 	bad.Reason = "Above the limit by at least 0.13 points."
-	late := estimate("delay.p99", "s", 0.052, 0.014, 0.090)
+	late := interval("delay.p99", "s", 0.052, 0.014, 0.090)
 	late.Uncertainty = 0.038
 	clock := netp.Judgement{Assertion: "latency", Severity: netp.SeverityError, Condition: "delay.p99 <= 60 * ms",
 		Location: netp.Location{File: "backbone.netp.hcl", Line: 41}, Status: netp.Inconclusive, Estimates: []netp.Estimate{late},
@@ -72,7 +72,7 @@ func sample() netp.Report {
 	r := netp.Report{FormatVersion: netp.FormatVersion, Run: "0199c3a1-0000-7000-8000-000000000000", Suite: "backbone",
 		Started: start, Ended: start.Add(94 * time.Second), Status: netp.Errored,
 		Records: []netp.Record{
-			record("voice", "syd", "mel", netp.Pass, loss(netp.Pass, estimate("loss.ratio", "1", 0, 0, 0.0012))),
+			record("voice", "syd", "mel", netp.Pass, loss(netp.Pass, interval("loss.ratio", "1", 0, 0, 0.0012))),
 			record("voice", "mel", "syd", netp.Fail, bad),
 			record("voice", "per", "syd", netp.Inconclusive, clock),
 			gone,
