@@ -5,6 +5,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"slices"
@@ -28,7 +29,7 @@ func TestZoo(t *testing.T) {
 	bad := []string{"crash", "hang", "ignorectx", "huge", "refuse", "garbage", "silent", "remote"}
 	well := []string{"good", "flaky", "flood", "fork", "noclose"}
 	h := newHost(t, func(o *Options) {
-		o.Policy.CallTimeout, o.Policy.StartTimeout = 3*time.Second, 8*time.Second
+		o.Policy.CallTimeout, o.Policy.StartTimeout = 5*time.Second, 20*time.Second
 	}, append(bad, well...)...)
 	source := newMemory(40)
 	paths := map[string]string{}
@@ -37,15 +38,9 @@ func TestZoo(t *testing.T) {
 		s, path := sinkOf(t, kind)
 		sinks, paths[kind] = append(sinks, s), path
 	}
-	ctx, cancel := context.WithCancel(t.Context())
 	d := h.NewDelivery(source)
 	d.Set(sinks)
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := d.Run(ctx); err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	})
+	stop := running(t, d)
 	state := func(kind string) State {
 		for _, s := range d.States() {
 			if s.Type == kind {
@@ -79,8 +74,7 @@ func TestZoo(t *testing.T) {
 	if s := state("crash"); !strings.Contains(s.LastError, "exit status 2") || !strings.Contains(s.LastError, "panic: zoo") {
 		t.Errorf("the error of a crash is %q, want its status and its last words", s.LastError)
 	}
-	cancel()
-	running.Wait()
+	stop()
 	if left := children(os.Getpid()); len(left) > 0 {
 		t.Errorf("plugins left: %v", left)
 	}
@@ -108,7 +102,9 @@ func TestSlowSinkGetsSmallerBatches(t *testing.T) {
 func TestDrain(t *testing.T) {
 	var mu sync.Mutex
 	var rejected []string
+	var logged syncBuffer
 	h := newHost(t, func(o *Options) {
+		o.Logger = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelWarn}))
 		o.Rejected = func(sink string, r sdk.Rejection) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -122,13 +118,19 @@ func TestDrain(t *testing.T) {
 	other.Name, other.Suite = "sink.good.other", "another suite"
 	source := newMemory(25)
 	source.positions[good.Name] = source.records[4].Position
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	last := source.records[24].Position
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	drained := make(chan []State, 1)
+	go func() { drained <- h.Drain(ctx, source, []Sink{good, picky, refuse, other}) }()
+	at := func(s Sink) uint64 { p, _ := source.SinkPosition(t.Context(), s.Name); return p }
+	eventually(t, "all but one sink have everything", func() bool { return min(at(good), at(picky), at(other)) == last })
+	eventually(t, "the other has failed", func() bool { return strings.Contains(logged.String(), refuse.Name) })
+	cancel()
 	states := map[string]State{}
-	for _, s := range h.Drain(ctx, source, []Sink{good, picky, refuse, other}) {
+	for _, s := range <-drained {
 		states[s.Sink] = s
 	}
-	last := source.records[24].Position
 	if s := states[good.Name]; s.Delivered != 20 || s.Position != last || s.Pending != 0 || s.Failing {
 		t.Errorf("good: %+v", s)
 	}
@@ -155,12 +157,8 @@ func TestSetChangesSinks(t *testing.T) {
 	second, secondPath := sinkOf(t, "good")
 	second.Name = "sink.good.second"
 	source := newMemory(5)
-	ctx, cancel := context.WithCancel(t.Context())
 	d := h.NewDelivery(source)
-	var running sync.WaitGroup
-	running.Go(func() { _ = d.Run(ctx) })
-	defer running.Wait()
-	defer cancel()
+	running(t, d)
 	has := func(path string, n int) func() bool { return func() bool { return len(lines(path)) == n } }
 	d.Set([]Sink{first})
 	eventually(t, "the first sink has 5", has(firstPath, 5))
@@ -171,7 +169,7 @@ func TestSetChangesSinks(t *testing.T) {
 		t.Errorf("plugins before %v, after %v: the first sink was disturbed", pids, now)
 	}
 	changed, changedPath := sinkOf(t, "good")
-	eventually(t, "the position of the first is kept", func() bool { p, _ := source.SinkPosition(ctx, first.Name); return p == 15 })
+	eventually(t, "the position of the first is kept", func() bool { p, _ := source.SinkPosition(t.Context(), first.Name); return p == 15 })
 	d.Set([]Sink{changed})
 	source.add(2)
 	eventually(t, "the changed sink goes on from its position", has(changedPath, 2))

@@ -130,7 +130,7 @@ func (a *animal) Write(ctx context.Context, records []netp.Record) error {
 		return sdk.Isolate(ctx, records, a.picky)
 	case "flood":
 		line := bytes.Repeat([]byte("noise "), 100)
-		for range 20000 {
+		for range 3000 {
 			_, _ = syscall.Write(2, append(line, '\n'))
 		}
 	case "dump":

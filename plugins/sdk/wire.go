@@ -107,8 +107,10 @@ func method[Q, A any](name string, call func(context.Context, Q) (A, error)) grp
 			return nil, status.Errorf(codes.InvalidArgument, "%s: %v", name, err)
 		}
 		answer, err := call(ctx, question)
-		if err != nil {
-			// Always Unknown: a time-out of the sink's own is no missed deadline of the call.
+		if ctx.Err() != nil && err != nil {
+			return nil, status.FromContextError(ctx.Err()).Err()
+		}
+		if err != nil { // Unknown, also for a time-out of the sink's own, which is no missed deadline
 			return nil, status.Error(codes.Unknown, err.Error())
 		}
 		out, err := json.Marshal(answer)
