@@ -85,9 +85,10 @@ func (c *collector) hcl(ds hcl.Diagnostics) {
 		if d.Severity == hcl.DiagWarning {
 			out.Severity = diag.Warning
 		}
-		if call, ok := d.Expression.(*hclsyntax.FunctionCallExpr); ok && out.Summary == "Call to unknown function" {
+		if call, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallUnknownDiagExtra](d); ok {
+			name := call.CalledFunctionName()
 			out.Summary = sumUnknownFunction
-			out.Detail = fmt.Sprintf("There is no function %q.%s", call.Name, suggest(call.Name, c.callable))
+			out.Detail = fmt.Sprintf("There is no function %q here.%s", name, suggest(name, c.callable))
 		}
 		if d.Expression != nil && d.EvalContext != nil {
 			out.Snippet = &diag.Snippet{Values: valuesOf(d.Expression, d.EvalContext)}
