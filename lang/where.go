@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -166,11 +167,11 @@ func (w *where) matches(a netp.Agent) (bool, error) {
 		"interfaces": textList(interfaces), "kinds": textList(kinds),
 	})
 	if ds.HasErrors() {
-		return false, fmt.Errorf("where for agent %s: %w", a.Name, errors.New(ds[0].Summary+": "+ds[0].Detail))
+		return false, errors.New(ds[0].Summary + ": " + strings.TrimSuffix(ds[0].Detail, "."))
 	}
 	ok, known := truth(v)
 	if !known || !v.IsKnown() {
-		return false, fmt.Errorf("where for agent %s: the condition is neither true nor false", a.Name)
+		return false, errors.New("it is neither true nor false")
 	}
 	return ok, nil
 }

@@ -115,7 +115,8 @@ func (b *builder) matching(set *lang.AgentSet) []*member {
 		}
 		ok, err := set.Matches(m.Agent)
 		if err != nil {
-			b.fault(diag.Error, "Invalid agent condition", fmt.Sprintf("The condition of %s cannot be evaluated for the agent %s: %v.", set.Addr, m.Name, err), set.Addr, &set.Range)
+			b.fault(diag.Error, "Invalid agent condition", fmt.Sprintf("The condition of %s, %s, cannot be evaluated for the agent %s: %v. "+
+				"Make it hold for every agent, for example with try(…, false).", set.Addr, set.Where, m.Name, err), set.Addr, &set.Range)
 			return nil
 		}
 		if ok {

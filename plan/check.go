@@ -169,6 +169,6 @@ func (b *builder) checkPeriods() {
 			}
 		}
 		b.fault(diag.Warning, "Schedule cannot be kept", fmt.Sprintf("%s claim %s for %.3g times as long as there is time, so sessions would be missed. "+
-			"Run them less often, shorten them, or put fewer paths on it.", list(names), r, busy[r]), names[0], nil)
+			"Run them less often, shorten them, or put fewer paths on it.", list(names), r, busy[r]), names[0], &b.test(names[0]).Range)
 	}
 }
