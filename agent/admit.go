@@ -31,6 +31,9 @@ func (d *daemon) admit(o wire.Order, spec netp.KindSpec) *netp.Failure {
 			return refused("refused the parameter %s: %s", faults[0].Param, faults[0].Detail)
 		}
 	}
+	if err := d.cfg.Reach.allows(o); err != nil {
+		return refused("refuses the other end: %v.", err)
+	}
 	demand, limits := spec.Demand(o.Session.Params), d.cfg.Limits
 	load := sends(demand, roleOf(o))
 	switch {

@@ -37,6 +37,8 @@ type Config struct {
 	Interfaces []netp.Interface
 	// Limits bound what a controller may ask for. The zero value bounds nothing.
 	Limits netp.Limits
+	// Reach bounds where the agent sends to; nil for anywhere.
+	Reach *Reach
 	// Engines are the kinds of traffic the agent can run.
 	Engines []engine.Engine
 	// Listen is where the agent works when a path names no interface; Port is the

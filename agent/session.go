@@ -64,7 +64,7 @@ func (d *daemon) prepare(o wire.Order, e engine.Engine) (s *session, dataPort st
 	if o.Type == wire.Prepare {
 		at, address, err := d.ports.find(o.Session.Path.DestInterface, ip)
 		if err == nil {
-			s.job.Accept, err = at.Expect(port.Expectation{ID: id, Keys: s.job.Keys, Until: time.Now().Add(left)})
+			s.job.Accept, err = at.Expect(port.Expectation{ID: id, Keys: s.job.Keys, Peers: d.cfg.Reach.peers(), Until: time.Now().Add(left)})
 		}
 		if err != nil {
 			return s, "", d.refuse(netp.FailureUnsupported, "Agent %s cannot open its data port for the session: %v.", d.cfg.Name, err).Failure

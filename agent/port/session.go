@@ -3,6 +3,7 @@ package port
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -13,6 +14,8 @@ type Expectation struct {
 	Keys Keys
 	// Peer is the only address that is let in; the zero Addr binds the session to the first address with a valid hello.
 	Peer netip.Addr
+	// Peers are the networks the peer must be in; nil for any.
+	Peers []netip.Prefix
 	// Until is the end of the expectation. What was accepted before goes on.
 	Until time.Time
 	// Control, if not nil, sets options on the socket of each flow before its first packet, and of each connection once it
@@ -30,6 +33,7 @@ type Session struct {
 	id      SessionID
 	keys    Keys
 	until   time.Time
+	peers   []netip.Prefix
 	control func(fd uintptr, network string) error
 	udp     chan *Flow
 	tcp     chan *Conn
@@ -72,7 +76,7 @@ const (
 
 func newSession(p *Port, e Expectation) *Session {
 	return &Session{
-		port: p, id: e.ID, keys: e.Keys, until: e.Until, control: e.Control,
+		port: p, id: e.ID, keys: e.Keys, until: e.Until, peers: e.Peers, control: e.Control,
 		peer:   e.Peer.Unmap(),
 		udp:    make(chan *Flow, maxFlows), // every admitted flow has a place: delivery never waits
 		tcp:    make(chan *Conn, maxFlows),
@@ -148,14 +152,22 @@ func (s *Session) expired(now time.Time) bool { return !now.Before(s.until) }
 func (s *Session) allows(from netip.Addr) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.peer.IsValid() || s.peer == from
+	return s.possible(from)
+}
+
+// possible is allows for who holds s.mu.
+func (s *Session) possible(from netip.Addr) bool {
+	if s.peer.IsValid() {
+		return s.peer == from
+	}
+	return s.peers == nil || slices.ContainsFunc(s.peers, func(p netip.Prefix) bool { return p.Contains(from) })
 }
 
 // admit judges a hello. On admitted the slot is taken until release.
 func (s *Session) admit(h setup, packet []byte, from netip.AddrPort) (*admission, verdict) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.peer.IsValid() && s.peer != from.Addr() {
+	if !s.possible(from.Addr()) {
 		return nil, wrongPeer
 	}
 	if !s.check.Open(packet) {
