@@ -55,8 +55,16 @@ type execution struct {
 	report netp.Report
 	tell   func(Event)
 
+	life      context.Context // of the sessions
+	stop      context.CancelCauseFunc
+	running   int   // sessions begun and not ended
+	unwritten int   // records on their way to the store
+	ending    bool  // no session begins any more
+	failed    error // why the run could not be recorded
+
 	events  chan Event        // from sessions
 	ended   chan outcome      // from sessions
+	records chan netp.Record  // to the recorder; has room for all: nobody waits for it
 	written chan writtenBatch // from the recorder
 }
 
@@ -85,6 +93,7 @@ func (r *Runner) newExecution(p *plan.Plan, tell func(Event)) (*execution, error
 		Runner: r, plan: p, tell: tell,
 		events:  make(chan Event, eventBuffer),
 		ended:   make(chan outcome),
+		records: make(chan netp.Record, len(p.Sessions)),
 		written: make(chan writtenBatch),
 		report: netp.Report{
 			FormatVersion: netp.FormatVersion, Run: r.cfg.NewID(), Suite: p.Suite.Name, Revision: p.Suite.Revision,
@@ -166,64 +175,80 @@ func (x *execution) run(ctx context.Context) error {
 	x.tell(RunStarted{Run: x.report.Run, Suite: x.report.Suite, Started: x.report.Started, Sessions: len(x.tasks), Makespan: x.plan.Makespan})
 	x.listen(x.events)
 	defer x.listen(nil)
-	sessions, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	records := make(chan netp.Record, len(x.tasks)) // room for all: a session that ended waits for nobody
-	go x.record(context.WithoutCancel(ctx), records)
-	defer close(records)
+	x.life, x.stop = context.WithCancelCause(ctx)
+	defer x.stop(nil)
+	go x.record(context.WithoutCancel(ctx))
+	defer close(x.records)
 	missed := time.NewTicker(missedPoll)
 	defer missed.Stop()
-
-	running, unwritten := x.start(sessions, x.queue.takeAll()), 0
-	cancelled, over := ctx.Done(), x.over
-	var failed error
-	for running > 0 || unwritten > 0 || x.queue.left > 0 {
-		if running == 0 && unwritten == 0 { // nobody holds anything, and still nobody may start
-			if n := x.drop(records, x.impossible); n > 0 {
-				unwritten += n
-			} else {
-				unwritten += x.drop(records, x.stuck)
-			}
-			running += x.start(sessions, x.queue.take())
+	x.start(x.queue.takeAll())
+	for x.running > 0 || x.unwritten > 0 || x.queue.left > 0 {
+		if x.running == 0 && x.unwritten == 0 { // nobody holds anything, and still nobody may start
+			x.unblock()
 			continue
 		}
-		select {
-		case e := <-x.events:
-			x.tell(e)
-		case o := <-x.ended:
-			running--
-			unwritten++
-			records <- x.terminal(o)
-			x.queue.release(o.task.index)
-			running += x.start(sessions, x.queue.take())
-		case w := <-x.written:
-			unwritten -= len(w.records)
-			failed = errors.Join(failed, w.err)
-			x.account(w)
-			if w.err != nil {
-				stop(w.err)
-				unwritten += x.drop(records, x.unbegun)
-			}
-		case <-missed.C:
-			unwritten += x.drop(records, x.missed)
-			running += x.start(sessions, x.queue.take())
-		case <-over:
-			over = nil
-			failed = errors.Join(failed, errNotServing)
-			stop(errNotServing)
-			unwritten += x.drop(records, x.unbegun)
-		case <-cancelled:
-			cancelled = nil
-			x.report.Cancelled = true
-			unwritten += x.drop(records, x.unbegun)
-		}
+		x.step(ctx, missed.C)
 	}
 	x.drainEvents()
 	x.report.Ended = x.cfg.Now()
 	if len(x.tasks) == 0 {
 		x.report.Status = netp.Inconclusive // no data is never a pass
 	}
-	return failed
+	return x.failed
+}
+
+// step takes in one thing that happens.
+func (x *execution) step(ctx context.Context, missed <-chan time.Time) {
+	cancelled, over := ctx.Done(), x.over
+	if x.ending {
+		cancelled, over = nil, nil
+	}
+	select {
+	case e := <-x.events:
+		x.tell(e)
+	case o := <-x.ended:
+		x.running--
+		x.keep(x.terminal(o))
+		x.queue.release(o.task.index)
+		x.start(x.queue.take())
+	case w := <-x.written:
+		x.unwritten -= len(w.records)
+		x.account(w)
+		if w.err != nil {
+			x.abandon(w.err)
+		}
+	case <-missed:
+		x.drop(x.missed)
+		x.start(x.queue.take())
+	case <-over:
+		x.abandon(errNotServing)
+	case <-cancelled:
+		x.ending = true
+		x.report.Cancelled = true
+		x.drop(x.unbegun)
+	}
+}
+
+// abandon ends the run because it cannot go on.
+func (x *execution) abandon(why error) {
+	x.ending = true
+	x.failed = errors.Join(x.failed, why)
+	x.stop(why)
+	x.drop(x.unbegun)
+}
+
+// unblock ends those who can never start, so that the others can.
+func (x *execution) unblock() {
+	if x.drop(x.impossible) == 0 {
+		x.drop(x.stuck)
+	}
+	x.start(x.queue.take())
+}
+
+// keep hands a record to the recorder.
+func (x *execution) keep(r netp.Record) {
+	x.unwritten++
+	x.records <- r
 }
 
 // listen says where the run's progress goes; nil for nowhere.
@@ -237,29 +262,27 @@ func (x *execution) listen(events chan<- Event) {
 	x.runs[x.report.Run] = events
 }
 
-// start begins sessions and says how many.
-func (x *execution) start(ctx context.Context, indices []int) int {
+// start begins sessions.
+func (x *execution) start(indices []int) {
 	for _, i := range indices {
-		go x.session(ctx, x.tasks[i])
+		x.running++
+		go x.session(x.life, x.tasks[i])
 	}
-	return len(indices)
 }
 
 // drop ends waiting sessions for which why gives a failure, without their ever
 // having begun, and says how many.
-func (x *execution) drop(records chan<- netp.Record, why func(*task) *netp.Failure) int {
+func (x *execution) drop(why func(*task) *netp.Failure) int {
 	n := 0
 	for _, t := range x.tasks {
 		if !x.queue.waiting[t.index] {
 			continue
 		}
-		failure := why(t)
-		if failure == nil {
-			continue
+		if failure := why(t); failure != nil {
+			x.queue.drop(t.index)
+			x.keep(x.terminal(outcome{task: t, result: x.without(t, 1, failure)}))
+			n++
 		}
-		x.queue.drop(t.index)
-		records <- x.terminal(outcome{task: t, result: x.failed(t, 1, failure)})
-		n++
 	}
 	return n
 }

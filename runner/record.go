@@ -43,8 +43,8 @@ func (x *execution) tags(t *task) map[string]string {
 	return tags
 }
 
-// failed is the result of a session that measured nothing.
-func (x *execution) failed(t *task, attempt int, f *netp.Failure) netp.Result {
+// without is the result of a session that measured nothing.
+func (x *execution) without(t *task, attempt int, f *netp.Failure) netp.Result {
 	return netp.Result{
 		Run: x.report.Run, Session: t.session.Addr, Attempt: attempt,
 		Part: netp.Initiator, Agent: t.session.Path.Source, Failure: f,
@@ -62,13 +62,13 @@ const maxRecords = 64
 
 // record writes records, as many at a time as are there, until the channel is
 // closed. After an error it writes no more but says so for each.
-func (x *execution) record(ctx context.Context, records <-chan netp.Record) {
+func (x *execution) record(ctx context.Context) {
 	var failed error
-	for first := range records {
+	for first := range x.records {
 		batch := []netp.Record{first}
 		for more := true; more && len(batch) < maxRecords; {
 			select {
-			case r, ok := <-records:
+			case r, ok := <-x.records:
 				if more = ok; ok {
 					batch = append(batch, r)
 				}

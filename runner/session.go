@@ -22,7 +22,7 @@ func (x *execution) session(ctx context.Context, t *task) {
 	for {
 		if failure := x.awaitAgents(ctx, t, o.attempts+1); failure != nil {
 			if o.attempts == 0 {
-				o.result = x.failed(t, 1, failure)
+				o.result = x.without(t, 1, failure)
 			}
 			break
 		}

