@@ -1,15 +1,18 @@
 package e2e
 
 import (
+	"context"
 	"maps"
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent"
 	"github.com/netpupper/netp/agent/port"
 	"github.com/netpupper/netp/lang/assert"
+	"github.com/netpupper/netp/runner"
 )
 
 // defaults are the parameters of a kind as a profile without arguments has them.
@@ -76,6 +79,48 @@ func TestRealTrafficOnLoopback(t *testing.T) {
 	p.Sessions[0].Path.DestInterface = "none"
 	if r := only(t, w.run(t.Context(), p, nil)); failureKind(r) != netp.FailureUnsupported {
 		t.Errorf("to an interface that is not there: %s, %v", r.Status, r.Result.Failure)
+	}
+}
+
+// TestCancelStopsRealTraffic stops sessions of an hour while they run.
+func TestCancelStopsRealTraffic(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{engines: agent.Engines()})
+	w.agent("syd", nil)
+	w.agent("mel", nil)
+	var sessions []session
+	for _, kind := range []netp.Kind{"rtt", "udp", "tcp"} {
+		given := netp.Params{"duration": 3600.0}
+		switch kind {
+		case "udp":
+			given["rate"] = "100pps"
+		case "tcp":
+			given["rate"] = 1e6
+		}
+		sessions = append(sessions, session{from: "syd", to: "mel", kind: kind, params: defaults(t, kind, given), timeout: 2 * time.Hour})
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var asked time.Time
+	alive := map[string]bool{}
+	report := w.run(ctx, makePlan(sessions...), func(e runner.Event) {
+		if p, ok := e.(runner.Progress); ok && asked.IsZero() {
+			if alive[p.Session] = true; len(alive) == len(sessions) {
+				asked = time.Now()
+				cancel()
+			}
+		}
+	})
+	for _, r := range report.Records {
+		if failureKind(r) != netp.FailureCancelled {
+			t.Errorf("%s: %+v, want cancelled", r.Session.Kind, r.Result.Failure)
+		}
+		if r.Result.Ended.IsZero() || r.Result.Ended.Sub(asked) > soon {
+			t.Errorf("%s: ended at %v, %v after the cancel", r.Session.Kind, r.Result.Ended, r.Result.Ended.Sub(asked))
+		}
+		if len(r.Result.Metrics) == 0 {
+			t.Errorf("%s: what was measured is not in the record", r.Session.Kind)
+		}
 	}
 }
 

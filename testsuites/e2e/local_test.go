@@ -209,6 +209,9 @@ func TestStoppedAgentDeliversWhatItMeasured(t *testing.T) {
 	}
 }
 
+// soon is what "within a second" is on a machine with other things to do.
+const soon = 3 * time.Second
+
 func TestCancelEndsEverySession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{})
@@ -235,7 +238,7 @@ func TestCancelEndsEverySession(t *testing.T) {
 		if failureKind(r) != netp.FailureCancelled {
 			t.Errorf("%s: %+v, want cancelled", r.Session.Addr, r.Result.Failure)
 		}
-		if end := r.Result.Ended; !end.IsZero() && end.Sub(asked) > time.Second {
+		if end := r.Result.Ended; !end.IsZero() && end.Sub(asked) > soon {
 			t.Errorf("%s went on for %v after the cancel", r.Session.Addr, end.Sub(asked))
 		}
 	}
