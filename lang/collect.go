@@ -20,6 +20,9 @@ type collector struct {
 	seen    map[string]bool
 	max     int
 	errors  int
+	// broken says that some file could not be read or parsed in full, so that
+	// nothing is known of what is missing.
+	broken bool
 	// callable are the names of the functions, to suggest one.
 	callable []string
 }
@@ -43,9 +46,18 @@ func (c *collector) warn(rng hcl.Range, summary, format string, args ...any) {
 	c.add(diag.Diagnostic{Severity: diag.Warning, Summary: summary, Detail: fmt.Sprintf(format, args...)}, rng)
 }
 
+// aboutAbsence are the faults that a lost piece of a file makes up.
+var aboutAbsence = []string{sumUnknownReference, sumMissingArgument, sumUnknownPair, sumEmptyPath, sumNoSuite, sumUnused}
+
 // add keeps a diagnostic once per place: the instances of one block repeat the
 // same fault, and reading it once is enough.
 func (c *collector) add(d diag.Diagnostic, rng hcl.Range) {
+	if c.broken && slices.Contains(aboutAbsence, d.Summary) {
+		return
+	}
+	if rng.End.Byte < rng.Start.Byte { // of an expression that did not parse
+		rng.End = rng.Start
+	}
 	key := d.Summary + "\x00" + rng.String()
 	if rng == (hcl.Range{}) || !strings.Contains(d.Address, "[") {
 		key += "\x00" + d.Detail

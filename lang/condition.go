@@ -112,7 +112,7 @@ func (a *arguments) prepare(x hclsyntax.Expression, metrics []netp.MetricSpec, c
 		roots[root] = true
 	}
 	values, vars := rootValues{}, map[string]cty.Value{}
-	before := l.errors
+	sound := true
 	for _, t := range hclsyntax.Variables(x) {
 		root := t.RootName()
 		_, known := referable[root]
@@ -121,6 +121,8 @@ func (a *arguments) prepare(x hclsyntax.Expression, metrics []netp.MetricSpec, c
 			vars[root] = cty.DynamicVal
 		case known || root == "each" || root == "self":
 			a.env.refer(t, values, vars)
+			_, failed := vars[root]
+			sound = sound && !failed
 		case a.env.extra != nil && slices.Contains(a.env.names, root):
 		default: // a unit, or for lang/assert to explain
 			if _, unit := a.env.scope.base.Variables[root]; !unit {
@@ -144,7 +146,7 @@ func (a *arguments) prepare(x hclsyntax.Expression, metrics []netp.MetricSpec, c
 			mergeConstant(constants, name, v)
 		}
 	}
-	return l.errors == before && !l.meter.over
+	return sound && values.known() && !l.meter.over
 }
 
 // mergeConstant joins what condition and message need of one root.

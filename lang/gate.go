@@ -109,7 +109,7 @@ func (g *gate) token(t *hclsyntax.Token) {
 		if longNumber(string(t.Bytes)) {
 			g.refuse(t, sumTooLarge, "This number has more than %d characters or an exponent beyond %d. Write a shorter one.", maxNumberText, maxExponent)
 		}
-	case hclsyntax.TokenIdent, hclsyntax.TokenQuotedLit, hclsyntax.TokenStringLit, hclsyntax.TokenEqual, hclsyntax.TokenQuotedNewline:
+	case hclsyntax.TokenIdent, hclsyntax.TokenQuotedLit, hclsyntax.TokenStringLit, hclsyntax.TokenQuotedNewline, hclsyntax.TokenEOF:
 	default:
 		g.step(t)
 	}

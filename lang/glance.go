@@ -66,7 +66,7 @@ func (s *glancer) next() bool {
 			s.reset()
 		}
 		return true
-	case c == ' ' || c == '\t' || c == '\r':
+	case c == ' ' || c == '\t' || c == '\r' && s.pos+1 < len(s.src) && s.src[s.pos+1] == '\n':
 		s.pos++
 		return true
 	case c == '#' || c == '/' && s.pos+1 < len(s.src) && s.src[s.pos+1] == '/':

@@ -83,7 +83,6 @@ type loader struct {
 	interfaces map[string][]netp.Interface
 	paths      map[string]*pathFacts
 	profiles   map[string]*Profile
-	broken     bool // some file could not be read in full: say nothing about what is missing
 }
 
 // Load reads a suite's directory and checks everything that can be checked

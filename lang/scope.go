@@ -199,6 +199,21 @@ func (r rootValues) set(t hcl.Traversal, v cty.Value) {
 	r[root][group][name] = v
 }
 
+// known reports whether all references lead to values; those that do not have been
+// reported.
+func (r rootValues) known() bool {
+	for _, groups := range r {
+		for _, names := range groups {
+			for _, v := range names {
+				if !v.IsKnown() {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
 func (r rootValues) variables() map[string]cty.Value {
 	vars := make(map[string]cty.Value, len(r))
 	for root, groups := range r {

@@ -25,3 +25,9 @@ test "both" {
   assert "ok" { condition = forward.delay.p99 < 1 }
   assert "dir" { condition = delay.p99 < 1 } #! Ambiguous direction
 }
+test "each" {
+  for_each = toset(["x", "y"])
+  path     = path.p
+  profile  = profile.udp.v
+  assert "once" { condition = delay.p99 < local.nope } #! Unknown reference
+}
