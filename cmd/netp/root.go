@@ -78,7 +78,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.initCommand(), a.validateCommand(), a.fmtCommand(), a.planCommand(), a.applyCommand(),
 		a.showCommand(), a.graphCommand(), a.destroyCommand(), a.runsCommand(), a.explainCommand(),
-		a.doctorCommand(), a.versionCommand(),
+		a.controllerCommand(), a.agentCommand(), a.agentsCommand(), a.doctorCommand(), a.versionCommand(),
 	)
 	return root
 }

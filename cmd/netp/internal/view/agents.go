@@ -1,0 +1,72 @@
+package view
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/runner/enrol"
+)
+
+// Agents prints one line per agent of a controller.
+func (t Terminal) Agents(agents []enrol.Listed, now time.Time) error {
+	rows := &table{header: []string{"agent", "state", "seen", "sessions", "clock", "kinds", "tags", "data port", "version"}, spare: []int{8, 7, 5, 6}}
+	for _, a := range agents {
+		var kinds []string
+		for _, k := range a.Kinds {
+			kinds = append(kinds, string(k))
+		}
+		rows.add(string(a.Name), t.state(a.State), ago(a.LastSeen, now), itoa(a.Running), clockWord(a.Clock),
+			dash(strings.Join(kinds, " ")), dash(tagWords(a.Tags)), dash(a.Address), dash(a.Version))
+	}
+	if len(rows.rows) == 0 {
+		t.Printf("No agents. Make a join token with: netp agents token\n")
+		return nil
+	}
+	return rows.plain(t.Out, t.Width)
+}
+
+func (t Terminal) state(s string) string {
+	switch s {
+	case "ready":
+		return t.paint(green, s)
+	case "away":
+		return t.paint(red, s)
+	}
+	return t.paint(yellow, s)
+}
+
+func ago(seen, now time.Time) string {
+	if seen.IsZero() {
+		return "-"
+	}
+	return fmt.Sprintf("%v ago", max(0, now.Sub(seen)).Round(time.Second))
+}
+
+func clockWord(c netp.ClockState) string {
+	switch {
+	case !c.Known:
+		return "-"
+	case !c.Synchronised:
+		return "not synchronised"
+	}
+	return "± " + Duration(c.MaxError)
+}
+
+func tagWords(tags map[string]string) string {
+	var out []string
+	for k, v := range tags {
+		out = append(out, k+"="+v)
+	}
+	slices.Sort(out)
+	return strings.Join(out, " ")
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
