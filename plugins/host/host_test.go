@@ -347,6 +347,13 @@ func TestRunsTheBytesItHashed(t *testing.T) {
 	t.Logf("%d started, %d refused", started, refused)
 }
 
+func TestRunDirTooLong(t *testing.T) {
+	h := New(Options{Dirs: []string{t.TempDir()}, RunDir: "/" + strings.Repeat("d", maxRunDir)})
+	if _, err := h.Describe(t.Context(), "good"); err == nil || !strings.Contains(err.Error(), "names of sockets are short") {
+		t.Errorf("Describe = %v", err)
+	}
+}
+
 func TestRefusesProgramsAnybodyCanChange(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, fileName("good"))

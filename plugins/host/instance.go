@@ -30,9 +30,15 @@ type instance struct {
 	policy      Policy
 }
 
+// maxRunDir leaves room for go-plugin's names within the 104 bytes of a socket's name.
+const maxRunDir = 60
+
 // start runs the plugin of a sink until it answers, or fails within StartTimeout. The
 // caller stops the instance.
 func (h *Host) start(ctx context.Context, s Sink) (*instance, error) {
+	if len(h.options.RunDir) > maxRunDir {
+		return nil, fmt.Errorf("the directory for sockets, %s, has a name of more than %d bytes: names of sockets are short", h.options.RunDir, maxRunDir)
+	}
 	image, err := h.image(s.Type)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -163,7 +164,7 @@ func (f *forgetful) SetSinkPosition(ctx context.Context, sink string, position u
 func TestRecordTooLargeForAMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := newMemory(3)
-		source.records[1].Record.PlanHash = string(make([]byte, sdk.MaxMessage))
+		source.records[1].Record.PlanHash = strings.Repeat("x", sdk.MaxMessage)
 		w, s := scriptedWorker(source)
 		var rejected []sdk.Rejection
 		w.rejected = func(_ string, r sdk.Rejection) { rejected = append(rejected, r) }
