@@ -459,7 +459,7 @@ func (b *syncBuffer) String() string {
 // hostUntilKilled is the program of TestNoOrphans: it starts the plugins in a directory,
 // says so, and hangs.
 func hostUntilKilled(dir string) {
-	h := New(Options{Dirs: []string{dir}, Policy: Policy{StartTimeout: time.Hour}})
+	h := New(Options{Dirs: []string{dir}, RunDir: os.Getenv("NETP_TEST_RUN"), Policy: Policy{StartTimeout: time.Hour}})
 	for _, kind := range []string{"good", "silent"} {
 		go func() { _, _ = h.start(context.Background(), Sink{Name: kind, Type: kind}) }()
 	}
@@ -477,8 +477,13 @@ func TestNoOrphans(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	run, err := os.MkdirTemp("", "np")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(run)
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), "NETP_TEST_HOST="+dir)
+	cmd.Env = append(os.Environ(), "NETP_TEST_HOST="+dir, "NETP_TEST_RUN="+run)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
