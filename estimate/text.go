@@ -41,6 +41,9 @@ func bounds(e netp.Estimate) string {
 
 // figure writes one of an estimate's figures with the digits its interval supports.
 func figure(e netp.Estimate, v float64) string {
+	if v == 0 {
+		return quantity.Format(0, e.Unit)
+	}
 	margin := math.Max(e.High-e.Point, e.Point-e.Low)
 	return quantity.Precise(v, margin/4, e.Unit)
 }

@@ -30,7 +30,7 @@ type Assertion struct {
 	Constants  json.RawMessage `json:"constants,omitempty"`
 	Confidence float64         `json:"confidence"`
 	Location   netp.Location   `json:"location"`
-	// Metrics are the names the condition and the message refer to, sorted: "delay.p99".
+	// Metrics are the names the condition refers to, sorted: "delay.p99".
 	Metrics []string `json:"metrics"`
 }
 

@@ -64,6 +64,7 @@ func Compile(in Source) (Assertion, []Problem) {
 	if len(problems) == 0 {
 		problems = c.checkCondition(condition)
 	}
+	metrics := slices.Sorted(maps.Keys(c.metrics))
 	if in.Message != "" {
 		_, more := c.expression(in.Message, true)
 		problems = append(problems, more...)
@@ -71,7 +72,7 @@ func Compile(in Source) (Assertion, []Problem) {
 	out := Assertion{
 		Name: in.Name, Severity: in.Severity, Condition: in.Condition, Message: in.Message,
 		Confidence: in.Confidence, Location: in.Location,
-		Metrics: slices.Sorted(maps.Keys(c.metrics)),
+		Metrics: metrics,
 	}
 	if out.Severity == "" {
 		out.Severity = netp.SeverityError

@@ -98,10 +98,6 @@ func (a Assertion) prepare(text string) (hclsyntax.Expression, *machine, error) 
 		src: text, metrics: map[string]interval{}, roots: map[string]bool{},
 		context: &hcl.EvalContext{Variables: Units(), Functions: metricFunctions()},
 	}
-	for _, name := range a.Metrics {
-		root, _, _ := strings.Cut(name, ".")
-		m.roots[root] = true
-	}
 	var constants map[string]json.RawMessage
 	if len(a.Constants) > 0 {
 		if err := json.Unmarshal(a.Constants, &constants); err != nil {
@@ -113,10 +109,16 @@ func (a Assertion) prepare(text string) (hclsyntax.Expression, *machine, error) 
 		if err != nil {
 			return nil, nil, fmt.Errorf("read the constant %s: %w", root, err)
 		}
-		if root == callsRoot {
+		if root == callsRoot && v.CanIterateElements() && v.Type().IsObjectType() {
 			m.calls = v.AsValueMap()
 		} else {
 			m.context.Variables[root] = v
+		}
+	}
+	// Compile has checked every name: what is no constant is a metric.
+	for _, t := range e.Variables() {
+		if _, constant := m.context.Variables[t.RootName()]; !constant {
+			m.roots[t.RootName()] = true
 		}
 	}
 	return e, m, nil
@@ -217,7 +219,7 @@ func (a Assertion) message(lookup func(string) (netp.Estimate, error)) string {
 	}
 	text, ok := m.eval(e).text()
 	if !ok {
-		return ""
+		return m.filler
 	}
 	if len(text) > maxMessage {
 		text = strings.ToValidUTF8(text[:maxMessage-len("…")], "") + "…"

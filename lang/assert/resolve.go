@@ -164,9 +164,9 @@ func (m *machine) unknownFunction(e *hclsyntax.FunctionCallExpr) value {
 
 // suggest says which of the words is meant by one mistyped.
 func suggest(word string, words []string) string {
-	best, distance := "", 3
+	best, distance := "", 2+len(word)/3
 	for _, w := range words {
-		if d := levenshtein.Distance(word, w, nil); d < distance && d < len(word) {
+		if d := levenshtein.Distance(word, w, nil); d < distance {
 			best, distance = w, d
 		}
 	}
