@@ -66,6 +66,10 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// ErrOut is the cause with which to end the context of Run when the controller has
+// put the agent out: its sessions end at once, whatever Drain says.
+var ErrOut = errors.New("the agent is out")
+
 // Agent is an agent that can run. Make it with New.
 type Agent struct {
 	cfg Config
@@ -149,6 +153,9 @@ func (d *daemon) run(ctx context.Context) error {
 	group.Go(func() error { return d.deliver(work) })
 	select {
 	case <-ctx.Done():
+		if errors.Is(context.Cause(ctx), ErrOut) {
+			d.kill(d.stopped())
+		}
 		d.drain(work)
 	case <-work.Done(): // one of the three gave up
 	}

@@ -44,9 +44,10 @@ func (r *Refused) Error() string { return "the controller refuses: " + r.Reason 
 
 // Member is an agent that has joined. It may be used concurrently.
 type Member struct {
-	dir string
-	key ed25519.PrivateKey
-	ca  *x509.Certificate
+	dir   string
+	key   ed25519.PrivateKey
+	ca    *x509.Certificate
+	doubt chan struct{}
 
 	mu   sync.Mutex // guards what follows
 	has  wire.Membership
@@ -79,7 +80,7 @@ func newMember(dir string, key ed25519.PrivateKey, has wire.Membership) (*Member
 	if err != nil {
 		return nil, fmt.Errorf("the controller's certificate: %w", err)
 	}
-	m := &Member{dir: dir, key: key, ca: ca}
+	m := &Member{dir: dir, key: key, ca: ca, doubt: make(chan struct{}, 1)}
 	return m, m.take(has)
 }
 
@@ -257,18 +258,34 @@ const (
 	lastPause  = 10 * time.Minute
 )
 
-// Keep renews the certificate whenever it is due, until ctx is done. It returns
+// Doubt makes Keep ask the controller soon whether the agent is still wanted: the
+// bus has refused it. It never blocks.
+func (m *Member) Doubt() {
+	select {
+	case m.doubt <- struct{}{}:
+	default: // it will ask
+	}
+}
+
+// Keep renews the certificate whenever it is due or in doubt, until ctx is done. It returns
 // *Refused when the controller does not want the agent any more; everything else
 // it tries again.
 func (m *Member) Keep(ctx context.Context, logger *slog.Logger) error {
 	pause := firstPause
 	wait := time.Until(m.due())
+	var asked time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(wait):
+		case <-m.doubt:
+			if time.Since(asked) < firstPause {
+				wait = min(max(0, time.Until(m.due())), firstPause)
+				continue
+			}
 		}
+		asked = time.Now()
 		err := m.Renew(ctx)
 		var refused *Refused
 		switch {

@@ -31,6 +31,8 @@ type Options struct {
 	// Agent, if set, keeps the connection to the agent's own subjects: answers to its
 	// requests arrive there, too. A bus that knows agents by certificate demands it.
 	Agent netp.AgentID
+	// Denied, if set, is called each time the bus refuses the connection; it must not block.
+	Denied func()
 	// Logger gets losses and returns of the connection; nil logs nothing.
 	Logger *slog.Logger
 }
@@ -70,6 +72,9 @@ func Connect(o Options) (*Conn, error) {
 			subject := ""
 			if s != nil {
 				subject = s.Subject
+			}
+			if o.Denied != nil && errors.Is(err, nats.ErrAuthorization) {
+				o.Denied()
 			}
 			logger.Warn("bus", "subject", subject, "error", err)
 		}),

@@ -85,7 +85,7 @@ func (a *app) serveAgent(ctx context.Context, f serving) error {
 	config.Dial = func(context.Context) (*wire.Conn, error) {
 		return wire.Connect(wire.Options{
 			URL: "tls://" + strings.Join(member.Bus(), ",tls://"), Name: "agent " + string(member.Name()),
-			TLS: member.TLS(), Agent: member.Name(), Logger: logger})
+			TLS: member.TLS(), Agent: member.Name(), Denied: member.Doubt, Logger: logger})
 	}
 	one, err := agent.New(config)
 	if err != nil {
@@ -93,13 +93,20 @@ func (a *app) serveAgent(ctx context.Context, f serving) error {
 	}
 	logger.Info("agent starts", "agent", member.Name(), "rate", limit(config.Limits.Rate, "bit/s"), "duration", f.duration,
 		"sessions", f.sessions, "bytes per day", f.bytesPerDay, "peers", f.peers, "endpoints", f.endpoints)
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return member.Keep(ctx, logger) })
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var group errgroup.Group
 	group.Go(func() error {
-		defer stop()
-		return one.Run(ctx)
+		err := member.Keep(ctx, logger)
+		if err != nil {
+			stop(fmt.Errorf("%w: %w", agent.ErrOut, err))
+		}
+		return err
+	})
+	group.Go(func() error {
+		err := one.Run(ctx)
+		stop(nil)
+		return err
 	})
 	return group.Wait()
 }
