@@ -19,7 +19,6 @@ const (
 	sumUnknownBlock     = "Unknown block"
 	sumUnknownArgument  = "Unknown argument"
 	sumMissingArgument  = "Missing argument"
-	sumMissingBlock     = "Missing block"
 	sumInvalidLabels    = "Wrong number of labels"
 	sumInvalidName      = "Invalid name"
 	sumDuplicate        = "Duplicate declaration"
@@ -45,7 +44,6 @@ const (
 	sumInvalidVariable       = "Invalid value for variable"
 
 	sumUnknownKind      = "Unknown kind"
-	sumUnknownMetric    = "Unknown metric"
 	sumUnknownInterface = "Unknown interface"
 	sumUnknownPair      = "Unknown pair"
 	sumEmptyPath        = "Empty path"
