@@ -22,13 +22,14 @@ type collector struct {
 	errors  int
 	// broken says that some file could not be read or parsed in full, so that
 	// nothing is known of what is missing.
-	broken bool
+	broken  bool
+	secrets secrets
 	// callable are the names of the functions, to suggest one.
 	callable []string
 }
 
 func newCollector(max int) *collector {
-	return &collector{sources: map[string]*source{}, seen: map[string]bool{}, max: max}
+	return &collector{sources: map[string]*source{}, seen: map[string]bool{}, secrets: secrets{}, max: max}
 }
 
 // fail adds an error at a range; the zero range means no place.
@@ -58,6 +59,7 @@ func (c *collector) add(d diag.Diagnostic, rng hcl.Range) {
 	if rng.End.Byte < rng.Start.Byte { // of an expression that did not parse
 		rng.End = rng.Start
 	}
+	d.Detail = c.secrets.redact(d.Detail)
 	key := d.Summary + "\x00" + rng.String()
 	if rng == (hcl.Range{}) || !strings.Contains(d.Address, "[") {
 		key += "\x00" + d.Detail
@@ -101,6 +103,9 @@ func (c *collector) hcl(ds hcl.Diagnostics) {
 			name := call.CalledFunctionName()
 			out.Summary = sumUnknownFunction
 			out.Detail = fmt.Sprintf("There is no function %q here.%s", name, suggest(name, c.callable))
+		}
+		if secretCall(d) {
+			out.Detail = "An argument is sensitive, so what the function says about it is not shown."
 		}
 		if d.Expression != nil && d.EvalContext != nil {
 			out.Snippet = &diag.Snippet{Values: valuesOf(d.Expression, d.EvalContext)}

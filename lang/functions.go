@@ -44,7 +44,7 @@ func pureFunctions(m *meter) map[string]function.Function {
 	out := map[string]function.Function{
 		// These take expressions or marks as they are, and make nothing new.
 		"try": tryfunc.TryFunc, "can": tryfunc.CanFunc,
-		"sensitive": sensitiveFunc, "nonsensitive": nonsensitiveFunc,
+		"sensitive": sensitiveFunc(m), "nonsensitive": nonsensitiveFunc,
 	}
 	for name, f := range plain {
 		out[name] = m.metered(f, nil)

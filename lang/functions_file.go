@@ -40,7 +40,9 @@ func (l *loader) envFunc() function.Function {
 			if !ok {
 				return cty.NilVal, function.NewArgErrorf(0, "the environment has no variable %s; set it, or write try(env(%q), \"\") where it may be missing", name, name)
 			}
-			return cty.StringVal(strings.ToValidUTF8(v, "\uFFFD")).Mark(sensitive), nil
+			secret := cty.StringVal(strings.ToValidUTF8(v, "\uFFFD"))
+			l.secrets.remember(secret)
+			return secret.Mark(sensitive), nil
 		},
 	})
 }

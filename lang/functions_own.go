@@ -316,7 +316,14 @@ var replaceFunc = function.New(&function.Spec{
 })
 
 // sensitiveFunc marks a value, so that it is never shown or stored.
-var sensitiveFunc = markFunction(func(v cty.Value) cty.Value { return v.Mark(sensitive) })
+func sensitiveFunc(m *meter) function.Function {
+	return markFunction(func(v cty.Value) cty.Value {
+		if m.secrets != nil {
+			m.secrets.remember(v)
+		}
+		return v.Mark(sensitive)
+	})
+}
 
 // nonsensitiveFunc takes the mark off again.
 var nonsensitiveFunc = markFunction(func(v cty.Value) cty.Value { v, _ = v.UnmarkDeep(); return v })

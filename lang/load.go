@@ -101,6 +101,7 @@ func Load(dir string, o Options) (suite *Suite, diags diag.List) {
 		suite: &Suite{Dir: dir, Confidence: defaultConfidence},
 	}
 	l.meter = newMeter(l.limits)
+	l.meter.secrets = l.secrets
 	defer func() {
 		if r := recover(); r != nil {
 			l.fail(hcl.Range{}, sumInternal, "The suite makes netp itself fail: %v. Please report it with the files.", r)

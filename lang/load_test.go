@@ -322,3 +322,58 @@ func TestSnippet(t *testing.T) {
 		t.Errorf("a sensitive value is shown: %s", out)
 	}
 }
+
+// TestSecretsStayOutOfDiagnostics makes functions complain of sensitive values in
+// every way they know.
+func TestSecretsStayOutOfDiagnostics(t *testing.T) {
+	const canary = "s3cret-canary" // the value of INFLUX_TOKEN
+	for _, expr := range []string{
+		`tonumber(env("INFLUX_TOKEN"))`, `file(env("INFLUX_TOKEN"))`, `parseint(env("INFLUX_TOKEN"), 10)`,
+		`cidrhost(env("INFLUX_TOKEN"), 1)`, `timeadd(env("INFLUX_TOKEN"), "1h")`, `jsondecode(env("INFLUX_TOKEN"))`,
+		`{ a = 1 }[env("INFLUX_TOKEN")]`, `lookup({ a = 1 }, env("INFLUX_TOKEN"))`, `1 + env("INFLUX_TOKEN")`,
+		`{ for x in [env("INFLUX_TOKEN"), env("INFLUX_TOKEN")] : x => 1 }`, `var.secret.x`, `env(env("INFLUX_TOKEN"))`,
+		`templatefile("t.tmpl", { x = env("INFLUX_TOKEN") })`, `regex("(", env("INFLUX_TOKEN"))`,
+		`timeadd(substr(env("INFLUX_TOKEN"), 0, 6), "1h")`, `var.number`, `one([for c in [sensitive("s3cret-canary")] : c].x)`,
+	} {
+		t.Run(expr, func(t *testing.T) {
+			dir := t.TempDir()
+			text := "suite \"s\" { description = " + expr + " }\nvariable \"secret\" { sensitive = true }\n" +
+				"variable \"number\" {\n  type = number\n  sensitive = true\n}\n"
+			for name, data := range map[string]string{"main.hcl": text, "t.tmpl": "${tonumber(x)}"} {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			o := testOptions()
+			o.Variables = []VariableValue{{Name: "secret", Text: canary, Source: "-var"}, {Name: "number", Text: canary, Source: "-var"}}
+			_, ds := Load(dir, o)
+			if !ds.HasErrors() {
+				t.Fatal("no error")
+			}
+			for _, d := range ds {
+				for _, part := range []string{canary, canary[:6]} {
+					if strings.Contains(d.Detail, part) {
+						t.Errorf("%s: %s", d.Summary, d.Detail)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestDiagnosticsAreStable(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("testdata/faults")); err != nil {
+		t.Fatal(err)
+	}
+	_, want := Load(dir, testOptions())
+	if len(want) < 100 {
+		t.Fatalf("only %d diagnostics", len(want))
+	}
+	for range 5 {
+		_, got := Load(dir, testOptions())
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("two loads differ:\n%s", diff)
+		}
+	}
+}

@@ -23,6 +23,7 @@ type meter struct {
 	text     int  // bytes of strings made in the expression being evaluated
 	over     bool // and stays so: the suite is refused
 	reason   string
+	secrets  secrets // nil when nobody shows diagnostics
 }
 
 // maxTextPerValue bounds the strings in one value, in units of Limits.StringBytes.

@@ -122,6 +122,9 @@ func (it *item) variable() cty.Value {
 	if !ok {
 		return cty.DynamicVal
 	}
+	if g, ok := l.given[it.name]; ok && s.addr == "" && a.flag("sensitive") {
+		l.secrets.remember(cty.StringVal(g.text)) // before a conversion can quote it
+	}
 	a.text("description")
 	def, hasDefault := it.defaultValue(a, ty, defaults)
 	v, rng, given := it.outsideValue(a, ty)
@@ -145,6 +148,7 @@ func (it *item) variable() cty.Value {
 		v = def
 	}
 	if a.flag("sensitive") {
+		l.secrets.remember(v)
 		v = v.Mark(sensitive)
 	}
 	it.validate(v, rng)
