@@ -1,0 +1,194 @@
+// Package api is the controller's HTTP API: plans come in, runs are started,
+// watched and cancelled, and what the store holds is read. JSON both ways; a run's
+// events are server-sent events that begin at the start of the run, so that who
+// lost the connection misses nothing. openapi.json describes it, and a test keeps
+// that description complete.
+//
+// It plans nothing (the command does, against the inventory and the state it gets
+// here), opens no listener and knows no tokens: Config.Authorise says who asks.
+// Agents and join tokens are runner/enrol's.
+//
+// Start with routes below, then submit.go (a plan becomes a run) and feed.go.
+package api
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/plan"
+	"github.com/netpupper/netp/runner"
+	"github.com/netpupper/netp/runner/fleet"
+	"github.com/netpupper/netp/runner/store"
+)
+
+// Executor executes plans, several at once. *runner.Runner is the real one.
+type Executor interface {
+	// Run blocks until the run has ended; see runner.Runner.Run.
+	Run(ctx context.Context, p *plan.Plan, events func(runner.Event)) (netp.Report, error)
+}
+
+// Members tells which agents are there. It does not block; *fleet.Fleet is the
+// real one.
+type Members interface{ Members() []fleet.Member }
+
+// Config is what the API needs. Runner, Store, Fleet, Catalogue and Authorise are
+// required.
+type Config struct {
+	Runner Executor
+	Store  *store.Store
+	Fleet  Members
+	// Catalogue holds the kinds that a plan may use.
+	Catalogue netp.Catalogue
+	// Authorise gives the role of who shows this bearer token; false for nobody we
+	// know. It is called concurrently and must take as long for a wrong token as for
+	// a right one.
+	Authorise func(token string) (Role, bool)
+	// MaxPlan bounds a plan [B]; 0 for DefaultMaxPlan.
+	MaxPlan int64
+	// SpoolDir is where the events of runs in progress are kept; "" for the system's
+	// directory for temporary files.
+	SpoolDir string
+	// Version is the build's, for the status.
+	Version string
+	Now     func() time.Time // nil for the clock
+	Logger  *slog.Logger     // nil logs nothing; it never gets a token
+}
+
+// DefaultMaxPlan [B] holds a plan of 100 000 sessions.
+const DefaultMaxPlan = 128 << 20
+
+// maxStreams bounds the event streams open at a time.
+const maxStreams = 256
+
+// Server is the API. Its handler may be used concurrently.
+type Server struct {
+	cfg     Config
+	life    context.Context // of the runs
+	end     context.CancelCauseFunc
+	reading chan struct{} // one for each plan being read: they take memory
+	streams chan struct{} // one for each event stream
+
+	mu      sync.Mutex // guards what follows
+	closed  bool
+	applies map[string]*apply // in progress, by suite
+	feeds   map[string]*feed  // by run
+	ended   []string          // runs that ended and whose feed is still there, oldest first
+	runs    sync.WaitGroup
+}
+
+// New gives a server. It starts nothing; Close ends what requests have started.
+func New(cfg Config) (*Server, error) {
+	if cfg.Runner == nil || cfg.Store == nil || cfg.Fleet == nil || len(cfg.Catalogue) == 0 || cfg.Authorise == nil {
+		return nil, errors.New("api: runner, store, fleet, catalogue and authorise are required")
+	}
+	if cfg.MaxPlan == 0 {
+		cfg.MaxPlan = DefaultMaxPlan
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{
+		cfg: cfg, reading: make(chan struct{}, 1), streams: make(chan struct{}, maxStreams),
+		applies: make(map[string]*apply), feeds: make(map[string]*feed),
+	}
+	s.life, s.end = context.WithCancelCause(context.Background())
+	return s, nil
+}
+
+// errClosing cancels the runs of a controller that ends.
+var errClosing = errors.New("the controller is stopping")
+
+// Close cancels the runs in progress, waits until they are recorded and ends
+// their event streams. No run begins any more.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.end(errClosing)
+	s.runs.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.feeds {
+		f.leave()
+	}
+	clear(s.feeds)
+}
+
+// Prefix is the path below which the handler answers.
+const Prefix = "/api/v1/"
+
+//go:embed openapi.json
+var description []byte
+
+// route is one operation of the API.
+type route struct {
+	method, path string
+	role         Role // the least that may
+	serve        func(http.ResponseWriter, *http.Request) error
+}
+
+func (s *Server) routes() []route {
+	return []route{
+		{"GET", "openapi.json", Viewer, s.openapi},
+		{"GET", "status", Viewer, s.status},
+		{"GET", "suites/{suite}/state", Viewer, s.state},
+		{"DELETE", "suites/{suite}", Operator, s.destroy},
+		{"POST", "runs", Operator, s.submit},
+		{"GET", "runs", Viewer, s.listRuns},
+		{"GET", "runs/{run}", Viewer, s.oneRun},
+		{"GET", "runs/{run}/records", Viewer, s.runRecords},
+		{"GET", "runs/{run}/events", Viewer, s.events},
+		{"POST", "runs/{run}/cancel", Operator, s.cancelRun},
+		{"GET", "records", Viewer, s.history},
+	}
+}
+
+// Handler answers everything below Prefix; mount it there.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	for _, r := range s.routes() {
+		mux.Handle(r.method+" "+Prefix+r.path, s.guard(r))
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.refuse(w, r, problem(http.StatusNotFound, "not_found", "There is no %s %s; GET %sopenapi.json lists what there is.", r.Method, r.URL.Path, Prefix))
+	})
+	return mux
+}
+
+// requestTimeout bounds how long a request may take to come in, and a piece of the
+// answer to go out.
+const requestTimeout = 60 * time.Second
+
+// guard lets through who may, and writes errors as problems.
+func (s *Server) guard(to route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		// A server that cannot set deadlines has its own.
+		_ = control.SetReadDeadline(time.Now().Add(requestTimeout))
+		_ = control.SetWriteDeadline(time.Now().Add(requestTimeout))
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if err := s.authorise(r, to.role); err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+		if err := to.serve(w, r); err != nil {
+			s.refuse(w, r, err)
+		}
+	})
+}
+
+func (s *Server) openapi(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", "application/json")
+	_, err := w.Write(description)
+	return err
+}

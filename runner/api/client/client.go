@@ -1,0 +1,220 @@
+// Package client speaks to a controller's HTTP API for the command: it posts
+// plans, follows runs across broken connections, and reads what the store holds.
+// It trusts the controller whose pin the token holds, and sends the token to
+// nobody else. It prints nothing. Start with New, then Client.Apply.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/wire"
+	"github.com/netpupper/netp/plan"
+	"github.com/netpupper/netp/runner/api"
+)
+
+// Options say which controller to speak to, and as whom.
+type Options struct {
+	// URL of the controller, https://HOST:8640. http is for loopback only.
+	URL string
+	// Token is netp_<pin>_<secret>, as the controller made it.
+	Token string
+	// Holder names who asks, user@host, for the lock of a suite.
+	Holder string
+	// HTTP replaces the client that trusts the token's pin; for tests.
+	HTTP *http.Client
+}
+
+// Client is a way to one controller. It may be used concurrently.
+type Client struct {
+	base   string
+	token  string
+	holder string
+	http   *http.Client
+}
+
+const (
+	// answerTimeout bounds the time to the header of an answer. A plan of 100 MB is
+	// sent before it begins.
+	answerTimeout = 60 * time.Second
+	// silence is how long a stream may say nothing; the controller says something
+	// every 15 s.
+	silence = 45 * time.Second
+	// maxProblem bounds an error's body [B], maxEvent an event [B].
+	maxProblem = 64 << 10
+	maxEvent   = 16 << 20
+)
+
+// New gives a client. It does not connect.
+func New(o Options) (*Client, error) {
+	u, err := url.Parse(o.URL)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" {
+		return nil, fmt.Errorf("%q is not the address of a controller\nWrite for example https://netp.example:8640.", o.URL)
+	}
+	if u.Scheme == "http" && !isLoopback(u.Hostname()) {
+		return nil, fmt.Errorf("the token would go to %s unencrypted\nWrite https://%s.", u.Host, u.Host)
+	}
+	token := strings.TrimSpace(o.Token)
+	if token == "" {
+		return nil, errors.New("no token for the controller\nSet NETP_TOKEN to the content of admin.token in the controller's data directory.")
+	}
+	c := &Client{base: strings.TrimSuffix(u.String(), "/"), token: token, holder: o.Holder, http: o.HTTP}
+	if c.http == nil {
+		t, err := wire.ParseAdminToken(token)
+		if err != nil {
+			return nil, fmt.Errorf("NETP_TOKEN: %w", err)
+		}
+		c.http = &http.Client{Transport: &http.Transport{
+			Proxy:               http.ProxyFromEnvironment,
+			DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+			TLSClientConfig:     wire.PinnedTLS(t.Pin),
+			TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: answerTimeout,
+		}}
+	}
+	plain := *c.http
+	plain.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // the token stays here
+	c.http = &plain
+	return c, nil
+}
+
+func isLoopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && a.IsLoopback()
+}
+
+// Close ends idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// URL is the controller's.
+func (c *Client) URL() string { return c.base }
+
+// do asks and gives an answer of success, whose body the caller closes. Answers
+// that are errors become *api.Problem.
+func (c *Client) do(ctx context.Context, method, path string, body []byte, header http.Header) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, c.base+api.Prefix+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range header {
+		request.Header[name] = values
+	}
+	request.Header.Set("Authorization", "Bearer "+c.token)
+	request.Header.Set(api.HolderHeader, c.holder)
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("controller %s: %w", c.base, err)
+	}
+	if response.StatusCode/100 == 2 {
+		return response, nil
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(response.Body, maxProblem))
+	if err != nil {
+		return nil, fmt.Errorf("controller %s: %w", c.base, err)
+	}
+	p := &api.Problem{Status: response.StatusCode}
+	if json.Unmarshal(data, p) != nil || p.Code == "" {
+		p.Code = "unknown"
+	}
+	if p.Detail == "" {
+		p.Detail = fmt.Sprintf("%s answers %s.", c.base, response.Status)
+	}
+	return nil, p
+}
+
+// ask asks for a value in JSON.
+func ask[T any](ctx context.Context, c *Client, method, path string, body []byte) (T, error) {
+	var out T
+	response, err := c.do(ctx, method, path, body, nil)
+	if err != nil {
+		return out, err
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(&out); err != nil {
+		return out, fmt.Errorf("controller %s: the answer to %s %s: %w", c.base, method, path, err)
+	}
+	return out, nil
+}
+
+// Status tells how the controller is.
+func (c *Client) Status(ctx context.Context) (api.Status, error) {
+	return ask[api.Status](ctx, c, http.MethodGet, "status", nil)
+}
+
+// Agents lists the agents that are ready to run sessions.
+func (c *Client) Agents(ctx context.Context) ([]netp.Agent, error) {
+	type listed struct {
+		netp.Agent
+		State string `json:"state"`
+	}
+	answer, err := ask[struct{ Agents []listed }](ctx, c, http.MethodGet, "agents", nil)
+	var out []netp.Agent
+	for _, a := range answer.Agents {
+		if a.State == "" || a.State == "ready" {
+			out = append(out, a.Agent)
+		}
+	}
+	return out, err
+}
+
+// State is what is applied of a suite.
+func (c *Client) State(ctx context.Context, suite string) (plan.State, error) {
+	s, err := ask[api.SuiteState](ctx, c, http.MethodGet, "suites/"+url.PathEscape(suite)+"/state", nil)
+	return s.State, err
+}
+
+// Destroy forgets what is applied of a suite and says how many tests it was.
+func (c *Client) Destroy(ctx context.Context, suite string) (int, error) {
+	d, err := ask[api.Destroyed](ctx, c, http.MethodDelete, "suites/"+url.PathEscape(suite), nil)
+	return d.Tests, err
+}
+
+// Runs lists the latest runs; limit 0 for as many as the controller gives.
+func (c *Client) Runs(ctx context.Context, limit int) ([]api.Run, error) {
+	if limit == 0 {
+		limit = 10_000
+	}
+	r, err := ask[api.Runs](ctx, c, http.MethodGet, "runs?limit="+strconv.Itoa(limit), nil)
+	return r.Runs, err
+}
+
+// Report is the whole report of a run.
+func (c *Client) Report(ctx context.Context, run string) (netp.Report, error) {
+	found, err := ask[api.Run](ctx, c, http.MethodGet, "runs/"+url.PathEscape(run), nil)
+	if err != nil {
+		return netp.Report{}, err
+	}
+	records, err := ask[api.Records](ctx, c, http.MethodGet, "runs/"+url.PathEscape(run)+"/records", nil)
+	found.Report.Records = records.Records
+	return found.Report, err
+}
+
+// Apply posts a plan and gives the run, which has begun.
+func (c *Client) Apply(ctx context.Context, p *plan.Plan) (api.Started, error) {
+	body, err := json.Marshal(p)
+	if err != nil {
+		return api.Started{}, fmt.Errorf("write plan: %w", err)
+	}
+	return ask[api.Started](ctx, c, http.MethodPost, "runs", body)
+}
+
+// Cancel ends a run; the events tell when it has ended.
+func (c *Client) Cancel(ctx context.Context, run string) error {
+	_, err := ask[api.Started](ctx, c, http.MethodPost, "runs/"+url.PathEscape(run)+"/cancel", nil)
+	return err
+}

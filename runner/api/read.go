@@ -1,0 +1,233 @@
+package api
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/plan"
+	"github.com/netpupper/netp/runner/store"
+)
+
+// Status is how the controller is.
+type Status struct {
+	FormatVersion string    `json:"format_version"`
+	Version       string    `json:"netp_version"`
+	Time          time.Time `json:"time"`
+	// Agents are there; Draining of them take no new sessions; Sessions run on them.
+	Agents   int    `json:"agents"`
+	Draining int    `json:"draining"`
+	Sessions int    `json:"sessions"`
+	Running  []Lock `json:"running"` // suites being applied, by name
+}
+
+// SuiteState is what is applied of a suite.
+type SuiteState struct {
+	FormatVersion string     `json:"format_version"`
+	State         plan.State `json:"state"`
+	Lock          *Lock      `json:"lock,omitempty"` // who applies it now
+}
+
+// Run is a run with where it stands: "running", "ended" or "interrupted" (the
+// controller was stopped meanwhile).
+type Run struct {
+	store.Run
+	State string `json:"state"`
+	Lock  *Lock  `json:"lock,omitempty"` // while it runs
+}
+
+// Runs is a list of runs, the latest first.
+type Runs struct {
+	FormatVersion string `json:"format_version"`
+	Runs          []Run  `json:"runs"`
+}
+
+// Records is a list of records.
+type Records struct {
+	FormatVersion string        `json:"format_version"`
+	Records       []netp.Record `json:"records"`
+}
+
+// Destroyed says how many tests were applied before.
+type Destroyed struct {
+	Tests int `json:"tests"`
+}
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
+	out := Status{FormatVersion: netp.FormatVersion, Version: s.cfg.Version, Time: s.cfg.Now().UTC(), Running: []Lock{}}
+	for _, m := range s.cfg.Fleet.Members() {
+		out.Agents++
+		out.Sessions += m.Running
+		if m.Draining {
+			out.Draining++
+		}
+	}
+	s.mu.Lock()
+	for _, a := range s.locks("") {
+		out.Running = append(out.Running, a.lock)
+	}
+	s.mu.Unlock()
+	slices.SortFunc(out.Running, func(a, b Lock) int { return strings.Compare(a.Suite, b.Suite) })
+	return answer(w, http.StatusOK, out)
+}
+
+func (s *Server) state(w http.ResponseWriter, r *http.Request) error {
+	suite := r.PathValue("suite")
+	state, err := s.cfg.Store.State(r.Context(), suite)
+	if err != nil {
+		return err
+	}
+	out := SuiteState{FormatVersion: netp.FormatVersion, State: state}
+	s.mu.Lock()
+	if a := s.applies[suite]; a != nil {
+		lock := a.lock
+		out.Lock = &lock
+	}
+	s.mu.Unlock()
+	return answer(w, http.StatusOK, out)
+}
+
+// destroy forgets what is applied of a suite; its runs stay.
+func (s *Server) destroy(w http.ResponseWriter, r *http.Request) error {
+	suite := r.PathValue("suite")
+	a, _, err := s.hold(suite, holder(r), "")
+	if err != nil {
+		return err
+	}
+	defer s.release(a)
+	before, err := s.cfg.Store.State(r.Context(), suite)
+	if err != nil {
+		return err
+	}
+	if len(before.Tests) > 0 {
+		after := plan.State{Lineage: before.Lineage, Serial: before.Serial + 1, Tests: map[string]map[string]string{}}
+		if err := s.cfg.Store.Apply(r.Context(), store.Application{Suite: suite, PlanHash: uuid.NewString(), Before: before, After: after}); err != nil {
+			return err
+		}
+	}
+	return answer(w, http.StatusOK, Destroyed{len(before.Tests)})
+}
+
+// maxListed bounds lists; DefaultListed is how long they are unless asked.
+const (
+	maxListed     = 10_000
+	defaultListed = 100
+)
+
+func limit(r *http.Request) (int, error) {
+	text := r.URL.Query().Get("limit")
+	if text == "" {
+		return defaultListed, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxListed {
+		return 0, problem(http.StatusBadRequest, "bad_request", "limit must be a number from 1 to %d.", maxListed)
+	}
+	return n, nil
+}
+
+func (s *Server) listRuns(w http.ResponseWriter, r *http.Request) error {
+	n, err := limit(r)
+	if err != nil {
+		return err
+	}
+	runs, err := s.cfg.Store.Runs(r.Context(), r.URL.Query().Get("suite"), n)
+	if err != nil {
+		return err
+	}
+	out := Runs{FormatVersion: netp.FormatVersion, Runs: []Run{}}
+	for _, one := range runs {
+		out.Runs = append(out.Runs, s.standing(one))
+	}
+	return answer(w, http.StatusOK, out)
+}
+
+// standing adds where a run stands.
+func (s *Server) standing(r store.Run) Run {
+	out := Run{Run: r, State: "interrupted"}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if there := s.locks(r.Report.Run); len(there) > 0 {
+		lock := there[0].lock
+		out.State, out.Lock = "running", &lock
+	}
+	if r.Finished() {
+		out.State = "ended"
+	}
+	return out
+}
+
+func (s *Server) oneRun(w http.ResponseWriter, r *http.Request) error {
+	found, err := s.cfg.Store.FindRun(r.Context(), r.PathValue("run"))
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, s.standing(found))
+}
+
+func (s *Server) runRecords(w http.ResponseWriter, r *http.Request) error {
+	found, err := s.cfg.Store.FindRun(r.Context(), r.PathValue("run"))
+	if err != nil {
+		return err
+	}
+	records, err := s.cfg.Store.Records(r.Context(), found.Report.Run)
+	if err != nil {
+		return err
+	}
+	return answerRecords(w, records)
+}
+
+// history lists the records of a path, the latest first.
+func (s *Server) history(w http.ResponseWriter, r *http.Request) error {
+	path := r.URL.Query().Get("path")
+	if path == "" {
+		return problem(http.StatusBadRequest, "bad_request", `Name the path: path=path.core["syd->mel"], or its pair alone, path=syd->mel.`)
+	}
+	since := time.Time{}
+	if text := r.URL.Query().Get("since"); text != "" {
+		var err error
+		if since, err = time.Parse(time.RFC3339, text); err != nil {
+			return problem(http.StatusBadRequest, "bad_request", "since must be a time as in RFC 3339: 2026-11-01T00:00:00Z.")
+		}
+	}
+	n, err := limit(r)
+	if err != nil {
+		return err
+	}
+	records, err := s.cfg.Store.History(r.Context(), path, since, n)
+	if err != nil {
+		return err
+	}
+	return answerRecords(w, records)
+}
+
+// answerRecords writes records one at a time, each under a deadline of its own: a
+// run may have many.
+func answerRecords(w http.ResponseWriter, records []netp.Record) error {
+	w.Header().Set("Content-Type", "application/json")
+	control := http.NewResponseController(w)
+	out := json.NewEncoder(w)
+	before := `{"format_version":"` + netp.FormatVersion + `","records":[`
+	for _, r := range records {
+		_ = control.SetWriteDeadline(time.Now().Add(requestTimeout))
+		if _, err := io.WriteString(w, before); err != nil {
+			return nil // the asker is gone
+		}
+		if err := out.Encode(r); err != nil {
+			return nil
+		}
+		before = ","
+	}
+	if len(records) > 0 {
+		before = ""
+	}
+	_, _ = io.WriteString(w, before+"]}\n")
+	return nil
+}
