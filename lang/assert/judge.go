@@ -115,13 +115,34 @@ func (a Assertion) prepare(text string) (hclsyntax.Expression, *machine, error) 
 			m.context.Variables[root] = v
 		}
 	}
-	// Compile has checked every name: what is no constant is a metric.
+	// Compile has checked every name: what is no constant, and not in a call made
+	// then, is a metric.
+	made := m.madeCalls(e)
 	for _, t := range e.Variables() {
-		if _, constant := m.context.Variables[t.RootName()]; !constant {
+		at := t.SourceRange().Start.Byte
+		inCall := slices.ContainsFunc(made, func(r hcl.Range) bool { return r.ContainsOffset(at) })
+		if _, constant := m.context.Variables[t.RootName()]; !constant && !inCall {
 			m.roots[t.RootName()] = true
 		}
 	}
 	return e, m, nil
+}
+
+// madeCalls are the parts of an expression whose values Compile has kept.
+func (m *machine) madeCalls(e hclsyntax.Expression) []hcl.Range {
+	var out []hcl.Range
+	if len(m.calls) == 0 {
+		return nil
+	}
+	hclsyntax.VisitAll(e, func(n hclsyntax.Node) hcl.Diagnostics {
+		if part, ok := n.(hclsyntax.Expression); ok {
+			if _, kept := m.calls[m.text(part)]; kept {
+				out = append(out, part.Range())
+			}
+		}
+		return nil
+	})
+	return out
 }
 
 // namesIn lists the metrics an expression refers to, in its order, once each.
