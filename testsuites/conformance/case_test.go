@@ -27,7 +27,7 @@ var now = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 const (
 	sectionVars      = "vars"           // -var, -var-file and NETP_VAR_ lines
 	sectionEnviron   = "environ"        // NAME=value lines, for env()
-	sectionOptions   = "options"        // target, exclude and version lines
+	sectionOptions   = "options"        // target, exclude, version, steps and instances lines
 	sectionInventory = "inventory.json" // the registered agents; without it the suite runs locally
 	sectionExpect    = "expect"         // diagnostics where no comment can stand
 	sectionPlan      = "plan"           // the golden plan
@@ -113,6 +113,10 @@ func (c *testcase) run(t *testing.T, dir string) outcome {
 		switch word {
 		case "version":
 			options.Version = value
+		case "steps":
+			options.Limits.Steps = number(t, value)
+		case "instances":
+			options.Limits.Instances = int(number(t, value))
 		case "target":
 			in.Targets = append(in.Targets, value)
 		case "exclude":
@@ -135,6 +139,15 @@ func (c *testcase) run(t *testing.T, dir string) outcome {
 		t.Errorf("a plan: %t, with errors: %t", out.plan != nil, out.planned.HasErrors())
 	}
 	return out
+}
+
+func number(t *testing.T, text string) int64 {
+	t.Helper()
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // variable reads a line of the section vars as the command line or the environment would have it.
