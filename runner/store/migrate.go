@@ -11,6 +11,7 @@ import (
 // changed once released, only added to. The version is the number applied.
 //
 // Version 1, 2026-11: runs, parts, records, states, plans.
+// Version 2, 2026-11: feed (the order records were written in), sinks.
 func migrations() [][]string {
 	return [][]string{{
 		`CREATE TABLE runs (
@@ -33,6 +34,13 @@ func migrations() [][]string {
 			suite TEXT PRIMARY KEY, serial BIGINT NOT NULL, body BLOB NOT NULL, sum TEXT NOT NULL)`,
 		`CREATE TABLE plans (
 			hash TEXT PRIMARY KEY, suite TEXT NOT NULL, run TEXT NOT NULL)`,
+	}, {
+		`CREATE TABLE feed (
+			position BIGINT PRIMARY KEY, run TEXT NOT NULL, session TEXT NOT NULL)`,
+		`INSERT INTO feed (position, run, session)
+			SELECT ROW_NUMBER() OVER (ORDER BY written, run, session), run, session FROM records`,
+		`CREATE TABLE sinks (
+			name TEXT PRIMARY KEY, position BIGINT NOT NULL)`,
 	}}
 }
 

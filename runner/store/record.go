@@ -84,6 +84,9 @@ func saveRecord(ctx context.Context, t *transaction, r netp.Record) error {
 	if n == 0 {
 		return fmt.Errorf("session %s of run %s: %w", session, r.Run, ErrRecorded)
 	}
+	if err := enqueue(ctx, t, r.Run, session); err != nil {
+		return err
+	}
 	_, err = t.exec(ctx, `UPDATE parts SET body = NULL WHERE run = ? AND session = ?`, r.Run, session)
 	return err
 }

@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store) {
 		"state is guarded by its serial":   state,
 		"concurrent writers lose nothing":  concurrent,
 		"a failed batch of records is not": batch,
+		"sinks read records in order":      feed,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -244,5 +245,41 @@ func batch(t *testing.T, s *store.Store) {
 	got, err := s.Records(t.Context(), "r1")
 	if err != nil || len(got) != 1 {
 		t.Errorf("%d records after the failed batch, %v; want 1", len(got), err)
+	}
+}
+
+func feed(t *testing.T, s *store.Store) {
+	var want []netp.Record
+	for i := range 5 {
+		r := record("r", fmt.Sprintf("s%d", 4-i), noon().Add(-time.Duration(i)*time.Hour))
+		want = append(want, r)
+		if err := s.SaveRecords(t.Context(), []netp.Record{r}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []netp.Record
+	position, err := s.SinkPosition(t.Context(), "sink.x")
+	for err == nil {
+		var page []store.Numbered
+		if page, err = s.RecordsAfter(t.Context(), position, 2); len(page) == 0 {
+			break
+		}
+		for _, n := range page {
+			if n.Position <= position {
+				t.Fatalf("position %d does not follow %d", n.Position, position)
+			}
+			position = n.Position
+			got = append(got, n.Record)
+		}
+		err = s.SetSinkPosition(t.Context(), "sink.x", position)
+	}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v, -want +got:\n%s", err, diff)
+	}
+	if p, err := s.SinkPosition(t.Context(), "sink.x"); err != nil || p != position {
+		t.Errorf("position %d, %v; want %d", p, err, position)
+	}
+	if p, err := s.SinkPosition(t.Context(), "sink.new"); err != nil || p != 0 {
+		t.Errorf("position of a new sink %d, %v; want 0", p, err)
 	}
 }
