@@ -7,6 +7,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # The race detector needs a C compiler; without one the tests run without it.
 RACE := $(shell command -v gcc > /dev/null && echo -race)
 TEST := $(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE)
+SINKS := jsonl influxdb webhook postgres
 SUITES := testsuites/quickstart $(wildcard testsuites/examples/*)
 
 .DEFAULT_GOAL := help
@@ -16,6 +17,9 @@ help: ## list the targets
 
 build: ## build ./netp
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o netp ./cmd/netp
+
+plugins: ## build the bundled sinks, ./netp-sink-*, beside ./netp
+	@for p in $(SINKS); do $(GO) build -trimpath -ldflags '-s -w' -o netp-sink-$$p ./plugins/$$p || exit 1; done
 
 test: ## run all tests, with the race detector where there is a C compiler; with CI=true a skipped test is a failure
 ifeq ($(CI),true)
@@ -47,6 +51,6 @@ cross: ## build for the other platforms
 	  GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -o /dev/null ./cmd/netp || exit 1; done
 
 clean: ## remove what was built
-	rm -rf netp dist .test.log
+	rm -rf netp netp-sink-* dist .test.log
 
-.PHONY: help build test check fmt vet lint examples cross clean
+.PHONY: help build plugins test check fmt vet lint examples cross clean

@@ -68,6 +68,7 @@ func (a *app) apply(ctx context.Context, arg string, f *applying) error {
 		return err
 	}
 	a.code = gate(report, f.inconclusive)
+	a.tellDelivery(a.deliver(context.WithoutCancel(ctx), a.suite, history), f.json)
 	if err := f.output.files(report); err != nil {
 		return errors.Join(err, a.finish(report, p, f))
 	}
@@ -164,6 +165,16 @@ func (a *app) narrate(events <-chan runner.Event) {
 			a.stream().Progress(e.Progress)
 		case runner.SessionDone:
 			a.stream().Record(e.Record)
+		}
+	}
+}
+
+func (a *app) tellDelivery(notes []string, json bool) {
+	for _, note := range notes {
+		if json {
+			a.stream().Log("info", note)
+		} else {
+			a.out().Printf("%s\n", note)
 		}
 	}
 }

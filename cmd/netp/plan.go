@@ -71,6 +71,9 @@ func (a *app) plan(ctx context.Context, dir string, p planning) (*plan.Plan, err
 	if err != nil {
 		return nil, err
 	}
+	if !diags.HasErrors() {
+		diags = append(diags, a.checkSinks(ctx, suite)...)
+	}
 	if diags.HasErrors() {
 		a.showDiagnostics(diags, p)
 		return nil, errShown
@@ -91,6 +94,7 @@ func (a *app) plan(ctx context.Context, dir string, p planning) (*plan.Plan, err
 	if len(diags) > 0 {
 		a.showDiagnostics(diags, p)
 	}
+	a.suite = suite
 	return made, nil
 }
 
@@ -154,6 +158,13 @@ func (a *app) readPlan(ctx context.Context, path string) (*plan.Plan, error) {
 		return nil, fmt.Errorf("%s is stale: something else has been applied since it was made\nMake a new plan: netp plan -out=%s %s", path, path, p.Suite.Dir)
 	case err != nil:
 		return nil, err
+	}
+	if len(p.Sinks) > 0 { // a plan holds no secrets: the suite has them
+		suite, diags, err := a.load(p.Suite.Dir, inputs{})
+		if err := errors.Join(err, diags.Err()); err != nil {
+			return nil, fmt.Errorf("the sinks of %s need the suite: %w", path, err)
+		}
+		a.suite = suite
 	}
 	return p, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent"
 	"github.com/netpupper/netp/cmd/netp/internal/view"
+	"github.com/netpupper/netp/lang"
 )
 
 // app is one invocation of netp: its environment, its flags, and the exit code.
@@ -21,6 +22,7 @@ type app struct {
 	chdir     string
 	noColor   bool
 	events    *view.Stream // see stream
+	suite     *lang.Suite  // of the plan, with the secrets of its sinks
 }
 
 func newApp(env environment) *app {
