@@ -35,7 +35,7 @@ path "all" {
 }
 
 profile "rtt" "probe" {
-  interval = "20ms"
+  interval = "5ms"
   duration = "3s"
 }
 
@@ -47,8 +47,9 @@ profile "udp" "voice" {
 }
 
 profile "tcp" "bulk" {
-  duration = "3s"
-  omit     = "1s"
+  duration   = "4s"
+  omit       = "1s"
+  congestion = "cubic" # bbr takes longer to settle on a short, slow line
 }
 
 test "reach" {
