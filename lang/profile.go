@@ -156,7 +156,7 @@ func paramValue(ps netp.ParamSpec, v cty.Value) (any, *valueFault) {
 	case netp.IntegerParam, netp.NumberParam:
 		f, ok := toNumber(v)
 		if !ok {
-			return nil, &valueFault{sumInvalidType, ps.Name + " must be a number; this is a " + typeWord(v.Type()) + "."}
+			return nil, &valueFault{sumInvalidType, ps.Name + " must be a number; this is " + article(typeWord(v.Type())) + "."}
 		}
 		if ps.Type == netp.IntegerParam && f != math.Trunc(f) {
 			return nil, &valueFault{sumInvalidValue, ps.Name + " must be a whole number."}
@@ -164,7 +164,7 @@ func paramValue(ps netp.ParamSpec, v cty.Value) (any, *valueFault) {
 		return f, nil
 	case netp.BoolParam:
 		if v.Type() != cty.Bool {
-			return nil, &valueFault{sumInvalidType, ps.Name + " must be true or false; this is a " + typeWord(v.Type()) + "."}
+			return nil, &valueFault{sumInvalidType, ps.Name + " must be true or false; this is " + article(typeWord(v.Type())) + "."}
 		}
 		return v.True(), nil
 	case netp.DSCPParam:
@@ -173,7 +173,7 @@ func paramValue(ps netp.ParamSpec, v cty.Value) (any, *valueFault) {
 		return mixValue(ps, v)
 	}
 	if v.Type() != cty.String {
-		return nil, &valueFault{sumInvalidType, ps.Name + " must be a string; this is a " + typeWord(v.Type()) + "."}
+		return nil, &valueFault{sumInvalidType, ps.Name + " must be a string; this is " + article(typeWord(v.Type())) + "."}
 	}
 	return v.AsString(), nil
 }
@@ -217,11 +217,12 @@ func dscpValue(ps netp.ParamSpec, v cty.Value) (any, *valueFault) {
 		}
 		return nil, &valueFault{sumInvalidValue, strconv.Quote(v.AsString()) + " is not the name of a code point." + suggest(v.AsString(), known) + ` Write for example "ef", "af41", "cs1" or a number from 0 to 63.`}
 	}
-	return nil, &valueFault{sumInvalidType, ps.Name + " is the name or the number of a code point; this is a " + typeWord(v.Type()) + "."}
+	return nil, &valueFault{sumInvalidType, ps.Name + " is the name or the number of a code point; this is " + article(typeWord(v.Type())) + "."}
 }
 
-// imix is the simple internet mix: sizes on the IP layer with their weights.
-func imix() []any { return []any{[]any{40.0, 7.0}, []any{576.0, 4.0}, []any{1500.0, 1.0}} }
+// imix is the simple internet mix, IPv4 packets of 64, 576 and 1500 bytes as 7 to 4
+// to 1, in UDP payloads: 28 bytes less.
+func imix() []any { return []any{[]any{36.0, 7.0}, []any{548.0, 4.0}, []any{1472.0, 1.0}} }
 
 // mixValue reads "imix", or an object of size = weight.
 func mixValue(ps netp.ParamSpec, v cty.Value) (any, *valueFault) {
