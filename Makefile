@@ -46,6 +46,12 @@ examples: ## validate and plan the quickstart and every example
 	@for s in $(SUITES); do echo "== $$s"; \
 	  $(GO) run ./cmd/netp validate $$s && $(GO) run ./cmd/netp plan -no-color $$s > /dev/null || exit 1; done
 
+interop: ## compare netp's figures with ping, fping, irtt, iperf3 and a capture, side by side
+	@for p in rtt udp tcp; do $(GO) run ./testsuites/interop/$$p || exit 1; done
+
+bench: ## how long large plans take, and how often verdicts are wrong
+	@for p in plan judgement; do $(GO) run ./testsuites/bench/$$p || exit 1; done
+
 cross: ## build for the other platforms
 	@for p in linux/arm64 darwin/arm64 windows/amd64; do echo "== $$p"; \
 	  GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -o /dev/null ./cmd/netp || exit 1; done
@@ -53,4 +59,4 @@ cross: ## build for the other platforms
 clean: ## remove what was built
 	rm -rf netp netp-sink-* dist .test.log
 
-.PHONY: help build plugins test check fmt vet lint examples cross clean
+.PHONY: help build plugins test check fmt vet lint examples interop bench cross clean
