@@ -70,7 +70,7 @@ func (a *arguments) text(name string) (string, bool) {
 	}
 	s, ok := toText(v)
 	if !ok {
-		a.fail(name, sumInvalidType, "%s must be a string; this is a %s.", name, typeWord(v.Type()))
+		a.fail(name, sumInvalidType, "%s must be a string; this is %s.", name, article(typeWord(v.Type())))
 	}
 	return s, ok
 }
@@ -103,7 +103,7 @@ func (a *arguments) flag(name string) bool {
 	}
 	b, err := convert.Convert(v, cty.Bool)
 	if err != nil {
-		a.fail(name, sumInvalidType, "%s must be true or false; this is a %s.", name, typeWord(v.Type()))
+		a.fail(name, sumInvalidType, "%s must be true or false; this is %s.", name, article(typeWord(v.Type())))
 		return false
 	}
 	return b.True()
@@ -117,7 +117,7 @@ func (a *arguments) number(name string) (float64, bool) {
 	}
 	f, ok := toNumber(v)
 	if !ok {
-		a.fail(name, sumInvalidType, "%s must be a number; this is a %s.", name, typeWord(v.Type()))
+		a.fail(name, sumInvalidType, "%s must be a number; this is %s.", name, article(typeWord(v.Type())))
 	}
 	return f, ok
 }
@@ -167,7 +167,7 @@ func quantityOf(name string, v cty.Value, parse func(string) (float64, error)) (
 		}
 		f = n
 	default:
-		return 0, &valueFault{sumInvalidType, name + " must be a number or a string with its unit; this is a " + typeWord(v.Type()) + "."}
+		return 0, &valueFault{sumInvalidType, name + " must be a number or a string with its unit; this is " + article(typeWord(v.Type())) + "."}
 	}
 	if f < 0 {
 		return 0, &valueFault{sumOutOfRange, name + " must not be negative."}
@@ -198,7 +198,7 @@ func (a *arguments) tags(name string) map[string]string {
 		return nil
 	}
 	if ty := v.Type(); !ty.IsObjectType() && !ty.IsMapType() {
-		a.fail(name, sumInvalidType, "%s must be an object: { site = \"syd\" }; this is a %s.", name, typeWord(ty))
+		a.fail(name, sumInvalidType, "%s must be an object: { site = \"syd\" }; this is %s.", name, article(typeWord(ty)))
 		return nil
 	}
 	out := map[string]string{}
@@ -209,7 +209,7 @@ func (a *arguments) tags(name string) map[string]string {
 		}
 		s, ok := toText(e)
 		if !ok {
-			a.fail(name, sumInvalidType, "The tag %q must be a string, a number or a bool; this is a %s.", k.AsString(), typeWord(e.Type()))
+			a.fail(name, sumInvalidType, "The tag %q must be a string, a number or a bool; this is %s.", k.AsString(), article(typeWord(e.Type())))
 			continue
 		}
 		out[k.AsString()] = s
@@ -225,7 +225,7 @@ func (a *arguments) texts(name string) []string {
 	}
 	ty := v.Type()
 	if !ty.IsTupleType() && !ty.IsListType() && !ty.IsSetType() {
-		a.fail(name, sumInvalidType, "%s must be a list of strings; this is a %s.", name, typeWord(ty))
+		a.fail(name, sumInvalidType, "%s must be a list of strings; this is %s.", name, article(typeWord(ty)))
 		return nil
 	}
 	var out []string

@@ -120,10 +120,10 @@ func (l *loader) elements(v cty.Value, rng hcl.Range, what string) ([]element, b
 	case ty.IsMapType(), ty.IsObjectType():
 	case ty.IsSetType() && (ty.ElementType() == cty.String || v.LengthInt() == 0):
 	case ty.IsTupleType() || ty.IsListType():
-		l.fail(rng, sumInvalidForEach, "%s must be a map or a set of strings, and this is a %s, whose elements have no lasting names. Write toset(…) around it.", what, typeWord(ty))
+		l.fail(rng, sumInvalidForEach, "%s must be a map or a set of strings, and this is %s, whose elements have no lasting names. Write toset(…) around it.", what, article(typeWord(ty)))
 		return nil, false
 	default:
-		l.fail(rng, sumInvalidForEach, "%s must be a map, an object or a set of strings; this is a %s.", what, ty.FriendlyName())
+		l.fail(rng, sumInvalidForEach, "%s must be a map, an object or a set of strings; this is %s.", what, article(ty.FriendlyName()))
 		return nil, false
 	}
 	if !v.IsWhollyKnown() && ty.IsSetType() {

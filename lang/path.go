@@ -146,7 +146,7 @@ func (c *endCollector) collect(v cty.Value) {
 			c.collect(e)
 		}
 	default:
-		c.fail(sumInvalidType, "An end of a path is an agent, an agents set or an endpoint; this is a %s.", typeWord(ty))
+		c.fail(sumInvalidType, "An end of a path is an agent, an agents set or an endpoint; this is %s.", article(typeWord(ty)))
 	}
 }
 

@@ -89,7 +89,7 @@ func (in *instance) profileRef(a *arguments) *Profile {
 		return nil
 	}
 	if v.Type().IsMapType() || v.Type().IsTupleType() {
-		a.fail("profile", sumInvalidReference, "A test has one profile, and this is a %s. Choose one by its key, as in profile.udp.voice[each.key].", typeWord(v.Type()))
+		a.fail("profile", sumInvalidReference, "A test has one profile, and this is %s. Choose one by its key, as in profile.udp.voice[each.key].", article(typeWord(v.Type())))
 		return nil
 	}
 	addrs, _ := in.addresses(v, a.rng("profile"), "profile")

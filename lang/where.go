@@ -127,7 +127,7 @@ func (w *where) check() hcl.Diagnostics {
 	}
 	if ty := v.Type(); ty != cty.Bool && ty != cty.DynamicPseudoType {
 		return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: sumInvalidType, Subject: &rng,
-			Detail: fmt.Sprintf("where must be true or false; this is a %s. Compare it with something: tags.role == \"edge\".", typeWord(ty))}}
+			Detail: fmt.Sprintf("where must be true or false; this is %s. Compare it with something: tags.role == \"edge\".", article(typeWord(ty)))}}
 	}
 	return nil
 }
