@@ -45,15 +45,31 @@ func (b *builder) newBlock(p *lang.Path) *block {
 			b.fault(diag.Error, "Endpoint cannot send", fmt.Sprintf("%s starts at %q, which is no agent: only agents send and answer test traffic. Put it in \"to\".", p.Addr, e.endpoint), p.Addr, &p.Range)
 		}
 	}
+	b.checkNames(out)
 	return out
+}
+
+// checkNames finds endpoints that have the name of an agent of the same path: the
+// key of a pair would not say which of the two is meant.
+func (b *builder) checkNames(k *block) {
+	agents := map[string]bool{}
+	for _, e := range slices.Concat(k.from, k.to) {
+		agents[e.name()] = agents[e.name()] || e.agent != nil
+	}
+	for _, e := range k.to {
+		if e.agent == nil && agents[e.endpoint] {
+			b.fault(diag.Error, "Endpoint named like an agent", fmt.Sprintf("%s leads to the host %q, and an agent of this path has that name, so that its pairs could not be told apart. "+
+				"If the agent is meant, write its reference without quotes; else write the host's full name or address.", k.Addr, e.endpoint), k.Addr, &k.Range)
+		}
+	}
 }
 
 func (b *builder) flatten(p *lang.Path, ends []lang.End) []end {
 	var out []end
-	seen := map[string]bool{}
+	seen := map[end]bool{}
 	add := func(e end) {
-		if !seen[e.name()] {
-			seen[e.name()] = true
+		if !seen[e] {
+			seen[e] = true
 			out = append(out, e)
 		}
 	}
