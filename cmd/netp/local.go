@@ -59,7 +59,7 @@ func (a *app) localInventory(suite *lang.Suite) []netp.Agent {
 // run executes a plan. When ctx ends the sessions are cancelled, and the report
 // still accounts for all of them.
 func (l *local) run(ctx context.Context, p *plan.Plan, events func(runner.Event)) (report netp.Report, err error) {
-	dir, err := os.MkdirTemp("", "netp-")
+	dir, err := os.MkdirTemp("", "netp-run-")
 	if err != nil {
 		return report, fmt.Errorf("make a directory for the run: %w", err)
 	}
@@ -140,9 +140,13 @@ func (l *local) agent(declared netp.Agent, i int, server *bus.Server, key ed2551
 		where.Address = loopback(i)
 	}
 	interfaces := append([]netp.Interface(nil), declared.Interfaces...)
-	for n := range interfaces {
-		if interfaces[n].Netns == "" {
+	for n, declaredWay := range interfaces {
+		switch {
+		case declaredWay.Netns != "":
+		case declared.Netns != "":
 			interfaces[n].Netns = declared.Netns
+		default: // the addresses of the real site are not on this host
+			interfaces[n] = netp.Interface{Name: declaredWay.Name, Address: where.Address.String(), Capacity: declaredWay.Capacity}
 		}
 	}
 	return agent.New(agent.Config{

@@ -59,7 +59,7 @@ func (p *Progress) Finish(r netp.Record) {
 		return
 	}
 	p.terminal.Printf("%d/%d  %s  %s  %s  %s\n", p.done, p.total, strings.TrimPrefix(r.Test, "test."),
-		arrow(r.Session.Path), p.terminal.verdict(r.Status), gist(r))
+		arrow(r.Session.Path), p.terminal.outcome(r), gist(r))
 }
 
 // gist is the few words about a record that fit on its line.

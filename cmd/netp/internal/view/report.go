@@ -44,7 +44,9 @@ func (t Terminal) Report(r netp.Report, o ReportOptions) error {
 		t.Printf("\n")
 	}
 	for _, record := range r.Records {
-		t.Explain(record, o.SuiteDir)
+		if !cancelled(record) {
+			t.Explain(record, o.SuiteDir)
+		}
 	}
 	t.verdictLine(r, o)
 	return nil
@@ -86,9 +88,21 @@ func (t Terminal) resultTable(records []netp.Record) *table {
 		for _, m := range metrics {
 			cells = append(cells, metricCell(r, m))
 		}
-		out.add(append(cells, t.verdict(r.Status))...)
+		out.add(append(cells, t.outcome(r))...)
 	}
 	return out
+}
+
+// outcome is the verdict on a session; one that was cancelled has none.
+func (t Terminal) outcome(r netp.Record) string {
+	if cancelled(r) {
+		return t.paint(yellow, "cancelled")
+	}
+	return t.verdict(r.Status)
+}
+
+func cancelled(r netp.Record) bool {
+	return r.Result.Failure != nil && r.Result.Failure.Kind == netp.FailureCancelled
 }
 
 func arrow(p netp.Path) string { return string(p.Source) + " → " + p.Dest }
@@ -260,7 +274,7 @@ func nextStep(r netp.Report, o ReportOptions) string {
 	}
 	id := ShortID(r.Run)
 	for _, record := range r.Records {
-		if record.Status == r.Status && r.Status != netp.Pass {
+		if !r.Cancelled && record.Status == r.Status && r.Status != netp.Pass {
 			return fmt.Sprintf("Next: netp explain '%s' · netp show %s", id+"/"+record.Session.Addr, id)
 		}
 	}
