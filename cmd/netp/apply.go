@@ -6,16 +6,13 @@ import (
 	"os"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/cmd/netp/internal/view"
 	"github.com/netpupper/netp/plan"
-	"github.com/netpupper/netp/plan/planfile"
 	"github.com/netpupper/netp/runner"
-	"github.com/netpupper/netp/runner/store"
 )
 
 // applying are the flags of apply beside those of plan.
@@ -34,7 +31,9 @@ func (a *app) applyCommand() *cobra.Command {
 		Short: "Run every session once, judge the results and exit with the verdict",
 		Long: "Run every session of a suite, or of a saved plan, once; judge the results, print the report\n" +
 			"and exit with the verdict: 0 all passed, 99 an assertion failed, 75 inconclusive and nothing\n" +
-			"worse, 1 error, 130 interrupted. Without a controller everything runs in this process.",
+			"worse, 1 error, 130 interrupted. Without a controller everything runs in this process.\n\n" +
+			"With a controller the run is its own: a command that loses it does not stop it, and the same\n" +
+			"command attaches again. Ctrl-C cancels the run; a second one leaves while it is being cancelled.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return a.apply(c.Context(), directory(args), &f) },
 	}
@@ -50,25 +49,25 @@ func (a *app) apply(ctx context.Context, arg string, f *applying) error {
 	if err := errors.Join(checkInconclusive(f.inconclusive), f.output.check()); err != nil {
 		return err
 	}
-	p, err := a.planOrFile(ctx, arg, f.planning)
+	p, b, err := a.planOrFile(ctx, arg, f.planning)
 	if err != nil {
 		return err
+	}
+	local, here := b.(*localSite)
+	if here {
+		local.parallelism = f.parallelism
+	} else if f.parallelism != 0 {
+		return errors.New("-parallelism is for runs in this process: on a controller the agents' limits and the schedule decide")
 	}
 	a.showPlan(p, f.planning)
-	history, err := a.openStore(ctx, p.Suite.Dir)
-	if err != nil {
-		return err
-	}
-	defer history.Close()
-	if err := recordState(ctx, history, p); err != nil {
-		return err
-	}
-	report, err := a.runPlan(ctx, history, p, f)
+	report, err := a.runPlan(ctx, b, p, f)
 	if err != nil {
 		return err
 	}
 	a.code = gate(report, f.inconclusive)
-	a.tellDelivery(a.deliver(context.WithoutCancel(ctx), a.suite, history), f.json)
+	if here {
+		a.tellDelivery(local.deliver(context.WithoutCancel(ctx)), f.json)
+	}
 	if err := f.output.files(report); err != nil {
 		return errors.Join(err, a.finish(report, p, f))
 	}
@@ -76,42 +75,25 @@ func (a *app) apply(ctx context.Context, arg string, f *applying) error {
 }
 
 // planOrFile reads a saved plan, or plans the suite in a directory.
-func (a *app) planOrFile(ctx context.Context, arg string, f planning) (*plan.Plan, error) {
+func (a *app) planOrFile(ctx context.Context, arg string, f planning) (*plan.Plan, backend, error) {
 	if info, err := os.Stat(arg); err == nil && !info.IsDir() {
 		if len(f.given)+len(f.targets)+len(f.excludes) > 0 {
-			return nil, errors.New("a saved plan is complete: -var, -var-file, -target and -exclude belong to netp plan -out=FILE")
+			return nil, nil, errors.New("a saved plan is complete: -var, -var-file, -target and -exclude belong to netp plan -out=FILE")
 		}
-		return a.readPlan(ctx, arg)
+		return a.readPlan(ctx, arg, f.reach)
 	}
 	return a.plan(ctx, arg, f)
 }
 
-// recordState notes the plan as applied, so that it cannot be applied twice and
-// the next plan shows what changed.
-func recordState(ctx context.Context, s *store.Store, p *plan.Plan) error {
-	before, err := s.State(ctx, p.Suite.Name)
-	if err != nil {
-		return err
-	}
-	if err := planfile.Check(p, before); err != nil {
-		return err
-	}
-	return s.Apply(ctx, store.Application{
-		Suite: p.Suite.Name, PlanHash: p.Hash, Before: before,
-		After: plan.Apply(before, p, uuid.NewString()),
-	})
-}
-
 // runPlan runs the plan and shows it running.
-func (a *app) runPlan(ctx context.Context, s *store.Store, p *plan.Plan, f *applying) (netp.Report, error) {
-	l := &local{version: version, catalogue: a.catalogue, store: s, parallelism: f.parallelism, logger: a.logger()}
+func (a *app) runPlan(ctx context.Context, b backend, p *plan.Plan, f *applying) (netp.Report, error) {
 	events := make(chan runner.Event, 64)
 	var report netp.Report
 	var group errgroup.Group
 	group.Go(func() error {
 		defer close(events)
 		var err error
-		report, err = l.run(ctx, p, func(e runner.Event) { events <- e })
+		report, err = b.Apply(ctx, p, func(e runner.Event) { events <- e })
 		return err
 	})
 	if f.json {

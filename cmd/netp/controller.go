@@ -25,6 +25,7 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/wire"
 	"github.com/netpupper/netp/runner"
+	"github.com/netpupper/netp/runner/api"
 	"github.com/netpupper/netp/runner/bus"
 	"github.com/netpupper/netp/runner/enrol"
 	"github.com/netpupper/netp/runner/store"
@@ -122,6 +123,7 @@ type controllerDaemon struct {
 	server    *bus.Server
 	store     *store.Store
 	runner    *runner.Runner
+	api       *api.Server
 	ready     atomic.Bool
 	closers   []func() error // run in reverse
 }
@@ -165,6 +167,13 @@ func (d *controllerDaemon) open(ctx context.Context, a *app, f controlling) (err
 		Bus: queues, Conn: conn, Store: d.store, Key: d.authority.OrderKey(), Epoch: epoch,
 		Catalogue: a.catalogue, Version: version, Logger: d.logger,
 	})
+	if err != nil {
+		return err
+	}
+	d.api, err = api.New(api.Config{
+		Runner: d.runner, Store: d.store, Fleet: d.runner.Fleet(), Catalogue: a.catalogue, Version: version, Logger: d.logger,
+		Authorise: func(token string) (api.Role, bool) { return api.Admin, d.authority.IsAdmin(token) },
+	})
 	return err
 }
 
@@ -186,14 +195,14 @@ const stopGrace = 5 * time.Second
 func (d *controllerDaemon) serve(ctx context.Context, listener net.Listener) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	api := &http.Server{
+	web := &http.Server{
 		Handler: d.handler(), ReadHeaderTimeout: stopGrace, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(d.logger.Handler(), slog.LevelDebug),
 	}
 	group, serving := errgroup.WithContext(serving)
 	group.Go(func() error { return d.runner.Serve(serving) })
 	group.Go(func() error {
-		if err := api.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("API: %w", err)
 		}
 		return nil
@@ -205,10 +214,11 @@ func (d *controllerDaemon) serve(ctx context.Context, listener net.Listener) err
 	}
 	d.ready.Store(false)
 	d.logger.Info("controller stops")
+	d.api.Close() // runs are cancelled and recorded while the runner still serves
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 	defer cancel()
-	if api.Shutdown(grace) != nil { // somebody is slow
-		api.Close()
+	if web.Shutdown(grace) != nil { // somebody is slow
+		web.Close()
 	}
 	stop()
 	return group.Wait()
@@ -221,6 +231,7 @@ func (d *controllerDaemon) handler() http.Handler {
 		Authority: d.authority, Present: d.present,
 		Expel: func(id netp.AgentID) { d.server.Expel(string(id)) },
 	}.Register(mux)
+	mux.Handle(api.Prefix, d.api.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		if _, err := d.store.Runs(r.Context(), "", 1); err != nil || !d.ready.Load() {

@@ -3,43 +3,36 @@ package main
 import (
 	"context"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
-
-	"github.com/netpupper/netp/plan"
-	"github.com/netpupper/netp/runner/store"
 )
 
 func (a *app) destroyCommand() *cobra.Command {
+	var r reach
 	var dir string
 	var approve bool
 	c := &cobra.Command{
 		Use: "destroy SUITE", Short: "Forget the applied tests of a suite; its runs are kept", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return a.destroy(c.Context(), dir, args[0]) },
+		RunE: func(c *cobra.Command, args []string) error { return a.destroy(c.Context(), r, dir, args[0]) },
 	}
+	r.flags(c)
 	c.Flags().StringVar(&dir, "dir", ".", "the suite's directory, where its state is kept")
-	c.Flags().BoolVar(&approve, "auto-approve", false, "do not ask; a local state is forgotten without a question")
+	c.Flags().BoolVar(&approve, "auto-approve", false, "do not ask; what is forgotten can be applied again")
 	return c
 }
 
-func (a *app) destroy(ctx context.Context, dir, suite string) error {
-	history, err := a.openHistory(ctx, dir)
+func (a *app) destroy(ctx context.Context, r reach, dir, suite string) error {
+	b, err := a.backendOf(r, dir)
 	if err != nil {
 		return err
 	}
-	defer history.Close()
-	before, err := history.State(ctx, suite)
-	if err != nil {
+	n, err := b.Destroy(ctx, suite)
+	switch {
+	case err != nil:
 		return err
-	}
-	if len(before.Tests) == 0 {
+	case n == 0:
 		a.out().Printf("Nothing of suite %s is applied.\n", suite)
-		return nil
+	default:
+		a.out().Printf("Forgot %d applied tests of suite %s. Its runs are kept: netp runs %s\n", n, suite, dir)
 	}
-	after := plan.State{Lineage: before.Lineage, Serial: before.Serial + 1, Tests: map[string]map[string]string{}}
-	if err := history.Apply(ctx, store.Application{Suite: suite, PlanHash: uuid.NewString(), Before: before, After: after}); err != nil {
-		return err
-	}
-	a.out().Printf("Forgot %d applied tests of suite %s. Its runs are kept: netp runs %s\n", len(before.Tests), suite, dir)
 	return nil
 }

@@ -16,7 +16,7 @@ func (a *app) graphCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "graph [DIR]", Short: "Print the paths of a suite and their tests as a DOT graph", Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			made, err := a.plan(c.Context(), directory(args), p)
+			made, _, err := a.plan(c.Context(), directory(args), p)
 			if err != nil {
 				return err
 			}
@@ -24,6 +24,7 @@ func (a *app) graphCommand() *cobra.Command {
 		},
 	}
 	p.inputs.flags(c)
+	p.reach.flags(c)
 	return c
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/netpupper/netp/cmd/netp/internal/view"
+	"github.com/netpupper/netp/lang"
 	"github.com/netpupper/netp/lang/diag"
 	"github.com/netpupper/netp/plan"
 	"github.com/netpupper/netp/plan/planfile"
@@ -16,6 +17,7 @@ import (
 // planning are the flags that shape a plan; plan and apply share them.
 type planning struct {
 	inputs
+	reach
 	targets, excludes []string
 	json, compact     bool
 	input             bool
@@ -23,6 +25,7 @@ type planning struct {
 
 func (p *planning) flags(c *cobra.Command) {
 	p.inputs.flags(c)
+	p.reach.flags(c)
 	c.Flags().StringArrayVar(&p.targets, "target", nil, "only this test or session: -target='test.voice[\"syd->mel\"]'; may be repeated")
 	c.Flags().StringArrayVar(&p.excludes, "exclude", nil, "all but this test or session; may be repeated")
 	c.Flags().BoolVar(&p.json, "json", false, "write one JSON event per line")
@@ -39,7 +42,7 @@ func (a *app) planCommand() *cobra.Command {
 		Short: "Show what would change and run, when, at what cost and with what power",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			made, err := a.plan(c.Context(), directory(args), p)
+			made, _, err := a.plan(c.Context(), directory(args), p)
 			if err != nil {
 				return err
 			}
@@ -66,36 +69,53 @@ func (a *app) planCommand() *cobra.Command {
 
 // plan loads, checks and plans the suite in dir. Diagnostics are shown; with an
 // error among them errShown comes back.
-func (a *app) plan(ctx context.Context, dir string, p planning) (*plan.Plan, error) {
+func (a *app) plan(ctx context.Context, dir string, p planning) (*plan.Plan, backend, error) {
 	suite, diags, err := a.load(dir, p.inputs)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !diags.HasErrors() {
 		diags = append(diags, a.checkSinks(ctx, suite)...)
 	}
 	if diags.HasErrors() {
 		a.showDiagnostics(diags, p)
-		return nil, errShown
+		return nil, nil, errShown
 	}
-	state, err := a.localState(ctx, dir, suite.Name)
+	b, err := a.backend(p.reach, dir, suite.Settings.Controller)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	made, faults := plan.Build(plan.Input{
-		Suite: suite, Catalogue: a.catalogue, Inventory: a.localInventory(suite), Local: true,
-		State: state, Now: a.env.now(), NetpVersion: version,
-		Targets: p.targets, Excludes: p.excludes,
-	})
+	made, faults, err := a.build(ctx, b, suite, p)
+	if err != nil {
+		return nil, nil, err
+	}
 	if faults.HasErrors() {
 		a.showDiagnostics(append(diags, faults...), p)
-		return nil, errShown
+		return nil, nil, errShown
 	}
 	if len(diags) > 0 {
 		a.showDiagnostics(diags, p)
 	}
 	a.suite = suite
-	return made, nil
+	return made, b, nil
+}
+
+// build plans a suite against the agents and the state of where it will run.
+func (a *app) build(ctx context.Context, b backend, suite *lang.Suite, p planning) (*plan.Plan, diag.List, error) {
+	state, err := b.State(ctx, suite.Name)
+	if err != nil {
+		return nil, nil, err
+	}
+	there, err := b.Inventory(ctx, suite)
+	if err != nil {
+		return nil, nil, err
+	}
+	made, faults := plan.Build(plan.Input{
+		Suite: suite, Catalogue: a.catalogue, Inventory: there.agents, Local: there.local,
+		State: state, Now: a.env.now(), NetpVersion: version,
+		Targets: p.targets, Excludes: p.excludes,
+	})
+	return made, faults, nil
 }
 
 func (a *app) showDiagnostics(diags diag.List, p planning) {
@@ -141,30 +161,34 @@ func changes(p *plan.Plan) bool {
 }
 
 // readPlan opens a saved plan and checks it against the applied state.
-func (a *app) readPlan(ctx context.Context, path string) (*plan.Plan, error) {
+func (a *app) readPlan(ctx context.Context, path string, r reach) (*plan.Plan, backend, error) {
 	p, err := planfile.Read(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	state, err := a.localState(ctx, p.Suite.Dir, p.Suite.Name)
+	b, err := a.backendOf(r, p.Suite.Dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	state, err := b.State(ctx, p.Suite.Name)
+	if err != nil {
+		return nil, nil, err
 	}
 	err = planfile.Check(p, state)
 	switch {
 	case errors.Is(err, planfile.ErrApplied):
-		return nil, fmt.Errorf("%s has been applied already\nMake a new plan: netp plan -out=%s %s", path, path, p.Suite.Dir)
+		return nil, nil, fmt.Errorf("%s has been applied already\nMake a new plan: netp plan -out=%s %s", path, path, p.Suite.Dir)
 	case errors.Is(err, planfile.ErrStale):
-		return nil, fmt.Errorf("%s is stale: something else has been applied since it was made\nMake a new plan: netp plan -out=%s %s", path, path, p.Suite.Dir)
+		return nil, nil, fmt.Errorf("%s is stale: something else has been applied since it was made\nMake a new plan: netp plan -out=%s %s", path, path, p.Suite.Dir)
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	}
 	if len(p.Sinks) > 0 { // a plan holds no secrets: the suite has them
 		suite, diags, err := a.load(p.Suite.Dir, inputs{})
 		if err := errors.Join(err, diags.Err()); err != nil {
-			return nil, fmt.Errorf("the sinks of %s need the suite: %w", path, err)
+			return nil, nil, fmt.Errorf("the sinks of %s need the suite: %w", path, err)
 		}
 		a.suite = suite
 	}
-	return p, nil
+	return p, b, nil
 }

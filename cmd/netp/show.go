@@ -64,6 +64,7 @@ func (o *output) files(r netp.Report) error {
 
 func (a *app) showCommand() *cobra.Command {
 	var o output
+	var r reach
 	var dir string
 	var json bool
 	c := &cobra.Command{
@@ -76,10 +77,19 @@ func (a *app) showCommand() *cobra.Command {
 					return a.showSavedPlan(args[0], json)
 				}
 			}
-			return a.showRun(c, dir, directoryOr(args, ""), o, json)
+			b, err := a.backendOf(r, dir)
+			if err != nil {
+				return err
+			}
+			report, err := b.Report(c.Context(), directoryOr(args, ""))
+			if err != nil {
+				return err
+			}
+			return a.showReport(report, dir, o, json)
 		},
 	}
 	o.flags(c)
+	r.flags(c)
 	c.Flags().BoolVar(&json, "json", false, "print the plan or the report as one JSON document")
 	c.Flags().StringVar(&dir, "dir", ".", "the suite's directory, where its runs are kept")
 	return c
@@ -97,16 +107,7 @@ func (a *app) showSavedPlan(path string, json bool) error {
 	return nil
 }
 
-func (a *app) showRun(c *cobra.Command, dir, id string, o output, json bool) error {
-	history, err := a.openHistory(c.Context(), dir)
-	if err != nil {
-		return err
-	}
-	defer history.Close()
-	report, err := history.report(c.Context(), id)
-	if err != nil {
-		return err
-	}
+func (a *app) showReport(report netp.Report, dir string, o output, json bool) error {
 	if err := o.files(report); err != nil {
 		return err
 	}

@@ -164,7 +164,7 @@ func (s *Server) Handler() http.Handler {
 	return mux
 }
 
-// requestTimeout bounds how long a request may take to come in, and a piece of the
+// requestTimeout bounds how long a body may take to come in, and a piece of the
 // answer to go out.
 const requestTimeout = 60 * time.Second
 
@@ -173,8 +173,8 @@ func (s *Server) guard(to route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
 		// A server that cannot set deadlines has its own.
-		_ = control.SetReadDeadline(time.Now().Add(requestTimeout))
 		_ = control.SetWriteDeadline(time.Now().Add(requestTimeout))
+		defer func() { _ = control.SetWriteDeadline(time.Time{}) }() // the connection may be used again
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		if err := s.authorise(r, to.role); err != nil {

@@ -88,6 +88,9 @@ func (s *Server) readPlan(w http.ResponseWriter, r *http.Request) (*plan.Plan, e
 	case <-r.Context().Done():
 		return nil, context.Cause(r.Context())
 	}
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(requestTimeout))
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	in := json.NewDecoder(http.MaxBytesReader(w, r.Body, s.cfg.MaxPlan))
 	p := new(plan.Plan)
 	err := in.Decode(p)

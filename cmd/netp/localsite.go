@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/google/uuid"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/lang"
+	"github.com/netpupper/netp/plan"
+	"github.com/netpupper/netp/plan/planfile"
+	"github.com/netpupper/netp/runner"
+	"github.com/netpupper/netp/runner/store"
+)
+
+// localSite applies suites in this process and keeps their history in DIR/.netp/.
+// Until something is applied it leaves no trace.
+type localSite struct {
+	app         *app
+	dir         string
+	parallelism int
+}
+
+// storeFile is where the history is kept.
+func (l *localSite) storeFile() string {
+	if data := l.app.env.get("NETP_DATA_DIR"); data != "" {
+		return filepath.Join(data, "netp.db")
+	}
+	return filepath.Join(l.dir, ".netp", "netp.db")
+}
+
+// open opens the store, made when missing.
+func (l *localSite) open(ctx context.Context) (*store.Store, error) {
+	s, err := store.Open(ctx, l.storeFile())
+	if err != nil {
+		return nil, fmt.Errorf("%w\nTo keep runs elsewhere, set NETP_DATA_DIR to a directory that can be written.", err)
+	}
+	return s, nil
+}
+
+// history opens the store; without one the error says how to get one.
+func (l *localSite) history(ctx context.Context) (*store.Store, error) {
+	if _, err := os.Stat(l.storeFile()); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("no runs are kept in %s\nRun the suite first: netp apply %s; or name its directory with -dir.", filepath.Dir(l.storeFile()), l.dir)
+	}
+	return l.open(ctx)
+}
+
+func (l *localSite) Inventory(_ context.Context, suite *lang.Suite) (inventory, error) {
+	return inventory{agents: l.app.localInventory(suite), local: true}, nil
+}
+
+func (l *localSite) State(ctx context.Context, suite string) (plan.State, error) {
+	if _, err := os.Stat(l.storeFile()); errors.Is(err, fs.ErrNotExist) {
+		return plan.State{}, nil
+	}
+	s, err := l.open(ctx)
+	if err != nil {
+		return plan.State{}, err
+	}
+	state, err := s.State(ctx, suite)
+	return state, errors.Join(err, s.Close())
+}
+
+func (l *localSite) Apply(ctx context.Context, p *plan.Plan, events func(runner.Event)) (report netp.Report, err error) {
+	s, err := l.open(ctx)
+	if err != nil {
+		return report, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := recordState(ctx, s, p); err != nil {
+		return report, err
+	}
+	a := l.app
+	return (&local{version: version, catalogue: a.catalogue, store: s, parallelism: l.parallelism, logger: a.logger()}).run(ctx, p, events)
+}
+
+// recordState notes the plan as applied, so that it cannot be applied twice and
+// the next plan shows what changed.
+func recordState(ctx context.Context, s *store.Store, p *plan.Plan) error {
+	before, err := s.State(ctx, p.Suite.Name)
+	if err != nil {
+		return err
+	}
+	if err := planfile.Check(p, before); err != nil {
+		return err
+	}
+	return s.Apply(ctx, store.Application{
+		Suite: p.Suite.Name, PlanHash: p.Hash, Before: before,
+		After: plan.Apply(before, p, uuid.NewString()),
+	})
+}
+
+// deliver hands the records to the sinks of the suite that was planned, and says
+// what became of them.
+func (l *localSite) deliver(ctx context.Context) []string {
+	if suite := l.app.suite; suite == nil || len(suite.Sinks) == 0 {
+		return nil
+	}
+	s, err := l.open(ctx)
+	if err != nil {
+		return []string{fmt.Sprintf("nothing was delivered to sinks: %v", err)}
+	}
+	notes := l.app.deliver(ctx, l.app.suite, s)
+	if err := s.Close(); err != nil {
+		notes = append(notes, err.Error())
+	}
+	return notes
+}
+
+func (l *localSite) Destroy(ctx context.Context, suite string) (n int, err error) {
+	s, err := l.history(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	before, err := s.State(ctx, suite)
+	if err != nil || len(before.Tests) == 0 {
+		return 0, err
+	}
+	after := plan.State{Lineage: before.Lineage, Serial: before.Serial + 1, Tests: map[string]map[string]string{}}
+	return len(before.Tests), s.Apply(ctx, store.Application{Suite: suite, PlanHash: uuid.NewString(), Before: before, After: after})
+}
+
+func (l *localSite) Runs(ctx context.Context, limit int) (runs []store.Run, err error) {
+	s, err := l.history(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return s.Runs(ctx, "", limit)
+}
+
+func (l *localSite) Report(ctx context.Context, id string) (report netp.Report, err error) {
+	s, err := l.history(ctx)
+	if err != nil {
+		return report, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	found, err := l.find(ctx, s, id)
+	if err != nil {
+		return report, err
+	}
+	found.Report.Records, err = s.Records(ctx, found.Report.Run)
+	return found.Report, err
+}
+
+// find gives the run with the id, or the latest one for "".
+func (l *localSite) find(ctx context.Context, s *store.Store, id string) (store.Run, error) {
+	if id != "" {
+		return s.FindRun(ctx, id)
+	}
+	runs, err := s.Runs(ctx, "", 1)
+	if err == nil && len(runs) == 0 {
+		err = fmt.Errorf("no runs are kept yet\nRun the suite first: netp apply %s", l.dir)
+	}
+	if err != nil {
+		return store.Run{}, err
+	}
+	return runs[0], nil
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/cmd/netp/internal/view"
+	"github.com/netpupper/netp/lang"
+	"github.com/netpupper/netp/plan"
+	"github.com/netpupper/netp/runner"
+	"github.com/netpupper/netp/runner/api/client"
+	"github.com/netpupper/netp/runner/store"
+)
+
+// remoteSite is a controller: it runs, this process watches.
+type remoteSite struct {
+	*client.Client              // State, Destroy
+	note           func(string) // tells the user something beside the run
+}
+
+func (r *remoteSite) Inventory(ctx context.Context, _ *lang.Suite) (inventory, error) {
+	agents, err := r.Agents(ctx)
+	return inventory{agents: agents}, err
+}
+
+// cancelTimeout bounds the request that cancels a run.
+const cancelTimeout = 10 * time.Second
+
+// Apply begins the run, or attaches to one of the same work that is in progress,
+// and follows it to its end. When ctx ends it cancels the run and goes on following.
+func (r *remoteSite) Apply(ctx context.Context, p *plan.Plan, events func(runner.Event)) (netp.Report, error) {
+	started, err := r.Client.Apply(ctx, p)
+	if err != nil {
+		return netp.Report{}, err
+	}
+	if started.Attached {
+		r.note(fmt.Sprintf("Attached to run %s of the same sessions, begun by %s.", view.ShortID(started.Run), started.Lock.Holder))
+	}
+	following, leave := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer leave(nil)
+	cancelling := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(cancelling)
+		asking, done := context.WithTimeout(following, cancelTimeout)
+		defer done()
+		if err := r.Cancel(asking, started.Run); err != nil {
+			leave(fmt.Errorf("the run could not be cancelled and goes on: %w", err))
+		}
+	})
+	err = r.Follow(following, started.Run, events)
+	if !stop() {
+		<-cancelling
+	}
+	if err != nil {
+		return netp.Report{}, errors.Join(err, fmt.Errorf("To see how it ended: netp show %s", view.ShortID(started.Run)))
+	}
+	return r.Client.Report(context.WithoutCancel(ctx), started.Run)
+}
+
+func (r *remoteSite) Runs(ctx context.Context, limit int) ([]store.Run, error) {
+	found, err := r.Client.Runs(ctx, limit)
+	out := make([]store.Run, len(found))
+	for i, one := range found {
+		out[i] = one.Run
+	}
+	return out, err
+}
+
+func (r *remoteSite) Report(ctx context.Context, run string) (netp.Report, error) {
+	if run == "" {
+		latest, err := r.Client.Runs(ctx, 1)
+		if err == nil && len(latest) == 0 {
+			err = fmt.Errorf("%s has no runs yet\nRun a suite first: netp apply DIR", r.URL())
+		}
+		if err != nil {
+			return netp.Report{}, err
+		}
+		run = latest[0].Report.Run
+	}
+	return r.Client.Report(ctx, run)
+}

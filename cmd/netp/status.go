@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/cmd/netp/internal/view"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	var r reach
+	var json bool
+	c := &cobra.Command{
+		Use: "status [DIR]", Short: "Show how the controller is and what it is running", Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			b, err := a.backendOf(r, directory(args))
+			if err != nil {
+				return err
+			}
+			if remote, ok := b.(*remoteSite); ok {
+				return a.remoteStatus(c.Context(), remote, json)
+			}
+			if json {
+				return view.Document(a.env.stdout, map[string]any{"format_version": netp.FormatVersion, "netp_version": version, "controller": ""})
+			}
+			a.out().Printf("No controller is configured: suites run in this process. To use one, give -controller URL or set NETP_CONTROLLER.\n")
+			return nil
+		},
+	}
+	r.flags(c)
+	c.Flags().BoolVar(&json, "json", false, "as one JSON document")
+	return c
+}
+
+func (a *app) remoteStatus(ctx context.Context, r *remoteSite, json bool) error {
+	s, err := r.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if json {
+		return view.Document(a.env.stdout, s)
+	}
+	draining := ""
+	if s.Draining > 0 {
+		draining = fmt.Sprintf(" (%d draining)", s.Draining)
+	}
+	a.out().Printf("Controller  %s, netp %s\nAgents      %d present%s, %d sessions running\n", r.URL(), s.Version, s.Agents, draining, s.Sessions)
+	for _, l := range s.Running {
+		a.out().Printf("Running     suite %s: run %s by %s, since %s\n", l.Suite, view.ShortID(l.Run), l.Holder, l.Since.Local().Format(time.RFC3339))
+	}
+	if len(s.Running) == 0 {
+		a.out().Printf("Running     nothing\n")
+	}
+	return nil
+}
