@@ -46,7 +46,7 @@ func generated() map[string]generator {
 		"Latin-1":        {text("suite \"s\" { description = \"Z\xfcrich\" }"), "Not UTF-8"},
 		"link outside":   {outside, "Unreadable file"},
 		"dangling link":  {dangling, "Unreadable file"},
-		"unreadable":     {named("suite.hcl"), "Unreadable file"},
+		"directory link": {named("suite.hcl"), "Unreadable file"},
 		"no directory":   {os.Remove, "Directory not found"},
 		"ten million":    {text(tenMillion), "Too many sessions"},
 		"fifty faults":   {text(fiftyFaults()), "Unknown argument"},
@@ -113,7 +113,7 @@ func outside(dir string) error {
 
 func dangling(dir string) error { return os.Symlink("none.hcl", filepath.Join(dir, "suite.hcl")) }
 
-// named makes something of the name of a suite's file that is none: a link to a directory.
+// named makes something with the name of a suite's file that is none: a link to a directory.
 func named(name string) func(string) error {
 	return func(dir string) error {
 		if err := os.Mkdir(filepath.Join(dir, "d"), 0o755); err != nil {
@@ -197,6 +197,9 @@ func TestBounds(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := g.make(dir); err != nil {
+				if runtime.GOOS == "windows" && strings.Contains(name, "link") {
+					t.Skip("this Windows does not let its user make symbolic links:", err)
+				}
 				t.Fatal(err)
 			}
 			var before, after runtime.MemStats
