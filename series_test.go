@@ -3,6 +3,7 @@ package netp_test
 import (
 	"encoding/json"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -174,5 +175,19 @@ func TestRatioWithoutTrialsHasNoValue(t *testing.T) {
 	}
 	if v := (&netp.Tally{}).Hits(0).Value(); !math.IsNaN(v) {
 		t.Errorf("got %g", v)
+	}
+}
+
+// BenchmarkDistributionRecord is the cost of one sample in an engine's receive loop.
+func BenchmarkDistributionRecord(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 1))
+	values := make([]int64, 1<<16)
+	for i := range values {
+		values[i] = 30e6 + int64(1e5*r.ExpFloat64())
+	}
+	d := netp.NewDistribution(1e-9)
+	b.ReportAllocs()
+	for i := range b.N {
+		d.Record(values[i%len(values)])
 	}
 }

@@ -79,7 +79,7 @@ func ratioFactor(e netp.Estimate, limit float64) float64 {
 		}
 		low = high
 	}
-	for high/low > 1.01 {
+	for high/low > 1.04 {
 		if mid := math.Sqrt(low * high); decided(mid) {
 			high = mid
 		} else {

@@ -43,7 +43,7 @@ func run(w io.Writer, sessions int, seed uint64) error {
 		}
 		if s.outside != "" && !outside {
 			outside = true
-			header(w, "Outside: what no session of this length can know")
+			header(w, "Outside the claims: what a session of this length cannot know")
 		}
 		row(w, s, tallies[i])
 	}
