@@ -220,8 +220,9 @@ func dscpValue(ps netp.ParamSpec, v cty.Value) (any, *valueFault) {
 	return nil, &valueFault{sumInvalidType, ps.Name + " is the name or the number of a code point; this is " + article(typeWord(v.Type())) + "."}
 }
 
-// imix is the simple internet mix: sizes on the IP layer with their weights.
-func imix() []any { return []any{[]any{40.0, 7.0}, []any{576.0, 4.0}, []any{1500.0, 1.0}} }
+// imix is the simple internet mix, IPv4 packets of 64, 576 and 1500 bytes as 7 to 4
+// to 1, in UDP payloads: 28 bytes less.
+func imix() []any { return []any{[]any{36.0, 7.0}, []any{548.0, 4.0}, []any{1472.0, 1.0}} }
 
 // mixValue reads "imix", or an object of size = weight.
 func mixValue(ps netp.ParamSpec, v cty.Value) (any, *valueFault) {
