@@ -181,7 +181,7 @@ func (l *lister) list(dir string, depth int) error {
 		info, err := l.root.Stat(name)
 		switch {
 		case err != nil:
-			return fmt.Errorf("a link must stay inside the directory: %w", err)
+			return fmt.Errorf("read %s (a link must end inside the directory): %w", name, err)
 		case info.IsDir():
 			l.found = append(l.found, entry{path: name, kind: directory})
 			err = l.list(name, depth+1)

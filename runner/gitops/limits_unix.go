@@ -12,8 +12,10 @@ import (
 )
 
 // limitScript sets the limits and becomes the program. Files count in blocks of
-// 512 bytes, memory in KiB; macOS knows no limit on memory.
-const limitScript = `ulimit -f "$1" && ulimit -t "$2" && ulimit -c 0 || exit 125
+// 512 bytes, memory in KiB; macOS knows no limit on memory. With XFSZ ignored a file
+// over its limit is an error the program can name.
+const limitScript = `trap '' XFSZ
+ulimit -f "$1" && ulimit -t "$2" && ulimit -c 0 || exit 125
 ulimit -v "$3" 2>/dev/null
 shift 3
 exec "$@"`

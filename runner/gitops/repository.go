@@ -288,7 +288,7 @@ func (r *Repository) fetch(ctx context.Context, depth int) error {
 	switch {
 	case err == nil:
 		return nil
-	case strings.Contains(err.Error(), "File size limit") || strings.Contains(err.Error(), "file size limit") || strings.Contains(err.Error(), "File too large"):
+	case strings.Contains(err.Error(), "File too large"):
 		return fault(ReasonTooLarge, "the commit of %s needs a pack of more than %d bytes: %w", r.o.URL, r.o.Budget.PackBytes, err)
 	case strings.Contains(err.Error(), "fsck error") || strings.Contains(err.Error(), "fsck_"):
 		return fault(ReasonUnsafe, "git refuses an object of %s: %w", r.o.URL, err)
