@@ -68,14 +68,13 @@ func Connect(o Options) (*Conn, error) {
 				logger.Warn("connection to the bus lost", "error", err)
 			}
 		}),
+		nats.ReconnectErrHandler(o.notReached(logger)),
 		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) {
 			subject := ""
 			if s != nil {
 				subject = s.Subject
 			}
-			if o.Denied != nil && errors.Is(err, nats.ErrAuthorization) {
-				o.Denied()
-			}
+			o.deny(err)
 			logger.Warn("bus", "subject", subject, "error", err)
 		}),
 	}
@@ -93,6 +92,26 @@ func Connect(o Options) (*Conn, error) {
 		return nil, fmt.Errorf("connect to the bus %s: %w", o.URL, err)
 	}
 	return &Conn{nats: nc, logger: logger}, nil
+}
+
+// deny tells of an error that is the bus's refusal of the connection.
+func (o Options) deny(err error) {
+	if o.Denied != nil && errors.Is(err, nats.ErrAuthorization) {
+		o.Denied()
+	}
+}
+
+// notReached hears of each try at a connection that did not succeed. Calls do not
+// overlap. The same reason again and again is told once.
+func (o Options) notReached(logger *slog.Logger) func(*nats.Conn, error) {
+	told := ""
+	return func(_ *nats.Conn, err error) {
+		o.deny(err)
+		if err.Error() != told {
+			told = err.Error()
+			logger.Warn("the bus is not reached; trying on", "error", err)
+		}
+	}
 }
 
 // Close closes the connection at once, without waiting for anything.
