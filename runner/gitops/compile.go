@@ -130,7 +130,7 @@ func CompileMain(catalogue netp.Catalogue, in io.Reader, out io.Writer) int {
 	if err := json.NewDecoder(io.LimitReader(in, 64<<20)).Decode(&o); err != nil {
 		return 2
 	}
-	debug.SetMemoryLimit(o.MemoryBytes / 2)
+	debug.SetMemoryLimit(o.MemoryBytes / 4 * 3)
 	if err := bindSelf(o.MemoryBytes, o.Seconds); err != nil {
 		return 3
 	}

@@ -49,11 +49,10 @@ func TestCompileBombs(t *testing.T) {
 		"evaluation":  "suite \"x\" {\n  description = \"${length([for a in range(1000) : [for b in range(1000) : [for c in range(1000) : c]]])}\"\n}\n",
 		"set product": "suite \"x\" {\n  description = \"${length(setproduct(range(100), range(100), range(100), range(100)))}\"\n}\n",
 	} {
-		c, err := Compile(t.Context(), suiteDir(t, map[string]string{"a.hcl": text}), CompileOptions{})
+		c, err := Compile(t.Context(), suiteDir(t, map[string]string{"a.hcl": text}), CompileOptions{Time: time.Second})
 		if err == nil && c.OK {
 			t.Errorf("%s: compiled", name)
 		}
-		t.Logf("%s: %v %v", name, err, c.Diagnostics.Err())
 	}
 }
 
