@@ -7,7 +7,7 @@ import "testing"
 // confidence promises. Where the truth is far from the threshold most sessions must
 // be decided: nothing is gained by never answering. Seeds are fixed, so the outcome is.
 func TestErrorRates(t *testing.T) {
-	const sessions = 350
+	const sessions = 360
 	claimed := 0
 	for _, s := range scenarios() {
 		if s.outside != "" {
