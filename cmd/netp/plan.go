@@ -160,7 +160,7 @@ func changes(p *plan.Plan) bool {
 	return false
 }
 
-// readPlan opens a saved plan and checks it against the applied state.
+// readPlan opens a saved plan and finds where it is applied.
 func (a *app) readPlan(ctx context.Context, path string, r reach) (*plan.Plan, backend, error) {
 	p, err := planfile.Read(path)
 	if err != nil {
@@ -170,17 +170,10 @@ func (a *app) readPlan(ctx context.Context, path string, r reach) (*plan.Plan, b
 	if err != nil {
 		return nil, nil, err
 	}
-	state, err := b.State(ctx, p.Suite.Name)
-	if err != nil {
-		return nil, nil, err
+	if _, here := b.(*localSite); here { // a controller checks for itself, and attaches to the plan's run
+		err = a.checkPlan(ctx, b, path, p)
 	}
-	err = planfile.Check(p, state)
-	switch {
-	case errors.Is(err, planfile.ErrApplied):
-		return nil, nil, fmt.Errorf("%s has been applied already\nMake a new plan: netp plan -out=%s %s", path, path, p.Suite.Dir)
-	case errors.Is(err, planfile.ErrStale):
-		return nil, nil, fmt.Errorf("%s is stale: something else has been applied since it was made\nMake a new plan: netp plan -out=%s %s", path, path, p.Suite.Dir)
-	case err != nil:
+	if err != nil {
 		return nil, nil, err
 	}
 	if len(p.Sinks) > 0 { // a plan holds no secrets: the suite has them
@@ -191,4 +184,20 @@ func (a *app) readPlan(ctx context.Context, path string, r reach) (*plan.Plan, b
 		a.suite = suite
 	}
 	return p, b, nil
+}
+
+// checkPlan says whether a saved plan still fits what is applied.
+func (a *app) checkPlan(ctx context.Context, b backend, path string, p *plan.Plan) error {
+	state, err := b.State(ctx, p.Suite.Name)
+	if err != nil {
+		return err
+	}
+	err = planfile.Check(p, state)
+	switch {
+	case errors.Is(err, planfile.ErrApplied):
+		return fmt.Errorf("%s has been applied already\nMake a new plan: netp plan -out=%s %s", path, path, p.Suite.Dir)
+	case errors.Is(err, planfile.ErrStale):
+		return fmt.Errorf("%s is stale: something else has been applied since it was made\nMake a new plan: netp plan -out=%s %s", path, path, p.Suite.Dir)
+	}
+	return err
 }

@@ -48,7 +48,7 @@ func (a *app) remoteStatus(ctx context.Context, r *remoteSite, json bool) error 
 	if s.Draining > 0 {
 		draining = fmt.Sprintf(" (%d draining)", s.Draining)
 	}
-	a.out().Printf("Controller  %s, netp %s\nAgents      %d present%s, %d sessions running\n", r.URL(), s.Version, s.Agents, draining, s.Sessions)
+	a.out().Printf("Controller  %s, netp %s\nAgents      %d present%s\n", r.URL(), s.Version, s.Agents, draining)
 	for _, l := range s.Running {
 		a.out().Printf("Running     suite %s: run %s by %s, since %s\n", l.Suite, view.ShortID(l.Run), l.Holder, l.Since.Local().Format(time.RFC3339))
 	}

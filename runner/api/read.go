@@ -21,10 +21,9 @@ type Status struct {
 	FormatVersion string    `json:"format_version"`
 	Version       string    `json:"netp_version"`
 	Time          time.Time `json:"time"`
-	// Agents are there; Draining of them take no new sessions; Sessions run on them.
+	// Agents are there; Draining of them take no new sessions.
 	Agents   int    `json:"agents"`
 	Draining int    `json:"draining"`
-	Sessions int    `json:"sessions"`
 	Running  []Lock `json:"running"` // suites being applied, by name
 }
 
@@ -64,7 +63,6 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	out := Status{FormatVersion: netp.FormatVersion, Version: s.cfg.Version, Time: s.cfg.Now().UTC(), Running: []Lock{}}
 	for _, m := range s.cfg.Fleet.Members() {
 		out.Agents++
-		out.Sessions += m.Running
 		if m.Draining {
 			out.Draining++
 		}
