@@ -228,6 +228,8 @@ func TestReasonsAndRemedies(t *testing.T) {
 	clock.Uncertainty = 0.038
 	loss := session()[0]
 	none := netp.Estimate{Metric: "loss.ratio", Unit: "1", High: 3.6889 / 100000, Confidence: 0.95, Samples: 100000, Effective: 100000, Basis: netp.PerPacket, Method: estimate.MethodClopperPearson}
+	all := none
+	all.Point, all.Low, all.High = 1, 1-none.High, 1
 	for _, c := range []struct {
 		condition      string
 		e              netp.Estimate
@@ -243,6 +245,8 @@ func TestReasonsAndRemedies(t *testing.T) {
 			"Would be decided by about 14.4 × as many packets (≈ 44 000)."},
 		{"loss.ratio <= 0.1 * percent", none,
 			"loss.ratio 0 % (0 % to 0.0037 %, 95 %; 0 of 100 000 packets), limit <= 0.1 %; below the limit by at least 0.096 points; holds for bursts of up to 27 packets on average.", ""},
+		{"loss.ratio >= 99.9 * percent", all,
+			"loss.ratio 100.0000 % (99.9963 % to 100.0000 %, 95 %; 100 000 of 100 000 packets), limit >= 99.9 %; above the limit by at least 0.096 points; holds for bursts of up to 27 packets on average.", ""},
 		{"delay.p99 - delay.p99 <= 60 * ms", clock,
 			"The condition holds for some values the intervals allow and fails for others: delay.p99 52 ms (14 ms to 90 ms, 95 %, clock ± 38 ms; 3 000 packets).", ""},
 		{"throughput.mean >= 1 * Gbps", clock, "No data for throughput.mean: The session produced no samples.", ""},

@@ -89,13 +89,21 @@ func sentence(c comparison, e netp.Estimate) string {
 	return text + "."
 }
 
-// burstNote says up to which length of bursts a ratio without a single event is
-// known to be small: one that comes in rarer, longer bursts can hide altogether.
+// burstNote says up to which length of bursts a ratio that saw one outcome only is
+// known: bursts that are rarer and longer can hide altogether.
 func burstNote(c comparison, e netp.Estimate) string {
-	if c.truth != yes || e.Method != estimate.MethodClopperPearson || e.Point != 0 || !(e.High > 0) || e.High > c.limit.Value {
+	if c.truth != yes || e.Method != estimate.MethodClopperPearson {
 		return ""
 	}
-	length := math.Floor(c.limit.Value / e.High)
+	var length float64
+	switch {
+	case e.Point == 0 && e.High > 0 && e.High <= c.limit.Value:
+		length = math.Floor(c.limit.Value / e.High)
+	case e.Point == 1 && e.Low < 1 && e.Low >= c.limit.Value:
+		length = math.Floor((1 - c.limit.Value) / (1 - e.Low))
+	default:
+		return ""
+	}
 	if length < 2 {
 		return "holds for single events, not for bursts"
 	}
