@@ -21,8 +21,9 @@ import (
 // end.
 //
 // rtt is the time from SYN to SYN+ACK as the kernel took it, where it says so (Linux); rtt_user is what connecting took. A refusal
-// is an answer of the host, so it is no loss; for it the kernel tells nothing, and both are what a program saw. A handshake that
-// needed a second SYN lost the first one or its answer, and is a loss, though the kernel hides it from programs.
+// is an answer of the host, so it is no loss; for it the kernel tells nothing, and both are what a program saw. Where an endpoint
+// refuses every handshake there is no service to measure, and the session fails. A handshake that needed a second SYN lost the
+// first one or its answer, and is a loss, though the kernel hides it from programs.
 func connect(ctx context.Context, j engine.Job, c settings) (netp.Result, error) {
 	target, service, err := connectTarget(ctx, j, c)
 	if err != nil {
@@ -41,6 +42,12 @@ func connect(ctx context.Context, j engine.Job, c settings) (netp.Result, error)
 	r, err := s.run(ctx, s.watch)
 	if s.refused > 0 {
 		r.Facts["refused"] = fmt.Sprint(s.refused)
+	}
+	if err == nil && j.Path.Endpoint && s.refused > 0 && s.refused == s.ledger.next {
+		r.Metrics, r.Intervals = nil, nil
+		err = &netp.Failure{Kind: netp.FailureUnreachable, Detail: fmt.Sprintf(
+			"%s refused all of %d connections: the host answers, but nothing accepts connections on this port. Start the service there, correct the port, or measure the host itself with mode icmp.",
+			j.Path.Dest, s.refused)}
 	}
 	return r, err
 }

@@ -3,6 +3,7 @@ package rtt
 import (
 	"encoding/binary"
 	"errors"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -23,6 +24,9 @@ func openPing(w port.Where, target netip.Addr, dscp int) (pinger, error) {
 	}
 	raw, rawErr := openEcho(w, target, dscp, unix.SOCK_RAW)
 	if rawErr != nil {
+		if errors.Is(err, fs.ErrPermission) { // then the raw socket says more, unless it is forbidden too
+			err = rawErr
+		}
 		return pinger{}, err
 	}
 	raw.kind, raw.identifier = "raw", uint16(os.Getpid())

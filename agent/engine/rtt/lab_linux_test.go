@@ -127,3 +127,15 @@ func TestBlockedPort(t *testing.T) {
 		})
 	}
 }
+
+// TestICMPWithoutRoute: that a network is not reachable is told as such, also where ping sockets are forbidden and a raw one
+// takes their place (as in a new network namespace).
+func TestICMPWithoutRoute(t *testing.T) {
+	l := newLab(t)
+	j := job(t, netp.Params{"count": 5.0, "interval": 0.01, "mode": modeICMP})
+	j.Dialer = port.Dialer{Where: port.Where{Netns: l.near}}
+	j.Path = netp.Path{Dest: "10.99.0.1", Endpoint: true}
+	if f := new(Engine).Initiate(deadlined(t), j).Failure; f == nil || f.Kind != netp.FailureUnreachable {
+		t.Errorf("failure %v, want %s", f, netp.FailureUnreachable)
+	}
+}

@@ -328,15 +328,19 @@ func TestConnect(t *testing.T) {
 	open := probe()
 	listener.Close()
 	closed := probe()
-	for name, r := range map[string]netp.Result{"open": open, "refused": closed} {
-		wantComplete(t, r, params)
-		wantMetrics(t, r, map[string]float64{metricSent: 10, metricReceived: 10, metricLoss: 0})
-		if mean := value(t, r, metricRTT); math.IsNaN(mean) || mean <= 0 || mean > value(t, r, metricUser) {
-			t.Errorf("%s: rtt %v, rtt_user %v", name, mean, value(t, r, metricUser))
-		}
+	wantComplete(t, open, params)
+	wantMetrics(t, open, map[string]float64{metricSent: 10, metricReceived: 10, metricLoss: 0})
+	if mean := value(t, open, metricRTT); math.IsNaN(mean) || mean <= 0 || mean > value(t, open, metricUser) {
+		t.Errorf("rtt %v, rtt_user %v", mean, value(t, open, metricUser))
 	}
 	if open.Facts["refused"] != "" || closed.Facts["refused"] != "10" {
 		t.Errorf("refused %q and %q, want none and 10", open.Facts["refused"], closed.Facts["refused"])
+	}
+	if f := closed.Failure; f == nil || f.Kind != netp.FailureUnreachable || !strings.Contains(f.Detail, address+" refused all of 10 connections") {
+		t.Errorf("failure %v where nothing listens, want %s", f, netp.FailureUnreachable)
+	}
+	if len(closed.Metrics) > 0 {
+		t.Errorf("metrics %v of a service that is not there", closed.Metrics)
 	}
 }
 
