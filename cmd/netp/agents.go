@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -130,7 +131,7 @@ func (a *app) remote(flag string) (*remote, error) {
 		base: strings.TrimSuffix(u.String(), "/"), token: word,
 		client: &http.Client{Transport: &http.Transport{
 			TLSClientConfig: wire.PinnedTLS(token.Pin), ForceAttemptHTTP2: true, TLSHandshakeTimeout: 10 * time.Second,
-			Proxy: http.ProxyFromEnvironment,
+			Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 		}},
 	}, nil
 }
