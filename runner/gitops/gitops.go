@@ -98,7 +98,6 @@ const (
 	ReasonReconcile   = "ReconciliationError" // the revision is fine, applying it failed
 	ReasonState       = "StateNotSaved"       // applied, but the high-water mark could not be kept
 	ReasonSucceeded   = "Succeeded"
-	ReasonSuspended   = "Suspended"
 	ReasonProgressing = "Progressing"
 )
 

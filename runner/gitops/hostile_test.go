@@ -160,7 +160,7 @@ func TestHangingServer(t *testing.T) {
 			}()
 		}
 	}()
-	r := open(t, RepositoryOptions{URL: "https://" + listener.Addr().String() + "/x.git", Timeout: 500 * time.Millisecond})
+	r := open(t, RepositoryOptions{URL: "https://" + listener.Addr().String() + "/x.git", Timeout: time.Second})
 	_, err = r.Head(t.Context())
 	wantFault(t, err, ReasonFetch, "no answer in time")
 }

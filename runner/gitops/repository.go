@@ -45,12 +45,10 @@ type RepositoryOptions struct {
 
 // Repository is a Source: a branch of a git repository. Use OpenRepository.
 type Repository struct {
-	o   RepositoryOptions
-	git *git
+	o        RepositoryOptions
+	git      *git
+	maxPacks int // so many fetches later the local repository is tidied
 }
-
-// maxPacks is how many fetches a local repository keeps before it starts anew.
-const maxPacks = 50
 
 var (
 	scpForm    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[A-Za-z0-9._~/][A-Za-z0-9._~/+@-]*$`)
@@ -97,7 +95,7 @@ func OpenRepository(ctx context.Context, o RepositoryOptions) (*Repository, erro
 	if err := removeAll(o.Dir, "rev-*", "verify-*"); err != nil {
 		return nil, err
 	}
-	r := &Repository{o: o, git: newGit(o, program, protocol, token)}
+	r := &Repository{o: o, git: newGit(o, program, protocol, token), maxPacks: 50}
 	return r, r.git.checkVersion(ctx)
 }
 
@@ -186,11 +184,30 @@ func (r *Repository) Head(ctx context.Context) (Revision, error) {
 	return "", fault(ReasonNoBranch, "%s has no branch %s: what was applied last stays until the branch is back or the repository is removed from the configuration", r.o.URL, r.o.Branch)
 }
 
-// ready makes the bare repository, anew when it is broken or has grown old.
-func (r *Repository) ready(ctx context.Context) error {
+// tidy packs what the good commit and the last head need into one, when many
+// fetches have left many packs. If that fails the repository is made anew: the
+// server has just answered.
+func (r *Repository) tidy(ctx context.Context, good string) error {
 	packs, _ := filepath.Glob(filepath.Join(r.git.dir, "objects", "pack", "*.pack"))
-	_, err := os.Stat(filepath.Join(r.git.dir, "netp-ready"))
-	if err == nil && len(packs) <= maxPacks {
+	if len(packs) <= r.maxPacks {
+		return nil
+	}
+	var err error
+	if good != "" {
+		_, err = r.git.run(ctx, 1<<10, "update-ref", "refs/netp/good", good)
+	}
+	if err == nil {
+		_, err = r.git.run(ctx, 1<<16, "repack", "-a", "-d", "-q")
+	}
+	if err != nil {
+		return errors.Join(os.RemoveAll(r.git.dir), r.ready(ctx))
+	}
+	return nil
+}
+
+// ready makes the bare repository, if it is not there whole.
+func (r *Repository) ready(ctx context.Context) error {
+	if _, err := os.Stat(filepath.Join(r.git.dir, "netp-ready")); err == nil {
 		return removeLeftovers(r.git.dir)
 	}
 	if err := os.RemoveAll(r.git.dir); err != nil {
@@ -227,6 +244,9 @@ func (r *Repository) Fetch(ctx context.Context, good Revision) (*Snapshot, error
 	ctx, cancel := context.WithTimeout(ctx, 2*r.o.Timeout)
 	defer cancel()
 	if err := r.ready(ctx); err != nil {
+		return nil, asFault(err, ReasonFetch, "")
+	}
+	if err := r.tidy(ctx, good.commit()); err != nil {
 		return nil, asFault(err, ReasonFetch, "")
 	}
 	if err := r.fetch(ctx, 1); err != nil {

@@ -117,6 +117,30 @@ func TestHistoryIsDeepened(t *testing.T) {
 	}
 }
 
+// TestTidy keeps the number of packs bounded, and the good commit readable.
+func TestTidy(t *testing.T) {
+	o := newOrigin(t)
+	good := o.commit(map[string]string{"a.hcl": suiteText("wan")})
+	r := open(t, RepositoryOptions{URL: o.url(), AllowRewrite: true})
+	r.maxPacks = 2
+	for i := range 6 {
+		if i > 0 {
+			o.commit(map[string]string{"a.hcl": suiteText("van" + strings.Repeat("x", i))}, "--amend")
+		}
+		if _, err := r.Fetch(t.Context(), good); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if packs, _ := filepath.Glob(filepath.Join(r.git.dir, "objects", "pack", "*.pack")); len(packs) == 0 || len(packs) > 3 {
+		t.Errorf("%d packs after 6 fetches, want 1 to 3", len(packs))
+	}
+	snap, err := r.At(t.Context(), good)
+	must(t, err)
+	if text, err := os.ReadFile(filepath.Join(snap.Dir, "a.hcl")); err != nil || string(text) != suiteText("wan") {
+		t.Errorf("the good revision reads %q, %v", text, err)
+	}
+}
+
 // TestReconcileFails keeps the high-water mark where it was and tries again.
 func TestReconcileFails(t *testing.T) {
 	o := newOrigin(t)
