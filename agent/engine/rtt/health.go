@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/engine/internal/host"
 )
 
 // Limits of the instrument. A stall of the host that the kernel's stamps see through must not spoil a session, so most of them
@@ -32,7 +33,7 @@ func (s *session) health() []netp.Check {
 		sendErrorCheck(seen.unsent - seen.refused),
 		stallCheck(max(pacing.Max, time.Duration(seen.lag)), s.settings.timeout, kernel),
 		stepCheck(seen.odd, l.answers),
-		stealCheck(s.began),
+		stealCheck(s.host),
 		clocksCheck(kernel),
 	}
 	if kernel && s.socket != nil {
@@ -127,17 +128,6 @@ func clocksCheck(kernel bool) netp.Check {
 }
 
 // stealCheck tells how much processor time the hypervisor took.
-func stealCheck(began vitals) netp.Check {
-	return netp.Check{Name: "cpu_steal", Value: began.stolen(readVitals()), Unit: "1", OK: true}
-}
-
-// vitals are the processor times of the host; zero where it does not tell.
-type vitals struct{ steal, total float64 }
-
-// stolen is the share of processor time that was stolen since.
-func (v vitals) stolen(now vitals) float64 {
-	if now.total <= v.total {
-		return 0
-	}
-	return (now.steal - v.steal) / (now.total - v.total)
+func stealCheck(began host.Reading) netp.Check {
+	return netp.Check{Name: "cpu_steal", Value: began.Until(host.Read()).Steal, Unit: "1", OK: true}
 }

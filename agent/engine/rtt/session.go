@@ -12,6 +12,7 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/clock"
 	"github.com/netpupper/netp/agent/engine"
+	"github.com/netpupper/netp/agent/engine/internal/host"
 	"github.com/netpupper/netp/agent/engine/rtt/stamp"
 	"github.com/netpupper/netp/agent/pace"
 )
@@ -49,7 +50,7 @@ type session struct {
 	read     int64         // of the receiver: what came until then has been read
 	ticked   int64         // of the receiver: when it last looked at the time
 	reported int64         // of the receiver: when it last gave a sign of life
-	began    vitals
+	host     host.Reading  // at the start
 
 	mu     sync.Mutex // guards what follows
 	ledger *ledger
@@ -175,7 +176,7 @@ func (s *session) prepare() error {
 		directions = newSplit(2*open, s.agent)
 	}
 	s.ledger = newLedger(c.timeout, open, directions, newRows(s.start, c.length()))
-	s.began = readVitals()
+	s.host = host.Read()
 	return nil
 }
 

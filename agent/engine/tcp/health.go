@@ -40,11 +40,11 @@ func (s *session) hostHealth() []netp.Check {
 		netp.Check{Name: "host_stall", Value: share, Limit: maxStalled, Unit: "1", Metrics: touched},
 		share <= maxStalled,
 		"The host of the %s stood still for %v in all, %v at the longest. Move other work off this host, or give it more CPUs.", s.role, s.load.stalled.Round(time.Millisecond), s.load.longest.Round(time.Millisecond))}
-	if s.load.known {
+	if s.load.use.HostKnown {
 		checks = append(checks, verdict(
-			netp.Check{Name: "cpu_steal", Value: s.load.steal, Limit: maxSteal, Unit: "1", Metrics: touched},
-			s.load.steal <= maxSteal,
-			"The hypervisor gave %.0f %% of the CPU time of the %s to others: the figures are a lower bound. Give the virtual machine CPUs of its own.", 100*s.load.steal, s.role))
+			netp.Check{Name: "cpu_steal", Value: s.load.use.Steal, Limit: maxSteal, Unit: "1", Metrics: touched},
+			s.load.use.Steal <= maxSteal,
+			"The hypervisor gave %.0f %% of the CPU time of the %s to others: the figures are a lower bound. Give the virtual machine CPUs of its own.", 100*s.load.use.Steal, s.role))
 	}
 	return checks
 }
@@ -92,12 +92,12 @@ func (s *session) achieved(elapsed time.Duration) float64 {
 // saturation checks that the path was the bottleneck and not a host. A CPU that is busy is no harm as long as the connections always had data
 // to send and a receiver that took it. Over loopback the host is the path, and the check is met by definition.
 func (s *session) saturation(add func(string, float64, float64, bool, string, ...any), change figures, report *report, elapsed time.Duration) {
-	if !s.load.known || !change.limits {
+	if !s.load.use.HostKnown || !change.limits {
 		return
 	}
 	streams := time.Duration(len(s.out.streams))
 	starved := max(shareOf(elapsed-change.busy/streams, elapsed), shareOf(change.rwnd, change.busy))
-	busy, where := s.load.busy, "sending"
+	busy, where := s.load.use.Busy, "sending"
 	if report.busy > busy {
 		busy, where = report.busy, "receiving"
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/clock"
+	"github.com/netpupper/netp/agent/engine/internal/host"
 	"github.com/netpupper/netp/agent/port"
 )
 
@@ -389,7 +390,7 @@ func TestSaturation(t *testing.T) {
 		"busy, reader late":  {1, time.Second, 300 * time.Millisecond, false},
 		"idle, small window": {0.2, time.Second, 300 * time.Millisecond, true},
 	} {
-		s := &session{out: &sender{streams: make([]*outflow, 1)}, load: load{known: true, busy: c.busy}}
+		s := &session{out: &sender{streams: make([]*outflow, 1)}, load: load{use: host.Use{HostKnown: true, Busy: c.busy}}}
 		var got bool
 		s.saturation(func(_ string, _, _ float64, ok bool, _ string, _ ...any) { got = ok },
 			figures{limits: true, busy: c.active, rwnd: c.rwnd}, &report{}, time.Second)

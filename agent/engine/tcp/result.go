@@ -166,10 +166,10 @@ func (s *session) senderFacts(r *netp.Result) {
 
 // loadFacts tells what the host did meanwhile.
 func (s *session) loadFacts(r *netp.Result) {
-	if !s.load.known {
+	if !s.load.use.HostKnown {
 		return
 	}
-	r.Facts[string(s.role)+".cpu"] = fmt.Sprintf("host busy %.0f %%, stolen %.1f %%, netp process %.2f s", 100*s.load.busy, 100*s.load.steal, s.load.own)
+	r.Facts[string(s.role)+".cpu"] = fmt.Sprintf("host busy %.0f %%, stolen %.1f %%, netp process %.2f s", 100*s.load.use.Busy, 100*s.load.use.Steal, s.load.use.Process.Seconds())
 }
 
 // loopback reports whether the path is inside the host: then the host is what is measured.

@@ -336,7 +336,7 @@ func (s *session) sendReport(complete bool) error {
 	s.in.reported = true
 	g := s.in.goodput
 	s.load.end()
-	return s.control.send(msgReport, report{g.bytes, g.elapsed, s.load.busy, complete}.encode())
+	return s.control.send(msgReport, report{g.bytes, g.elapsed, s.load.use.Busy, complete}.encode())
 }
 
 // tick is the beat of the session.

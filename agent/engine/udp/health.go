@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/engine/internal/host"
 )
 
 // Names of checks.
@@ -216,4 +217,22 @@ func (x *session) claims(o outcome) netp.Check {
 		c.Reason = fmt.Sprintf("%.0f packets arrived that the sender says it did not send, or that the session does not have: the sender miscounts.", c.Value)
 	}
 	return c
+}
+
+// saturation asks whether this process used the whole machine. A flood always uses what there is; then only its rate is a figure of
+// the host as much as of the path.
+func saturation(use host.Use, flood bool) []netp.Check {
+	if !use.ProcessKnown {
+		return nil
+	}
+	share := use.ProcessShare
+	c := netp.Check{Name: checkSaturation, Value: share, Limit: enoughCPU, Unit: "1", OK: share <= enoughCPU}
+	if c.OK {
+		return []netp.Check{c}
+	}
+	if flood {
+		c.Metrics = []string{metricRate, string(netp.Forward) + "." + metricRate, string(netp.Reverse) + "." + metricRate}
+	}
+	c.Reason = fmt.Sprintf("The agent used %.0f %% of the host's processors: what was measured may be the host and not the path. Run fewer sessions at the same time, or ask for a lower rate.", share*100)
+	return []netp.Check{c}
 }

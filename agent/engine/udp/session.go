@@ -11,6 +11,7 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/clock"
 	"github.com/netpupper/netp/agent/engine"
+	"github.com/netpupper/netp/agent/engine/internal/host"
 )
 
 // progressEvery is how often signs of life are given.
@@ -22,9 +23,9 @@ type session struct {
 	set     settings
 	role    netp.Role
 	began   time.Time
-	sending *sending   // nil when this side only receives
-	inbound *receiving // nil when this side only sends
-	usage   cpuUsage
+	sending *sending     // nil when this side only receives
+	inbound *receiving   // nil when this side only sends
+	host    host.Reading // at the start
 }
 
 // receiving is one direction as its receiving side sees it.
@@ -39,7 +40,7 @@ func (e *Engine) run(ctx context.Context, job engine.Job, s settings, flows *flo
 	if f := x.prepare(flows, e.portable); f != nil {
 		return failed(began, f)
 	}
-	x.usage = readCPU()
+	x.host = host.Read()
 	var running sync.WaitGroup
 	if x.sending != nil {
 		running.Go(func() { x.sending.run(ctx, &e.wheel, job.Seed) })
@@ -171,7 +172,7 @@ func (x *session) result() netp.Result {
 	if x.sending != nil {
 		x.sent(&r)
 	}
-	r.Health = append(r.Health, x.usage.check(x.set.flood())...)
+	r.Health = append(r.Health, saturation(x.host.Until(host.Read()), x.set.flood())...)
 	r.Completed = r.Completed && r.Failure == nil
 	return r
 }
