@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -55,7 +54,7 @@ func (r *remoteSite) Apply(ctx context.Context, p *plan.Plan, events func(runner
 		<-cancelling
 	}
 	if err != nil {
-		return netp.Report{}, errors.Join(err, fmt.Errorf("To see how it ended: netp show %s", view.ShortID(started.Run)))
+		return netp.Report{}, fmt.Errorf("%w\nTo see how it ended: netp show %s", err, view.ShortID(started.Run))
 	}
 	return r.Client.Report(context.WithoutCancel(ctx), started.Run)
 }

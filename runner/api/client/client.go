@@ -61,14 +61,14 @@ const (
 func New(o Options) (*Client, error) {
 	u, err := url.Parse(o.URL)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" {
-		return nil, fmt.Errorf("%q is not the address of a controller\nWrite for example https://netp.example:8640.", o.URL)
+		return nil, fmt.Errorf("%q is not the address of a controller\nWrite for example https://netp.example:8640", o.URL)
 	}
 	if u.Scheme == "http" && !isLoopback(u.Hostname()) {
-		return nil, fmt.Errorf("the token would go to %s unencrypted\nWrite https://%s.", u.Host, u.Host)
+		return nil, fmt.Errorf("the token would go to %s unencrypted\nWrite https://%s", u.Host, u.Host)
 	}
 	token := strings.TrimSpace(o.Token)
 	if token == "" {
-		return nil, errors.New("no token for the controller\nSet NETP_TOKEN to the content of admin.token in the controller's data directory.")
+		return nil, errors.New("no token for the controller\nSet NETP_TOKEN to the content of admin.token in the controller's data directory")
 	}
 	c := &Client{base: strings.TrimSuffix(u.String(), "/"), token: token, holder: o.Holder, http: o.HTTP}
 	if c.http == nil {
