@@ -97,6 +97,9 @@ func TestLossIsTold(t *testing.T) {
 			if far.Failure != nil {
 				t.Errorf("the responder fails with %v", far.Failure)
 			}
+			if c := find(far, "reflector_send_lag"); c.Value <= 0 {
+				t.Errorf("the reflector did not see when its answers left: %+v", c)
+			}
 			if near.Facts["departures_unstamped"] != "" {
 				t.Errorf("%s probes without a stamp of their departure", near.Facts["departures_unstamped"])
 			}

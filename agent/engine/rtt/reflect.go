@@ -43,7 +43,7 @@ func reflect(ctx context.Context, j engine.Job, c settings) netp.Result {
 		result.Failure = failure(ctx, fmt.Errorf("wait for the initiator: %w", err))
 		return result
 	}
-	sock, err := flowSocket(flow, false)
+	sock, err := flowSocket(flow, true)
 	if err != nil {
 		flow.Close()
 		result.Failure = failure(ctx, fmt.Errorf("prepare the socket: %w", err))
@@ -74,9 +74,19 @@ type reflector struct {
 	rejected, repeated, outdated uint64
 	unsent                       uint64
 	stay                         int64 // the longest a probe waited for its answer, ns
+	lag                          int64 // the longest an answer took to leave after its stamp, ns
+	leaving                      [leavingRing]leaving
 	drops                        uint32
 	ttl, tos                     span
 }
+
+// leaving is an answer whose departure the kernel has not told yet.
+type leaving struct {
+	count   uint64
+	stamped int64 // Unix nanoseconds
+}
+
+const leavingRing = 1 << 10
 
 func newReflector(j engine.Job, c settings, sock socket, flow *port.Flow) *reflector {
 	r := &reflector{
@@ -97,7 +107,7 @@ func newReflector(j engine.Job, c settings, sock socket, flow *port.Flow) *refle
 // run answers until the initiator is done, the session has taken too long, or ctx is done.
 func (r *reflector) run(ctx context.Context) error {
 	buffer := make([]byte, 64<<10)
-	forget := func(uint64, int64) {}
+	departed := r.departed
 	var a arrival
 	for {
 		n, err := r.socket.receive(buffer, &a)
@@ -105,12 +115,11 @@ func (r *reflector) run(ctx context.Context) error {
 		switch err {
 		case nil:
 			r.answer(buffer[:n], &a, now)
-		case errNothing:
-		case errICMP:
-			r.socket.departures(forget) // takes the error off its queue
+		case errNothing, errICMP:
 		default:
 			return fmt.Errorf("receive: %w", err)
 		}
+		r.socket.departures(departed) // takes ICMP errors off their queue too
 		switch {
 		case r.done != 0 && now-r.done > int64(lingering):
 			return nil
@@ -172,13 +181,21 @@ func (r *reflector) answer(packet []byte, a *arrival, now int64) {
 	}
 	// A malformed TLV is marked, and the packet answered like the others (RFC 8972 §4).
 	_ = r.codec.Reflect(packet)
+	r.leaving[count%leavingRing] = leaving{uint64(count), left}
 	if r.socket.send(packet, uint64(count)) != nil {
 		r.unsent++
 	}
 }
 
+// departed takes the kernel's stamp of an answer that has left.
+func (r *reflector) departed(count uint64, kernel int64) {
+	if l := r.leaving[count%leavingRing]; l.count == count && l.stamped != 0 {
+		r.lag = max(r.lag, r.job.Clock.Stamp(kernel)-l.stamped)
+	}
+}
+
 func (r *reflector) health() []netp.Check {
-	checks := []netp.Check{unansweredCheck(r.unsent), stayCheck(time.Duration(r.stay), newSettings(r.job.Params).timeout)}
+	checks := []netp.Check{unansweredCheck(r.unsent), stayCheck(time.Duration(r.stay), newSettings(r.job.Params).timeout), lagCheck(time.Duration(r.lag))}
 	if r.socket.clocks() == kernelClocks {
 		checks = append(checks, dropCheck(uint64(r.drops), "the reflecting agent"))
 	}
@@ -201,6 +218,16 @@ func stayCheck(longest, timeout time.Duration) netp.Check {
 	if !c.OK {
 		c.Reason = fmt.Sprintf("The reflecting agent held a probe for %v before it answered, so not all losses are the network's. Give its host more processor time.", longest.Round(time.Millisecond))
 		c.Metrics = lossMetrics
+	}
+	return c
+}
+
+// lagCheck: an answer carries the time at which it was stamped, so what it waits after that is in rtt, and not the network's.
+func lagCheck(longest time.Duration) netp.Check {
+	c := netp.Check{Name: "reflector_send_lag", Value: longest.Seconds(), Limit: stallLimit.Seconds(), Unit: "s", OK: longest <= stallLimit}
+	if !c.OK {
+		c.Reason = fmt.Sprintf("The reflecting agent was held up for %v between stamping an answer and sending it. Give its host more processor time.", longest.Round(time.Microsecond))
+		c.Metrics = []string{metricRTT, metricUser}
 	}
 	return c
 }

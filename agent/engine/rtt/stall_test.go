@@ -2,6 +2,7 @@ package rtt
 
 import (
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -71,5 +72,24 @@ func TestWithoutKernelStamps(t *testing.T) {
 	wantMetrics(t, near, map[string]float64{metricSent: 50, metricLost: 5, metricForward: 0.1, metricBackward: 0})
 	if near.Facts["timestamps"] != userClocks || find(near, "kernel_timestamps").Value != 0 {
 		t.Errorf("timestamps %q, check %+v", near.Facts["timestamps"], find(near, "kernel_timestamps"))
+	}
+}
+
+// TestReflectorTellsWhatItAdds: what an answer waits after its stamp is in rtt, so the reflector must say when that is much.
+func TestReflectorTellsWhatItAdds(t *testing.T) {
+	r := &reflector{job: job(t, netp.Params{"count": 1.0}), socket: silentSocket{}}
+	const stamped = int64(1e18)
+	for count, lag := range []int64{ms, 9 * ms, 3 * ms} {
+		r.leaving[count] = leaving{uint64(count), stamped}
+		r.departed(uint64(count), stamped+lag)
+	}
+	r.departed(leavingRing+1, stamped+80*ms) // its stamp is not known any more
+	if c := find(netp.Result{Health: r.health()}, "reflector_send_lag"); !c.OK || c.Value != 0.009 {
+		t.Errorf("after 9 ms: %+v", c)
+	}
+	r.departed(2, stamped+80*ms)
+	c := find(netp.Result{Health: r.health()}, "reflector_send_lag")
+	if c.OK || c.Value != 0.08 || !slices.Contains(c.Metrics, metricRTT) {
+		t.Errorf("after 80 ms: %+v", c)
 	}
 }
