@@ -32,7 +32,7 @@ func bombs() map[string]string {
 		}
 		return b.String() + fmt.Sprintf("  l%d = 1\n}\n", n)
 	}
-	const n = 200 << 10
+	const n = bombSize
 	return map[string]string{
 		"brackets":         "locals { x = " + many("[", n),
 		"parentheses":      "locals { x = " + many("(", n),
@@ -56,10 +56,10 @@ func bombs() map[string]string {
 		"blocks recovered": many("agent \"a\" {\n]\n", n/14),
 		"comments":         many("/*", n) + many("[", 1000),
 		"hidden brackets":  "locals {\n x = " + many("[ # ]\n", n/6),
-		"number":           "locals { x = " + many("9", 1<<20) + " }",
+		"number":           "locals { x = " + many("9", 5*n) + " }",
 		"exponent":         "locals { x = \"${1e999999999}\" }",
 		"grown exponent":   levels(40, "1e300", "@ * @") + "agent \"a\" { name = \"x${local.l40}\" }",
-		"number text":      `locals { x = "` + many("9", 1<<20) + `" + 1 }`,
+		"number text":      `locals { x = "` + many("9", 5*n) + `" + 1 }`,
 		"nested for":       "locals { x = [for a in range(1000) : [for b in range(1000) : [for c in range(1000) : a + b + c]]] }",
 		"for in condition": "agent \"a\" {}\nagent \"b\" {}\npath \"p\" { mesh = [agent.a, agent.b] }\nprofile \"rtt\" \"r\" {}\ntest \"t\" {\n path = path.p\n profile = profile.rtt.r\n assert \"x\" { condition = rtt.p99 < length([for a in range(1000) : [for b in range(1000) : [for c in range(1000) : a]]]) }\n}",
 		"setproduct":       "locals { x = setproduct(range(100), range(100), range(100), range(100)) }",
@@ -68,7 +68,7 @@ func bombs() map[string]string {
 		"text doubling":    levels(60, `"aaaaaaaaaa"`, `"${@}${@}${@}${@}${@}${@}${@}${@}${@}${@}"`),
 		"wide template":    levels(4, `"`+many("a", 1000)+`"`, `"`+many("${@}", 900)+`"`),
 		"deep value":       levels(500, `"a"`, "[[[[[[[[[[@]]]]]]]]]]"),
-		"chain":            chain(20000),
+		"chain":            chain(n / 10),
 		"format width":     `locals { x = format("%1000000000d", 1) }`,
 		"join":             levels(1, `[for i in range(100000) : "aaaaaaaaaaaaaaaa"]`, `join("`+many("b", 1000)+`", @)`),
 		"replace":          levels(1, `"`+many("a", 1<<19)+`"`, `replace(@, "", @)`),
@@ -88,12 +88,8 @@ func bombs() map[string]string {
 	}
 }
 
-// limits on what a bomb may take; generous, since the machine may be busy: they
-// tell a bound from none.
-const (
-	bombTime = 15 * time.Second
-)
-
+// TestBombs shows that each bomb ends in a diagnostic: without a bound it would
+// not end at all, or not before the memory does.
 func TestBombs(t *testing.T) {
 	for name, text := range bombs() {
 		t.Run(name, func(t *testing.T) {
@@ -113,9 +109,6 @@ func TestBombs(t *testing.T) {
 			t.Logf("%v, %d MB allocated in all: %s", took.Round(time.Millisecond), (after.TotalAlloc-before.TotalAlloc)>>20, firstError(ds))
 			if s != nil || !ds.HasErrors() {
 				t.Errorf("the bomb was loaded")
-			}
-			if took > bombTime {
-				t.Errorf("took %v", took)
 			}
 			if len(ds) > 1100 {
 				t.Errorf("%d diagnostics", len(ds))
