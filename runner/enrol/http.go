@@ -133,9 +133,16 @@ func (a API) agents() []Listed {
 	return out
 }
 
+// bodyTimeout bounds how long a body may take: nobody has proved anything yet.
+const bodyTimeout = 10 * time.Second
+
 // read takes a body of JSON, of at most wire.MaxEnrolment bytes; false means that
 // the answer is given.
 func read(w http.ResponseWriter, r *http.Request, into any) bool {
+	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
+		answer(w, http.StatusInternalServerError, wire.Refusal{Error: "the connection cannot be bounded in time"})
+		return false
+	}
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, wire.MaxEnrolment))
 	var large *http.MaxBytesError
 	switch {
