@@ -34,7 +34,7 @@ func explain(s netp.Status, comparisons []comparison, g gathered, undefined stri
 	if len(reasons) == 0 {
 		reasons = general(s, g)
 	}
-	return strings.Join(reasons, " · "), strings.Join(remedies, " ")
+	return strings.Join(reasons, " "), strings.Join(remedies, " ")
 }
 
 // noData says which metrics there is nothing on.
@@ -65,26 +65,29 @@ func general(s netp.Status, g gathered) []string {
 	return []string{what + ": " + strings.Join(values, ", ") + "."}
 }
 
-// sentence is one comparison in words.
+// sentence says on which side of the limit a comparison's interval lies. The
+// figures themselves are the judgement's estimates and limits.
 func sentence(c comparison, e netp.Estimate) string {
-	text := fmt.Sprintf("%s %s, limit %s %s", e.Metric, estimate.Describe(e), c.limit.Op, quantity.Format(c.limit.Value, e.Unit))
+	text := e.Metric + " "
 	i := boundsOf(e)
 	switch {
 	case i.low > c.limit.Value:
-		text += "; above the limit by at least " + difference(i.low-c.limit.Value, e.Unit)
+		text += "is above the limit by at least " + difference(i.low-c.limit.Value, e.Unit)
 	case i.high < c.limit.Value:
-		text += "; below the limit by at least " + difference(c.limit.Value-i.high, e.Unit)
+		text += "is below the limit by at least " + difference(c.limit.Value-i.high, e.Unit)
 	case c.truth == unknown && e.OpenHigh && e.OpenLow:
-		text += "; the samples give no bounds"
+		text += "has no bounds: the samples depend on each other too much"
 	case c.truth == unknown && e.OpenHigh && e.Point <= c.limit.Value:
-		text += "; the samples give no upper bound"
+		text += "has no upper bound: there are too few independent samples"
 	case c.truth == unknown && e.OpenLow && e.Point >= c.limit.Value:
-		text += "; the samples give no lower bound"
+		text += "has no lower bound: there are too few independent samples"
 	case c.truth == unknown:
-		text += "; the limit lies within the interval"
+		text += "may lie on either side of the limit"
+	default:
+		text += "is exactly on the limit"
 	}
 	if s := burstNote(c, e); s != "" {
-		text += "; " + s
+		text += "; this " + s
 	}
 	return text + "."
 }
