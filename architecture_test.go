@@ -54,6 +54,7 @@ var homes = map[string][]string{
 	"modernc.org/sqlite":                {"runner/store"},
 	"github.com/jackc/pgx":              {"runner/store", "plugins/postgres"},
 	"database/sql":                      {"runner/store", "plugins/postgres"},
+	"github.com/fsnotify/fsnotify":      {"runner/gitops"},
 	"github.com/spf13/":                 {"cmd/netp"},
 	"github.com/olekukonko/tablewriter": {"cmd/netp"},
 	"golang.org/x/term":                 {"cmd/netp"},

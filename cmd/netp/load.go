@@ -100,3 +100,28 @@ func (a *app) validateCommand() *cobra.Command {
 	c.Flags().BoolVar(&compact, "compact-warnings", false, "one line per warning")
 	return c
 }
+
+// quoted gives diagnostics of a plan the line of source they are about; those of
+// the language have theirs.
+func quoted(dir string, list diag.List) diag.List {
+	for i, d := range list {
+		if d.Range == nil || d.Snippet != nil {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(d.Range.Filename)))
+		if err != nil {
+			continue // the place alone must do
+		}
+		lines := strings.Split(string(text), "\n")
+		if n := d.Range.Start.Line; n >= 1 && n <= len(lines) {
+			code := strings.TrimRight(lines[n-1], "\r")
+			start := min(max(d.Range.Start.Column-1, 0), len(code))
+			end := len(code)
+			if d.Range.End.Line == n {
+				end = min(max(d.Range.End.Column-1, start), len(code))
+			}
+			list[i].Snippet = &diag.Snippet{Code: code, Context: d.Address, StartLine: n, HighlightStartOffset: start, HighlightEndOffset: end}
+		}
+	}
+	return list
+}

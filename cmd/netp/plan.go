@@ -75,7 +75,7 @@ func (a *app) plan(ctx context.Context, dir string, p planning) (*plan.Plan, bac
 		return nil, nil, err
 	}
 	if !diags.HasErrors() {
-		diags = append(diags, a.checkSinks(ctx, suite)...)
+		diags = append(diags, quoted(dir, a.checkSinks(ctx, suite))...)
 	}
 	if diags.HasErrors() {
 		a.showDiagnostics(diags, p)
@@ -90,7 +90,7 @@ func (a *app) plan(ctx context.Context, dir string, p planning) (*plan.Plan, bac
 		return nil, nil, err
 	}
 	if faults.HasErrors() {
-		a.showDiagnostics(append(diags, faults...), p)
+		a.showDiagnostics(append(diags, quoted(dir, faults)...), p)
 		return nil, nil, errShown
 	}
 	if len(diags) > 0 {
