@@ -118,6 +118,7 @@ func TestOverMTU(t *testing.T) {
 
 // TestCableCut: a path that dies is an interruption, and what was measured is kept.
 func TestCableCut(t *testing.T) {
+	t.Parallel()
 	l := newLine(t, 1500)
 	var cut atomic.Bool
 	b := bench{params: netp.Params{"rate": "100pps", "duration": 30.0, "timeout": 0.5}, from: l.a, at: l.b}

@@ -26,6 +26,7 @@ type bench struct {
 	separate  bool                                                 // the ends do not know that they read the same clock
 	meter     engine.Meter
 	cancel    func(ctx context.Context) context.Context // of the initiator
+	abandon   bool                                      // cancel the responder once the initiator has ended
 	progress  func(netp.Progress)
 	clock     *clock.Clock // of the initiator
 }
@@ -90,12 +91,19 @@ func (b bench) run(t *testing.T) (initiator, responder netp.Result) {
 		b.responder = New()
 	}
 	hereCtx := ctx
+	thereCtx, abandon := context.WithCancel(ctx)
+	defer abandon()
 	if b.cancel != nil {
 		hereCtx = b.cancel(ctx)
 	}
 	var both sync.WaitGroup
-	both.Go(func() { initiator = b.initiator.Initiate(hereCtx, here) })
-	both.Go(func() { responder = b.responder.Respond(ctx, there) })
+	both.Go(func() {
+		initiator = b.initiator.Initiate(hereCtx, here)
+		if b.abandon {
+			abandon()
+		}
+	})
+	both.Go(func() { responder = b.responder.Respond(thereCtx, there) })
 	both.Wait()
 	return initiator, responder
 }
@@ -197,9 +205,9 @@ func TestSessionVariants(t *testing.T) {
 
 func TestFlood(t *testing.T) {
 	for name, p := range map[string]netp.Params{
-		"segments": {"duration": 0.3, "rate": "0", "size": 1400.0},
-		"small":    {"duration": 0.3, "rate": "0", "size": 64.0},
-		"mixed":    {"duration": 0.3, "rate": "0", "mix": []any{[]any{64.0, 1.0}, []any{1400.0, 1.0}}},
+		"segments": {"duration": 0.1, "rate": "0", "size": 1400.0},
+		"small":    {"duration": 0.1, "rate": "0", "size": 64.0},
+		"mixed":    {"duration": 0.1, "rate": "0", "mix": []any{[]any{64.0, 1.0}, []any{1400.0, 1.0}}},
 		"count":    {"count": 10_001.0, "rate": "0", "size": 64.0, "streams": 2.0},
 	} {
 		t.Run(name, func(t *testing.T) {

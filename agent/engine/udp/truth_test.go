@@ -289,7 +289,7 @@ func TestMeter(t *testing.T) {
 	t.Parallel()
 	meter := &stingy{left: 20_000}
 	path := &relay{script: func(r *relay, _ bool, p []byte) [][]byte { return [][]byte{p} }}
-	b := bench{params: netp.Params{"rate": "1000pps", "duration": 20.0}, relay: path.open, meter: meter}
+	b := bench{params: netp.Params{"rate": "1000pps", "duration": 20.0}, relay: path.open, meter: meter, abandon: true}
 	i, _ := b.run(t)
 	if i.Failure == nil || i.Failure.Kind != netp.FailureRefused {
 		t.Fatalf("failure %+v; want refused", i.Failure)

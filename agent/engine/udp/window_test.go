@@ -67,7 +67,7 @@ func TestWindowEnds(t *testing.T) {
 // TestWindowAgainstSets compares the window with plain sets, over random sequences that stay within its reach.
 func TestWindowAgainstSets(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 200 {
+	for range 50 {
 		const sent, reach = 5000, 30
 		var lost, overtook, copies, copied uint64
 		w := newWindow(128, func(uint64) { lost++ })
