@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,12 +15,15 @@ import (
 	"github.com/netpupper/netp/agent/port"
 )
 
+// lines numbers the namespaces.
+var lines atomic.Int32
+
 // bottleneck makes two network namespaces with a line between them that carries rate [Mbit/s] in each direction, Ethernet
 // headers included, with a queue of 50 ms. It gives their names.
 func bottleneck(t *testing.T, rate int) (a, b string) {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("takes a quarter of a minute; run without -short")
+		t.Skip("takes ten seconds; run without -short")
 	}
 	for _, tool := range []string{"ip", "tc"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -29,7 +33,8 @@ func bottleneck(t *testing.T, rate int) (a, b string) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root for network namespaces")
 	}
-	a, b = fmt.Sprintf("netp-tcp-a-%d", os.Getpid()), fmt.Sprintf("netp-tcp-b-%d", os.Getpid())
+	n := lines.Add(1)
+	a, b = fmt.Sprintf("netp-tcp-a-%d-%d", os.Getpid(), n), fmt.Sprintf("netp-tcp-b-%d-%d", os.Getpid(), n)
 	run := func(line string) {
 		t.Helper()
 		words := strings.Fields(line)
@@ -61,14 +66,14 @@ func TestBottleneck(t *testing.T) {
 		params netp.Params
 		near   float64 // share of the goodput that TCP reaches at least
 	}{
-		{"forward", netp.Params{"duration": 3.0, "omit": 0.5, "bottleneck": rate * 1e6, "congestion": "cubic"}, 0.98},
+		{"forward", netp.Params{"duration": 1.5, "omit": 0.5, "bottleneck": rate * 1e6, "congestion": "cubic"}, 0.98},
 		// Without a warm-up: what had to wait there for a retransmission would count when it is delivered, and pass the line's rate.
-		{"reverse", netp.Params{"duration": 3.0, "direction": "reverse", "streams": 2.0, "congestion": "cubic"}, 0.95},
+		{"reverse", netp.Params{"duration": 2.0, "direction": "reverse", "streams": 2.0, "congestion": "cubic"}, 0.95},
 		// The acknowledgements of one direction share the line with the data of the other, and which of the two suffers varies.
-		{"both", netp.Params{"duration": 3.0, "omit": 0.5, "direction": "both", "congestion": "cubic"}, 0.80},
-		{"bytes", netp.Params{"bytes": 6e6, "congestion": "cubic"}, 0.98},
-		{"paced above", netp.Params{"duration": 2.0, "rate": 50e6, "congestion": "cubic"}, 0.95},
-		{"paced below", netp.Params{"duration": 2.0, "rate": 10e6, "omit": 0.2}, 0.51},
+		{"both", netp.Params{"duration": 1.5, "omit": 0.5, "direction": "both", "congestion": "cubic"}, 0.80},
+		{"bytes", netp.Params{"bytes": 4e6, "congestion": "cubic"}, 0.98},
+		{"paced above", netp.Params{"duration": 1.5, "rate": 50e6, "congestion": "cubic"}, 0.95},
+		{"paced below", netp.Params{"duration": 1.0, "rate": 10e6, "omit": 0.2}, 0.51},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPairAt(t, c.params,
@@ -105,17 +110,17 @@ func TestBottleneck(t *testing.T) {
 
 // TestOutage cuts the line in the middle of a session: a short cut is measured, a long one ends the session at both ends.
 func TestOutage(t *testing.T) {
-	a, b := bottleneck(t, 20)
-	line := func(state string) {
-		if out, err := exec.Command("ip", "-n", b, "link", "set", "eth0", state).CombinedOutput(); err != nil {
-			t.Errorf("set the line %s: %v: %s", state, err, out)
-		}
-	}
+	t.Parallel()
 	for name, heals := range map[string]bool{"short": true, "for good": false} {
 		t.Run(name, func(t *testing.T) {
-			line("up")
-			t.Cleanup(func() { line("up") })
-			p := newPairAt(t, netp.Params{"duration": 8.0},
+			t.Parallel()
+			a, b := bottleneck(t, 20)
+			line := func(state string) {
+				if out, err := exec.Command("ip", "-n", b, "link", "set", "eth0", state).CombinedOutput(); err != nil {
+					t.Errorf("set the line %s: %v: %s", state, err, out)
+				}
+			}
+			p := newPairAt(t, netp.Params{"duration": 6.0},
 				port.Config{Where: port.Where{Address: netip.MustParseAddr("10.83.7.2"), Netns: b}}, port.Where{Netns: a})
 			var once sync.Once
 			healed := make(chan struct{})
@@ -140,8 +145,8 @@ func TestOutage(t *testing.T) {
 			}
 			d := r.Metrics["throughput"].Distribution
 			t.Logf("mean %.2f, min %.2f, max %.2f Mbit/s", d.Member("mean")/1e6, d.Member("min")/1e6, d.Member("max")/1e6)
-			if d.Member("min") != 0 || d.Member("count") != 80 || d.Member("mean") < 5e6 {
-				t.Errorf("min %g, mean %g bit/s over %g intervals; want an outage and a recovery in 80", d.Member("min"), d.Member("mean"), d.Member("count"))
+			if d.Member("min") != 0 || d.Member("count") != 60 || d.Member("mean") < 5e6 {
+				t.Errorf("min %g, mean %g bit/s over %g intervals; want an outage and a recovery in 60", d.Member("min"), d.Member("mean"), d.Member("count"))
 			}
 			for _, h := range r.Health {
 				if !h.OK {

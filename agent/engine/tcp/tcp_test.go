@@ -233,14 +233,16 @@ func TestOmit(t *testing.T) {
 
 func TestRate(t *testing.T) {
 	variants(t, func(t *testing.T, portable bool) {
-		p := newPair(t, netp.Params{"duration": 2.0, "rate": 50e6, "streams": 3.0})
+		const duration = 2.0
+		p := newPair(t, netp.Params{"duration": duration, "rate": 50e6, "streams": 3.0})
 		p.engine.portable = portable
 		r := p.merged()
 		got := r.Metrics["throughput"].Distribution.Member("mean")
 		if got > 50e6*1.02 {
 			t.Errorf("throughput %.2f Mbit/s is over the rate of 50", got/1e6)
 		}
-		if got < 50e6*0.98 && healthy(r, "rate_achieved") && healthy(r, "host_stall") {
+		// At the end a stream may still be behind by what it is allowed to catch up.
+		if got < 50e6*(0.98-maxBacklog.Seconds()/duration) && healthy(r, "rate_achieved") && healthy(r, "host_stall") {
 			t.Errorf("throughput %.2f Mbit/s, rate 50, and no check says why", got/1e6)
 		}
 		t.Logf("%.3f Mbit/s, transfer time ratio %.4f", got/1e6, *r.Metrics["transfer_time_ratio"].Value)
