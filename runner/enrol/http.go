@@ -150,7 +150,8 @@ func read(w http.ResponseWriter, r *http.Request, into any) bool {
 		answer(w, http.StatusRequestEntityTooLarge, wire.Refusal{Error: "the request is too large"})
 		return false
 	case err != nil:
-		return false // nobody is left to answer
+		answer(w, http.StatusRequestTimeout, wire.Refusal{Error: "the request did not come in time"})
+		return false
 	}
 	if len(data) == 0 {
 		return true
