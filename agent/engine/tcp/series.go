@@ -148,11 +148,15 @@ func (s *series) measure(now int64, complete bool) goodput {
 func (s *series) cut(elapsed int64) goodput {
 	g := goodput{bytes: s.counted, elapsed: time.Duration(elapsed)}
 	n := intervalsIn(g.elapsed)
+	sums := make([]uint64, 1, len(s.cells)+1) // bytes before each cell
+	for i, b := range s.cells {
+		sums = append(sums, sums[i]+b)
+	}
 	var before uint64
 	for i := 1; i <= n; i++ {
 		upto := s.counted
 		if i < n {
-			upto = s.until(float64(elapsed) * float64(i) / float64(n))
+			upto = s.until(float64(elapsed)*float64(i)/float64(n), sums)
 		}
 		g.interval = append(g.interval, upto-before)
 		before = upto
@@ -160,19 +164,14 @@ func (s *series) cut(elapsed int64) goodput {
 	return g
 }
 
-// until is how many bytes arrived in the first t nanoseconds.
-func (s *series) until(t float64) uint64 {
+// until is how many bytes arrived in the first t nanoseconds; sums are those before each cell.
+func (s *series) until(t float64, sums []uint64) uint64 {
 	whole, part := math.Modf(t / float64(s.width))
-	var sum uint64
-	for i, b := range s.cells {
-		switch {
-		case i < int(whole):
-			sum += b
-		case i == int(whole):
-			sum += uint64(float64(b) * part)
-		}
+	i := int(whole)
+	if i >= len(s.cells) {
+		return sums[len(s.cells)]
 	}
-	return sum
+	return sums[i] + uint64(float64(s.cells[i])*part)
 }
 
 // throughput is the distribution over the intervals. One unit of a sample is one byte per interval, so that the mean is bytes/time.
