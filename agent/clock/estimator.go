@@ -16,7 +16,6 @@ import (
 type Estimator struct {
 	resolution int64
 	oneKernel  bool
-	steered    bool
 	cells      [cellCount]exchange // the best exchange of each stretch of time
 	width      int64               // ns of a cell; 0 before the first exchange
 	first      int64               // t1 of the first exchange
@@ -31,10 +30,8 @@ const (
 	cellWidth = int64(50 * time.Millisecond) // doubled whenever the cells do not reach
 	// maxSlew is how fast two clocks can drift apart at worst: each is slewed by 500 ppm at most.
 	maxSlew = 1e-3
-	// freeDrift is what is assumed of two clocks until something tells it more closely: two oscillators of 100 ppm.
-	freeDrift = 200e-6
-	// steeredDrift is what is assumed of two clocks that time daemons steer: 15 ppm each (RFC 5905, PHI).
-	steeredDrift = 30e-6
+	// assumedDrift is that of two clocks until the exchanges tell it more closely: two oscillators of 100 ppm.
+	assumedDrift = 200e-6
 )
 
 // exchange is what is kept of four stamps.
@@ -53,10 +50,6 @@ func NewEstimator(resolution time.Duration) *Estimator {
 // Same tells the HostIDs of the two ends. If they are known and equal, both ends read one clock: Estimate gives 0 with bound
 // 0, as long as the exchanges do not contradict.
 func (e *Estimator) Same(ours, peers string) { e.oneKernel = ours != "" && ours == peers }
-
-// Steered tells that time daemons steer both clocks (State.Synchronised at both ends): they are taken to drift apart by at most
-// 30 ppm, otherwise by at most 200 ppm, as long as the exchanges do not tell it more closely.
-func (e *Estimator) Steered() { e.steered = true }
 
 // Add takes the stamps of one exchange, Unix nanoseconds each: sent by us (t1), received by the peer (t2), answered by the
 // peer (t3), received by us (t4). Stamps that no pair of running clocks can give are counted by Rejected and not used.
@@ -175,10 +168,6 @@ func (e *Estimator) floor(x exchange) time.Duration {
 // slope is the drift between the best exchange of the first third and that of the last third of the time, and its error: all
 // that their bounds allow. While that says less than what is assumed of such clocks, it is not ok, and 0 with that as its error.
 func (e *Estimator) slope() (slope, slopeError float64, ok bool) {
-	assumed := freeDrift
-	if e.steered {
-		assumed = steeredDrift
-	}
 	third := (e.last - e.first) / 3
 	var early, late exchange
 	for _, x := range e.cells {
@@ -191,12 +180,12 @@ func (e *Estimator) slope() (slope, slopeError float64, ok bool) {
 		}
 	}
 	if !early.used || !late.used {
-		return 0, assumed, false
+		return 0, assumedDrift, false
 	}
 	apart := float64(late.at - early.at)
 	slopeError = float64(e.floor(early)+e.floor(late)) / apart
-	if slopeError >= assumed {
-		return 0, assumed, false
+	if slopeError >= assumedDrift {
+		return 0, assumedDrift, false
 	}
 	return float64(late.offset-early.offset) / apart, slopeError, true
 }

@@ -47,7 +47,6 @@ func TestEstimateHoldsItsBound(t *testing.T) {
 		count, interval := 2+random.IntN(300), 1+random.Int64N(int64(time.Second))
 		e := NewEstimator(time.Duration(w.resolution))
 		if n%2 == 0 {
-			e.Steered()
 			w.drift *= 0.3
 		}
 		if n%4 < 2 { // short trips, so that the drift can be told
