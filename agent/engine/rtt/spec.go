@@ -144,7 +144,7 @@ func metrics(p netp.Params) []netp.MetricSpec {
 			Doc: "Number of probes sent, warm-up not counted."},
 		{Name: metricReceived, Unit: "packets", Shape: netp.CountShape, Basis: netp.PerPacket, Better: "higher", Source: "RFC 6673 §5.2",
 			Doc: "Number of probes answered within the timeout."},
-		{Name: metricLongest, Unit: "packets", Shape: netp.CountShape, Basis: netp.PerPacket, Better: "lower", Source: "RFC 3357 §3.3",
+		{Name: metricLongest, Unit: "packets", Shape: netp.CountShape, Basis: netp.PerPacket, Better: "lower", Source: "RFC 3357 §6.3",
 			Doc: "The largest number of probes lost one after the other (the longest loss period)."},
 	}
 	if p.String("mode") != modeTCP {

@@ -168,7 +168,7 @@ func metrics(p netp.Params) []netp.MetricSpec {
 			Doc: "Packets sent, warm-up not counted."},
 		{Name: metricReceived, Unit: "packets", Shape: netp.CountShape, Basis: netp.PerPacket, Better: "higher", Source: "RFC 7680 §2",
 			Doc: "Packets that arrived in time, each once however many copies came."},
-		{Name: metricLongest, Unit: "packets", Shape: netp.CountShape, Basis: netp.PerPacket, Better: "lower", Source: "RFC 3357 §4.2",
+		{Name: metricLongest, Unit: "packets", Shape: netp.CountShape, Basis: netp.PerPacket, Better: "lower", Source: "RFC 3357 §6.3",
 			Doc: "The longest loss period: packets in a row (by sequence number, of one stream) that were lost."},
 		{Name: metricLate, Unit: "packets", Shape: netp.CountShape, Basis: netp.PerPacket, Better: "lower", Source: "RFC 7680 §2.4",
 			Doc: "Packets that arrived, but after the timeout, and count as lost therefore."},
