@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -141,8 +142,8 @@ func TestIsolate(t *testing.T) {
 type probe struct {
 	write   func(context.Context, []netp.Record) error
 	config  Config
-	busy    bool
-	tangled bool
+	busy    atomic.Bool
+	tangled atomic.Bool // two calls were in Write at once
 }
 
 func (p *probe) Schema() Schema { return everyType }
@@ -155,9 +156,10 @@ func (p *probe) Configure(_ context.Context, c Config) error {
 	return nil
 }
 func (p *probe) Write(ctx context.Context, r []netp.Record) error {
-	p.tangled = p.tangled || p.busy
-	p.busy = true
-	defer func() { p.busy = false }()
+	if p.busy.Swap(true) {
+		p.tangled.Store(true)
+	}
+	defer p.busy.Store(false)
 	return p.write(ctx, r)
 }
 func (p *probe) Close() error { return errors.New("close trouble") }
@@ -244,7 +246,7 @@ func TestOneCallAtATime(t *testing.T) {
 		t.Errorf("the second call = %v, want it to wait", err)
 	}
 	close(leave)
-	if err := <-first; err != nil || p.tangled {
-		t.Errorf("first call %v, tangled %v", err, p.tangled)
+	if err := <-first; err != nil || p.tangled.Load() {
+		t.Errorf("first call %v, tangled %v", err, p.tangled.Load())
 	}
 }
