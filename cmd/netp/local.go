@@ -90,15 +90,13 @@ func (l *local) run(ctx context.Context, p *plan.Plan, events func(runner.Event)
 		if err != nil {
 			return report, errors.Join(err, stopped(stop, group))
 		}
-		group.Go(func() error {
-			if err := one.Run(serving); err != nil {
-				return fmt.Errorf("agent %s: %w", declared.Name, err)
-			}
-			return nil
-		})
+		group.Go(func() error { return one.Run(serving) })
 	}
 	if err := awaitAgents(ctx, serving, controller, p.Agents); err != nil {
-		return report, errors.Join(stopped(stop, group), err)
+		if cause := stopped(stop, group); cause != nil {
+			return report, cause // why it did not register
+		}
+		return report, err
 	}
 	report, err = controller.Run(ctx, p, events)
 	return report, errors.Join(err, stopped(stop, group))
