@@ -34,9 +34,13 @@ func (f feed) RecordsAfter(ctx context.Context, position uint64, limit int) ([]h
 // sinkHost finds plugins in NETP_PLUGIN_DIR, in the suite's .netp/plugins and
 // beside the program.
 func (a *app) sinkHost(suite *lang.Suite) *host.Host {
+	base := suite.Dir
+	if whole, err := filepath.Abs(base); err == nil {
+		base = whole // a plugin works in a directory of its own
+	}
 	o := host.Options{
-		Dirs:     []string{filepath.Join(suite.Dir, ".netp", "plugins")},
-		Versions: map[string]string{}, Directory: suite.Dir, Logger: a.logger(),
+		Dirs:     []string{filepath.Join(base, ".netp", "plugins")},
+		Versions: map[string]string{}, Directory: base, Logger: a.logger(),
 	}
 	if dir := a.env.get("NETP_PLUGIN_DIR"); dir != "" {
 		o.Dirs = append([]string{dir}, o.Dirs...)
