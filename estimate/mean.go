@@ -21,6 +21,9 @@ func ofMean(e netp.Estimate, d *netp.Distribution) netp.Estimate {
 	e.Effective = float64(d.All.Count()) / spread.factor
 	down, up := meanMargins(spread, variance(d), float64(d.All.Count()), e.Confidence)
 	e.Low, e.High = e.Point-down*d.Resolution, e.Point+up*d.Resolution
+	if e.Unit == "bit/s" && !math.IsInf(e.Low, -1) { // a rate is never negative
+		e.Low = math.Max(e.Low, 0)
+	}
 	return open(e)
 }
 

@@ -39,7 +39,8 @@ var errShown = errors.New("shown")
 // execute runs the command line and gives the exit code.
 func (a *app) execute(ctx context.Context) int {
 	root := a.root()
-	root.SetArgs(doubleDashed(withDefaults(a.env.args, a.env.get("NETP_CLI_ARGS"))))
+	args := doubleDashed(withDefaults(a.env.args, a.env.get("NETP_CLI_ARGS")))
+	root.SetArgs(args)
 	root.SetOut(a.env.stdout)
 	root.SetErr(a.env.stderr)
 	root.SetIn(a.env.stdin)
@@ -51,9 +52,21 @@ func (a *app) execute(ctx context.Context) int {
 		a.code = exitError
 	}
 	if !errors.Is(err, errShown) {
+		if c, _, _ := root.Find(args); wantsEvents(c) {
+			a.stream().Log("error", err.Error())
+		}
 		a.err().Problem(err.Error())
 	}
 	return a.code
+}
+
+// wantsEvents reports whether a command writes JSON events and was asked to.
+func wantsEvents(c *cobra.Command) bool {
+	if c.Name() != "plan" && c.Name() != "apply" {
+		return false
+	}
+	json, err := c.Flags().GetBool("json")
+	return err == nil && json
 }
 
 func (a *app) root() *cobra.Command {

@@ -119,6 +119,7 @@ func attributes(list []plan.AttributeChange) string {
 
 func (t Terminal) schedule(p *plan.Plan) {
 	if len(p.Sessions) == 0 {
+		t.Printf("Schedule   no sessions: nothing is selected\n")
 		return
 	}
 	rounds := 0
@@ -154,7 +155,7 @@ func (t Terminal) traffic(c plan.Cost) {
 			line += fmt.Sprintf(" (%s of %s)", quantity.Format(place.PeakRate/place.Capacity, "1"), quantity.Format(place.Capacity, "bit/s"))
 		}
 	}
-	t.Printf("%s\n", line)
+	t.fold(line, "           ")
 }
 
 func (t Terminal) power(list []plan.Power) {
@@ -167,7 +168,7 @@ func (t Terminal) power(list []plan.Power) {
 			t.Printf("%s… and %d more; -json lists all\n", lead, len(list)-i)
 			return
 		}
-		t.Printf("%s%s\n", lead, p.Text)
+		t.fold(lead+p.Text, "           ")
 	}
 }
 

@@ -64,6 +64,9 @@ func (p *Progress) Finish(r netp.Record) {
 
 // gist is the few words about a record that fit on its line.
 func gist(r netp.Record) string {
+	if cancelled(r) {
+		return ""
+	}
 	if f := r.Result.Failure; f != nil {
 		return strings.ReplaceAll(string(f.Kind), "_", " ")
 	}

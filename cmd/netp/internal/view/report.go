@@ -252,7 +252,7 @@ func (t Terminal) verdictLine(r netp.Report, o ReportOptions) {
 	if c.Skipped > 0 {
 		line += fmt.Sprintf(", %d cancelled", c.Skipped)
 	}
-	t.Printf("%s · %s · run %s\n", line, Duration(r.Ended.Sub(r.Started)), ShortID(r.Run))
+	t.fold(fmt.Sprintf("%s · %s · run %s", line, Duration(r.Ended.Sub(r.Started)), ShortID(r.Run)), "  ")
 	word := t.verdict(r.Status)
 	switch {
 	case r.Cancelled:
@@ -264,7 +264,7 @@ func (t Terminal) verdictLine(r netp.Report, o ReportOptions) {
 	}
 	t.Printf("%s  exit %d\n", word, o.Exit)
 	if next := nextStep(r, o); next != "" {
-		t.Printf("%s\n", next)
+		t.fold(next, "  ")
 	}
 }
 

@@ -58,6 +58,14 @@ func (t Terminal) verdict(s netp.Status) string {
 	return t.paint(red, "ERROR")
 }
 
+// fold prints a line, broken at words where the terminal is narrow.
+func (t Terminal) fold(line, indent string) {
+	if t.Width > 0 && visible(line) > t.Width {
+		line = strings.TrimRight(strings.TrimPrefix(wrap(line, indent, t.Width), indent), "\n")
+	}
+	t.Printf("%s\n", line)
+}
+
 // wrap breaks text into lines of at most width columns, indented.
 func wrap(text, indent string, width int) string {
 	if width <= 0 {
