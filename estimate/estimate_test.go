@@ -297,3 +297,27 @@ func TestEveryEstimateIsSound(t *testing.T) {
 		}
 	})
 }
+
+func TestMedianOfDependentSamplesLiesBetweenTheExtremes(t *testing.T) {
+	const runs, n, rho, truth = 300, 600, 0.97, 20e6
+	r := rand.New(rand.NewPCG(7, 7))
+	wrong, open := 0, 0
+	for range runs {
+		d := netp.NewDistribution(1e-9)
+		x := r.NormFloat64()
+		for range n {
+			x = rho*x + math.Sqrt(1-rho*rho)*r.NormFloat64()
+			d.Record(int64(truth + 1e6*x))
+		}
+		e := ofQuantile(netp.Estimate{Confidence: 0.95}, d, 0.5)
+		switch {
+		case e.OpenLow || e.OpenHigh:
+			open++
+		case e.Low > truth*1e-9 || e.High < truth*1e-9:
+			wrong++
+		}
+	}
+	if wrong > runs/20 || open > runs/4 {
+		t.Errorf("of %d sessions %d exclude the true median and %d are open; want at most %d and %d", runs, wrong, open, runs/20, runs/4)
+	}
+}
