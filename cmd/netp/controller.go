@@ -96,7 +96,7 @@ func (a *app) control(ctx context.Context, f controlling) (err error) {
 	defer func() { err = errors.Join(err, d.close()) }()
 	listener, err := net.Listen("tcp", f.http)
 	if err != nil {
-		return fmt.Errorf("open the API's address: %w", err)
+		return fmt.Errorf("open the API's address: %w\nIf another program has it, stop that one or give this controller another address with -http.", err)
 	}
 	d.closers = append(d.closers, func() error { listener.Close(); return nil })
 	controllers, busAddresses, err := addresses(f, listener.Addr())

@@ -100,6 +100,14 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // URL is the controller's.
 func (c *Client) URL() string { return c.base }
 
+// cause drops what net/http puts before an error: the method and the address again.
+func cause(err error) error {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		return wrapped.Err
+	}
+	return err
+}
+
 // do asks and gives an answer of success, whose body the caller closes. Answers
 // that are errors become *api.Problem.
 func (c *Client) do(ctx context.Context, method, path string, body []byte, header http.Header) (*http.Response, error) {
@@ -117,7 +125,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, heade
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("controller %s: %w", c.base, err)
+		return nil, fmt.Errorf("controller %s is not reached: %w; is it running, and is this its address?", c.base, cause(err))
 	}
 	if response.StatusCode/100 == 2 {
 		return response, nil
