@@ -149,7 +149,13 @@ func (d *daemon) run(ctx context.Context) error {
 	d.life, d.kill = context.WithCancelCause(context.WithoutCancel(ctx))
 	defer d.kill(nil)
 	group.Go(func() error { return d.link.Serve(work, d.handlers()) })
-	group.Go(func() error { return d.announce(work) })
+	announcing, hush := context.WithCancel(work)
+	defer hush()
+	silent := make(chan struct{})
+	group.Go(func() error {
+		defer close(silent)
+		return d.announce(announcing)
+	})
 	group.Go(func() error { return d.deliver(work) })
 	select {
 	case <-ctx.Done():
@@ -157,6 +163,9 @@ func (d *daemon) run(ctx context.Context) error {
 			d.kill(d.stopped())
 		}
 		d.drain(work)
+		hush()
+		<-silent // an announcement after the goodbye would bring the agent back
+		d.goodbye(work)
 	case <-work.Done(): // one of the three gave up
 	}
 	stop()
@@ -205,6 +214,10 @@ func (d *daemon) drain(ctx context.Context) {
 		<-idle // sessions end within seconds of their context, see session.go
 	}
 	d.spool.waitEmpty(ctx, deliverGrace)
+}
+
+// goodbye is the agent's last word to the controller.
+func (d *daemon) goodbye(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, goodbyeGrace)
 	defer cancel()
 	hello := d.hello()
