@@ -17,6 +17,8 @@ type Run struct {
 	PlanHash string      `json:"plan_hash,omitempty"`
 	Version  string      `json:"netp_version,omitempty"`
 	Sessions int         `json:"sessions"` // planned
+	Trigger  Trigger     `json:"trigger,omitempty"`
+	Slot     *Slot       `json:"slot,omitempty"` // of a standing test
 }
 
 // Finished reports whether the run came to its end; one that did not was killed
