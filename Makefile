@@ -7,8 +7,9 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # The race detector needs a C compiler; without one the tests run without it.
 RACE := $(shell command -v gcc > /dev/null && echo -race)
 TEST := $(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE)
-# Simulations and thousands of small suites, in one goroutine each: a race detector finds nothing there.
-PLAIN := ./testsuites/bench/... ./testsuites/conformance
+# Simulations and thousands of small suites, in one goroutine each: a race detector finds nothing there. In the lab it would
+# slow down the emulator, whose times are measured.
+PLAIN := ./testsuites/bench/... ./testsuites/conformance ./testsuites/lab/... ./testsuites/interop/...
 RACED = $(filter-out $(shell $(GO) list $(PLAIN)),$(shell $(GO) list ./...))
 SINKS := jsonl influxdb webhook postgres
 SUITES := testsuites/quickstart $(wildcard testsuites/examples/*)

@@ -61,6 +61,7 @@ var homes = map[string][]string{
 	"gonum.org/":                        {"estimate"},
 	"github.com/netresearch/go-cron":    {"lang", "runner"},
 	"github.com/vishvananda/":           {"testsuites", "agent/port", "agent/engine"}, // tests build namespaces
+	"github.com/google/nftables":        {"testsuites/lab"},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

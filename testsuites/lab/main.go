@@ -55,13 +55,9 @@ func BeEmulator() (code int, was bool) {
 // Inside executes the program again as the root of a user namespace, with network and mount namespaces of its own, and gives its
 // exit code. An error says that the system does not allow it.
 func Inside() (int, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return 0, err
-	}
 	runtime.LockOSThread() // Pdeathsig is about this thread
 	c := &exec.Cmd{
-		Path: self, Args: append([]string{insideName}, os.Args[1:]...), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Path: "/proc/self/exe", Args: append([]string{insideName}, os.Args[1:]...), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		SysProcAttr: &syscall.SysProcAttr{
 			Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNET | unix.CLONE_NEWNS,
 			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},

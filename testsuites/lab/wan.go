@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/netpupper/netp/testsuites/lab/emulator"
 )
@@ -64,58 +67,80 @@ func (l *Lab) Build(w WAN) (*Network, error) {
 		}
 		n.Carriers[name], numbers[name] = node, i+1
 	}
+	var mu sync.Mutex // guards the maps of n
+	var sites errgroup.Group
+	sites.SetLimit(16)
 	for i, site := range w.Sites {
-		if err := n.site(l, site, i+1, numbers); err != nil {
-			return nil, fmt.Errorf("site %s: %w", site.Name, err)
-		}
+		sites.Go(func() error {
+			built, err := n.site(l, site, i+1, numbers)
+			if err != nil {
+				return fmt.Errorf("site %s: %w", site.Name, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			n.Sites[site.Name], n.Lines[site.Name], n.Host[site.Name] = built.host, built.lines, built.addresses
+			return nil
+		})
 	}
-	return n, nil
+	return n, sites.Wait()
+}
+
+// place is a site that stands.
+type place struct {
+	host, edge *Node
+	lines      map[string]*Line
+	addresses  map[string]netip.Addr
 }
 
 // site builds the number-th site.
-func (n *Network) site(l *Lab, s Site, number int, carriers map[string]int) error {
+func (n *Network) site(l *Lab, s Site, number int, carriers map[string]int) (*place, error) {
 	host, err := l.Node(s.Name)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	n.Sites[s.Name], n.Lines[s.Name], n.Host[s.Name] = host, map[string]*Line{}, map[string]netip.Addr{}
-	edge := host
+	p := &place{host, host, map[string]*Line{}, map[string]netip.Addr{}}
 	if s.NAT {
-		if edge, err = l.Router(s.Name + "-nat"); err != nil {
-			return err
+		if p.edge, err = l.Router(s.Name + "-nat"); err != nil {
+			return nil, err
 		}
 	}
 	if err := errors.Join(host.Sysctl("ipv4/conf/all/rp_filter", "0"), host.Sysctl("ipv4/conf/default/rp_filter", "0")); err != nil {
-		return err
+		return nil, err
 	}
-	for i, way := range s.Lines {
+	for _, way := range s.Lines {
 		carrier, known := carriers[way.Carrier]
 		if !known {
-			return fmt.Errorf("there is no carrier %q", way.Carrier)
+			return nil, fmt.Errorf("there is no carrier %q", way.Carrier)
 		}
 		if !way.Address.IsValid() {
 			way.Address = DefaultAddress(carrier, number)
 		}
-		line, err := n.line(l, edge, way, fmt.Sprintf("%.10s.%d", s.Name, number))
+		line, err := n.line(l, p.edge, way, fmt.Sprintf("%.10s.%d", s.Name, number))
 		if err != nil {
-			return err
+			return nil, err
 		}
-		n.Lines[s.Name][way.Carrier], n.Host[s.Name][way.Carrier] = line, way.Address
-		if s.NAT {
-			if n.Host[s.Name][way.Carrier], err = hide(l, host, edge, carrier, line); err != nil {
-				return err
-			}
-		}
-		if err := leave(host, edge, carrier, line, n.Host[s.Name][way.Carrier], i == 0); err != nil {
-			return err
+		if err := p.join(l, line, way, carrier); err != nil {
+			return nil, err
 		}
 	}
 	for _, block := range s.Block {
 		if _, err := host.Drop(block); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// join lets the host use a line.
+func (p *place) join(l *Lab, line *Line, way SiteLine, carrier int) (err error) {
+	address := way.Address
+	if p.edge != p.host {
+		if address, err = hide(l, p.host, p.edge, carrier, line); err != nil {
 			return err
 		}
 	}
-	return nil
+	p.lines[way.Carrier], p.addresses[way.Carrier] = line, address
+	return leave(p.host, p.edge, carrier, line, address, len(p.lines) == 1)
 }
 
 // line joins the edge of a site and a carrier, whose device has the name there.

@@ -95,18 +95,14 @@ func (d *device) read(h *header, into []byte) (n int, arrival int64) {
 	return n, arrival
 }
 
-// send sends a frame and says whether it went. It never waits: the kernel takes it or does not.
+// send sends a frame and says whether the device took it: not when it is down at the far end, or its queue is full.
 func (d *device) send(frame []byte) bool {
-	for range 3 {
+	for {
 		_, _, err := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(d.fd), uintptr(unsafe.Pointer(&frame[0])), uintptr(len(frame)), unix.MSG_DONTWAIT, 0, 0)
-		if err == 0 {
-			return true
-		}
-		if err != unix.EINTR && err != unix.EAGAIN && err != unix.ENOBUFS {
-			return false
+		if err != unix.EINTR {
+			return err == 0
 		}
 	}
-	return false
 }
 
 // missed is how many frames the ring had no room for since the last call.

@@ -88,13 +88,13 @@ func (i Impair) Check() error {
 		wrong = append(wrong, errors.New("a delay is above a minute"))
 	}
 	if i.Rate < 0 || i.Rate > 0 && i.Rate < 1000 {
-		wrong = append(wrong, fmt.Errorf("Rate is %v: at least 1000 bit/s, or 0 for none", i.Rate))
+		wrong = append(wrong, fmt.Errorf("a Rate of %v: at least 1000 bit/s, or 0 for none", i.Rate))
 	}
 	if i.Queue < 0 || i.MaxLength < 0 {
 		wrong = append(wrong, errors.New("a length is negative"))
 	}
 	if i.LossPhase > 0 && i.LossPhase >= i.LossEvery {
-		wrong = append(wrong, fmt.Errorf("LossPhase is %d: it must be less than LossEvery, %d", i.LossPhase, i.LossEvery))
+		wrong = append(wrong, fmt.Errorf("a LossPhase of %d: it must be less than LossEvery, %d", i.LossPhase, i.LossEvery))
 	}
 	switch i.Dist {
 	case "", Uniform, Exponential, Normal, HeavyTailed:

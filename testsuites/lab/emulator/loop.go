@@ -4,6 +4,7 @@ package emulator
 
 import (
 	"slices"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -197,6 +198,15 @@ func (l *loop) remove(number int) {
 	l.waiting = rest
 	gone.ends[0].close()
 	gone.ends[1].close()
+}
+
+// close closes all devices at once: the kernel takes milliseconds for each, of waiting.
+func (l *loop) close() {
+	var closing sync.WaitGroup
+	for _, d := range l.devices {
+		closing.Go(d.close)
+	}
+	closing.Wait()
 }
 
 func (l *loop) watch(fd int) error {

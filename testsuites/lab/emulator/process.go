@@ -39,6 +39,7 @@ func Process() error {
 		return err
 	}
 	err = l.run()
+	defer l.close()
 	for _, process := range l.guarded {
 		unix.PidfdSendSignal(process, unix.SIGKILL, nil, 0)
 	}

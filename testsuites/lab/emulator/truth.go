@@ -24,8 +24,8 @@ type Counters struct {
 	Reordered  uint64 // that left, copies aside, after one that had arrived after them
 	InBytes    uint64 // of the IP packets
 	OutBytes   uint64
-	// Missed are frames the emulator itself lost, because it did not get to them in time or could not send them: a measurement
-	// across them means nothing.
+	// Missed are frames the emulator itself lost: it did not get to them in time, or the device did not take them (it is down at
+	// the far end, or the machine is too busy). A measurement across them means nothing.
 	Missed uint64
 }
 
