@@ -99,7 +99,7 @@ func (i Impair) Check() error {
 	switch i.Dist {
 	case "", Uniform, Exponential, Normal, HeavyTailed:
 	default:
-		wrong = append(wrong, fmt.Errorf("Dist is %q: use %s, %s, %s or %s", i.Dist, Uniform, Exponential, Normal, HeavyTailed))
+		wrong = append(wrong, fmt.Errorf("a Dist of %q: use %s, %s, %s or %s", i.Dist, Uniform, Exponential, Normal, HeavyTailed))
 	}
 	return errors.Join(wrong...)
 }

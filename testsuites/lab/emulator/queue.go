@@ -1,3 +1,5 @@
+//go:build linux
+
 package emulator
 
 // departures is a heap of frames by the time they are due.
