@@ -1,0 +1,194 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/testsuites/lab"
+	"github.com/netpupper/netp/testsuites/lab/emulator"
+)
+
+// What netp promises of the delay of each packet, against the emulator's record of it.
+const (
+	medianError = 10 * time.Microsecond
+	tailError   = 100 * time.Microsecond // 99 of 100
+)
+
+// exactly is up to how many samples a Distribution keeps one by one: as many as it has batches.
+const exactly = 128
+
+// samples gives the single samples of a distribution of at most that many, in the order in which they were taken.
+func samples(m netp.Measurement) ([]time.Duration, error) {
+	d := m.Distribution
+	if d == nil || d.BatchLength != 1 {
+		return nil, errors.New("not a distribution of few samples")
+	}
+	var out []time.Duration
+	for _, b := range d.Batches {
+		out = append(out, time.Duration(int64(b.Sum)+d.Base))
+	}
+	return out, nil
+}
+
+// delayTable compares the delay of each packet, then medians with other programs.
+func delayTable(ctx context.Context, l *lab.Lab, s scale) (table, error) {
+	t := table{header: []string{"path", "program", "packets", "truth p50", "said p50", "said − truth: p1", "p50", "p99", "max", ""}}
+	p, err := newPath(l)
+	if err != nil {
+		return t, err
+	}
+	for _, c := range []struct {
+		name string
+		way  emulator.Impair
+	}{
+		{"12 ms", emulator.Impair{Delay: 12 * time.Millisecond}},
+		{"5 ms + U(0, 20 ms)", emulator.Impair{Delay: 5 * time.Millisecond, Jitter: 20 * time.Millisecond, KeepOrder: true, Seed: 8}},
+	} {
+		if err := p.sick(c.way, c.way); err != nil {
+			return t, err
+		}
+		for _, kind := range []netp.Kind{"udp", "rtt"} {
+			if err := p.delayErrors(ctx, &t, c.name, kind, max(1, s.seconds)); err != nil {
+				return t, fmt.Errorf("%s, %s: %w", c.name, kind, err)
+			}
+		}
+		if c.way.Jitter == 0 {
+			if err := p.medians(ctx, &t, c.name); err != nil {
+				return t, fmt.Errorf("%s: %w", c.name, err)
+			}
+		}
+	}
+	t.note("udp: one way, forward. rtt: there and back without the reflector's time. Truth: from the kernel's stamp at the line's entrance to the moment the emulator sends.")
+	return t, nil
+}
+
+// delayErrors compares rounds of few packets each, one by one.
+func (p path) delayErrors(ctx context.Context, t *table, name string, kind netp.Kind, rounds int) error {
+	var wrong, truths, saids []time.Duration
+	for range rounds {
+		err := lab.Repeat(5, func() error {
+			return lab.Window(20*time.Millisecond, p.line.Both(), func() error {
+				truth, said, err := p.fewPackets(ctx, kind)
+				if err != nil {
+					return err
+				}
+				for i := range truth {
+					wrong = append(wrong, said[i]-truth[i])
+				}
+				truths, saids = append(truths, truth...), append(saids, said...)
+				return nil
+			})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, all := range [][]time.Duration{wrong, truths, saids} {
+		slices.Sort(all)
+	}
+	n := len(wrong)
+	p50, p99 := wrong[n/2], wrong[n-1-n/100]
+	kept := max(p50, -p50) <= medianError && p99 <= tailError && -wrong[n/100] <= tailError
+	t.add(kept, "p50 ≤ 10 µs, p99 ≤ 100 µs", name, "netp "+string(kind), fmt.Sprint(n), fmt.Sprint(truths[n/2]), fmt.Sprint(saids[n/2]),
+		fmt.Sprint(wrong[n/100]), fmt.Sprint(p50), fmt.Sprint(p99), fmt.Sprint(wrong[n-1]))
+	return nil
+}
+
+// fewPackets runs a session of few packets and gives, packet by packet, its true delay and what netp says.
+func (p path) fewPackets(ctx context.Context, kind netp.Kind) (truth, said []time.Duration, err error) {
+	for _, w := range p.line.Both() {
+		if err := w.Record(10_000); err != nil {
+			return nil, nil, err
+		}
+	}
+	params, metric := netp.Params{"count": float64(exactly), "rate": "200pps", "size": float64(dataSize), "timeout": 1.0}, "delay"
+	if kind == "rtt" {
+		params, metric = netp.Params{"count": float64(exactly), "interval": 0.005, "timeout": 1.0}, "rtt"
+	}
+	r, err := p.run(ctx, session{kind: kind, params: params})
+	if err != nil {
+		return nil, nil, err
+	}
+	if r.Failure != nil {
+		return nil, nil, r.Failure
+	}
+	if said, err = samples(r.Metrics[metric]); err != nil {
+		return nil, nil, err
+	}
+	if truth, err = p.trueDelays(kind); err != nil {
+		return nil, nil, err
+	}
+	if len(truth) != len(said) {
+		return nil, nil, fmt.Errorf("%d packets are on record and netp has %d delays", len(truth), len(said))
+	}
+	return truth, said, nil
+}
+
+// trueDelays gives the true delays in the order of the packets. A round trip is a way there and a way back.
+func (p path) trueDelays(kind netp.Kind) ([]time.Duration, error) {
+	choose := counted
+	if kind == "rtt" {
+		choose = probe
+	}
+	there, err := p.line.Forward.Take()
+	if err != nil {
+		return nil, err
+	}
+	back, err := p.line.Backward.Take()
+	if err != nil {
+		return nil, err
+	}
+	forward, backward := tell(there, choose), tell(back, choose)
+	var out []time.Duration
+	for sequence := uint64(0); len(out) < len(forward.delays); sequence++ {
+		d, ok := forward.delays[sequence]
+		if !ok {
+			return nil, fmt.Errorf("packet %d is not on record", sequence)
+		}
+		if kind == "rtt" {
+			d += backward.delays[sequence]
+		}
+		out = append(out, time.Duration(d))
+	}
+	return out, nil
+}
+
+// medians adds what other programs say of round trips.
+func (p path) medians(ctx context.Context, t *table, name string) error {
+	for _, program := range []peer{{"irtt", runIrtt}, {"fping", runFping}} {
+		if !installed(program.name) {
+			t.note("%s is not installed", program.name)
+			continue
+		}
+		for _, w := range p.line.Both() {
+			if err := w.Record(10_000); err != nil {
+				return err
+			}
+		}
+		f, err := program.run(ctx, p, 300, 5*time.Millisecond)
+		if err != nil {
+			return fmt.Errorf("%s: %w", program.name, err)
+		}
+		var truth time.Duration
+		for _, w := range p.line.Both() {
+			records, err := w.Take()
+			if err != nil {
+				return err
+			}
+			var all []time.Duration
+			for _, r := range records {
+				all = append(all, time.Duration(r.Departure-r.Arrival))
+			}
+			slices.Sort(all)
+			truth += all[len(all)/2]
+		}
+		t.add(true, "", name, program.name, fmt.Sprint(len(f.delays)), fmt.Sprint(truth), fmt.Sprint(f.median()), "-", fmt.Sprint(f.median()-truth), "-", "-")
+	}
+	return nil
+}
