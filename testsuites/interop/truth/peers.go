@@ -161,8 +161,8 @@ type iperfReport struct {
 
 type iperfSum struct {
 	Rate    float64 `json:"bits_per_second"`
-	Packets int     `json:"packets"`
-	Lost    int     `json:"lost_packets"`
+	Packets float64 `json:"packets"`
+	Lost    float64 `json:"lost_packets"`
 }
 
 // iperf runs a client of iperf3 with these arguments, and a server for it.
@@ -194,6 +194,6 @@ func runIperf(_ context.Context, p path, packets int, interval time.Duration) (f
 	if err != nil {
 		return found{}, err
 	}
-	f := found{sent: r.End.UDP.Packets, lostForward: r.End.UDP.Lost, lostBackward: r.End.UDPBack.Lost, lost: -1}
+	f := found{sent: int(r.End.UDP.Packets), lostForward: int(r.End.UDP.Lost), lostBackward: int(r.End.UDPBack.Lost), lost: -1}
 	return f, nil
 }

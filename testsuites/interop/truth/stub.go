@@ -7,8 +7,6 @@ import (
 	"github.com/netpupper/netp/testsuites/lab"
 )
 
-func clockTable(ctx context.Context, l *lab.Lab, s scale) (table, error)      { return table{}, nil }
-func rateTable(ctx context.Context, l *lab.Lab, s scale) (table, error)       { return table{}, nil }
 func instrumentTable(ctx context.Context, l *lab.Lab, s scale) (table, error) { return table{}, nil }
 func coverageTable(ctx context.Context, l *lab.Lab, s scale) (table, error)   { return table{}, nil }
 func hostileTable(ctx context.Context, l *lab.Lab, s scale) (table, error)    { return table{}, nil }

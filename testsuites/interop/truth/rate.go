@@ -1,0 +1,144 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/testsuites/lab"
+	"github.com/netpupper/netp/testsuites/lab/emulator"
+)
+
+// rateRounds is how often each program has its turn; the medians are compared.
+const rateRounds = 3
+
+// The part of a line's rate that is TCP payload (with timestamps), and UDP payload of the largest packet.
+const (
+	tcpShare = 1448.0 / 1514
+	udpShare = 1472.0 / 1514
+)
+
+// rateTable compares goodput over lines that the kernel's TBF slows down at both ends.
+func rateTable(ctx context.Context, l *lab.Lab, s scale) (table, error) {
+	t := table{header: []string{"line", "case", "the line's share", "netp", "iperf3", "netp/line", "netp/iperf3", ""}}
+	p, err := newPath(l)
+	if err != nil {
+		return t, err
+	}
+	t.note("Mbit/s of payload, medians of %d, %d s each. The line is TBF at both ends; its share is rate × 1448/1514 for TCP, × 1472/1514 for UDP.", rateRounds, s.seconds)
+	if !installed("iperf3") {
+		t.note("iperf3 is not installed")
+	}
+	for _, line := range []float64{50e6} {
+		for _, n := range []*lab.Node{p.near, p.far} {
+			if err := n.Shape("wan", line, int(line/8*0.05)); err != nil {
+				return t, err
+			}
+		}
+		if err := p.sick(emulator.Impair{}, emulator.Impair{}); err != nil {
+			return t, err
+		}
+		for _, kind := range []netp.Kind{"tcp", "udp"} {
+			for _, direction := range []string{"forward", "reverse", "both"} {
+				if err := p.rateRow(ctx, &t, transfer{line, kind, direction, s.seconds}); err != nil {
+					return t, fmt.Errorf("%s %s: %w", kind, direction, err)
+				}
+			}
+		}
+	}
+	return t, nil
+}
+
+// transfer is what both programs do.
+type transfer struct {
+	line      float64 // bit/s
+	kind      netp.Kind
+	direction string
+	seconds   int
+}
+
+func (p path) rateRow(ctx context.Context, t *table, x transfer) error {
+	var ours, theirs []float64
+	for range rateRounds {
+		rate, err := p.netpRate(ctx, x)
+		if err != nil {
+			return fmt.Errorf("netp: %w", err)
+		}
+		ours = append(ours, rate)
+		if !installed("iperf3") {
+			continue
+		}
+		if rate, err = p.iperfRate(x); err != nil {
+			return err
+		}
+		theirs = append(theirs, rate)
+	}
+	share := x.line * tcpShare
+	if x.kind == "udp" {
+		share = x.line * udpShare
+	}
+	if x.direction == "both" {
+		share *= 2
+	}
+	mine := middle(ours)
+	kept, versus, other := math.Abs(mine/share-1) <= 0.01, "-", "-"
+	if len(theirs) > 0 {
+		other = fmt.Sprintf("%.3f", middle(theirs)/1e6)
+		versus = fmt.Sprintf("%.4f", mine/middle(theirs))
+		kept = kept && math.Abs(mine/middle(theirs)-1) <= 0.01
+	}
+	t.add(kept, "within 1 % of both", fmt.Sprintf("%g Mbit/s", x.line/1e6), string(x.kind)+" "+x.direction,
+		fmt.Sprintf("%.3f", share/1e6), fmt.Sprintf("%.3f", mine/1e6), other, fmt.Sprintf("%.4f", mine/share), versus)
+	return nil
+}
+
+func middle(v []float64) float64 {
+	slices.Sort(v)
+	return v[len(v)/2]
+}
+
+// netpRate is the mean goodput of netp, of both directions together.
+func (p path) netpRate(ctx context.Context, x transfer) (float64, error) {
+	params, metric := netp.Params{"duration": float64(x.seconds), "omit": 1.0, "congestion": "cubic", "direction": x.direction}, "throughput"
+	if x.kind == "udp" { // a little more than the line takes, so that it is full
+		params, metric = netp.Params{"duration": float64(x.seconds), "omit": 1.0, "size": 1472.0, "rate": strconv.FormatFloat(x.line, 'f', 0, 64) + "bps", "direction": x.direction}, "rate"
+	}
+	r, err := p.run(ctx, session{kind: x.kind, params: params})
+	if err != nil {
+		return 0, err
+	}
+	if r.Failure != nil {
+		return 0, r.Failure
+	}
+	sum := 0.0
+	for name, m := range r.Metrics {
+		if name == metric || strings.HasSuffix(name, "."+metric) {
+			sum += m.Distribution.Member("mean")
+		}
+	}
+	return sum, nil
+}
+
+// iperfRate is that of iperf3.
+func (p path) iperfRate(x transfer) (float64, error) {
+	args := []string{"-t", strconv.Itoa(x.seconds), "-O", "1"}
+	if x.kind == "udp" {
+		args = append(args, "-u", "-l", "1472", "-b", strconv.FormatFloat(x.line, 'f', 0, 64), "-w", "1M")
+	} else {
+		args = append(args, "-C", "cubic")
+	}
+	switch x.direction {
+	case "reverse":
+		args = append(args, "-R")
+	case "both":
+		args = append(args, "--bidir")
+	}
+	r, err := iperf(p, args...)
+	return r.End.Forward.Rate + r.End.Backward.Rate, err
+}
