@@ -58,7 +58,7 @@ func delayTable(ctx context.Context, l *lab.Lab, s scale) (table, error) {
 				return t, fmt.Errorf("%s, %s: %w", c.name, kind, err)
 			}
 		}
-		if c.way.Jitter == 0 {
+		if c.way.Jitter == 0 && !s.alone {
 			if err := p.medians(ctx, &t, c.name); err != nil {
 				return t, fmt.Errorf("%s: %w", c.name, err)
 			}

@@ -46,7 +46,7 @@ func lossTable(ctx context.Context, l *lab.Lab, s scale) (table, error) {
 	}
 	packets, interval := s.seconds*400, 2500*time.Microsecond
 	for _, c := range lossCases() {
-		if err := p.lossCase(ctx, &t, c, packets, interval); err != nil {
+		if err := p.lossCase(ctx, &t, c, packets, interval, s.alone); err != nil {
 			return t, fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
@@ -55,7 +55,7 @@ func lossTable(ctx context.Context, l *lab.Lab, s scale) (table, error) {
 }
 
 // lossCase adds the rows of one path.
-func (p path) lossCase(ctx context.Context, t *table, c lossCase, packets int, interval time.Duration) error {
+func (p path) lossCase(ctx context.Context, t *table, c lossCase, packets int, interval time.Duration, alone bool) error {
 	for _, program := range []struct {
 		name   string
 		needs  string
@@ -66,6 +66,9 @@ func (p path) lossCase(ctx context.Context, t *table, c lossCase, packets int, i
 		{"netp udp", "", true, true, lossUDP}, {"netp rtt", "", true, false, lossRTT},
 		{"iperf3 -u", "iperf3", false, true, runIperf}, {"irtt", "irtt", false, false, runIrtt}, {"fping", "fping", false, false, runFping}, {"mtr", "mtr", false, false, runMtr},
 	} {
+		if alone && !program.netp {
+			continue
+		}
 		if program.needs != "" && !installed(program.needs) {
 			t.note("%s is not installed", program.needs)
 			continue

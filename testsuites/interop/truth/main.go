@@ -21,10 +21,11 @@ import (
 
 // scale is how much is measured: all of it by `make truth`, less in tests.
 type scale struct {
-	sets    int // random impairment sets
-	runs    int // sessions near a threshold
-	hostile int // packets that attack a session
-	seconds int // length of a transfer
+	sets    int  // random impairment sets
+	runs    int  // sessions near a threshold
+	hostile int  // packets that attack a session
+	seconds int  // length of a transfer
+	alone   bool // without the other programs
 }
 
 // question is one table.
@@ -69,6 +70,13 @@ func (t *table) add(kept bool, promise string, cells ...string) {
 	t.rows = append(t.rows, append(cells, verdict))
 }
 
+// join adds the rows of parts that were made at the same time.
+func (t *table) join(parts []table) {
+	for _, p := range parts {
+		t.rows, t.notes, t.missed = append(t.rows, p.rows...), append(t.notes, p.notes...), t.missed+p.missed
+	}
+}
+
 func (t *table) note(format string, args ...any) {
 	t.notes = append(t.notes, fmt.Sprintf(format, args...))
 }
@@ -90,7 +98,11 @@ func (t *table) print(w io.Writer) error {
 
 func main() {
 	os.Exit(lab.Main(func() int {
-		if err := run(); err != nil {
+		work := run
+		if os.Args[0] == endName {
+			work = playEnd
+		}
+		if err := work(); err != nil {
 			fmt.Fprintln(os.Stderr, "truth:", err)
 			return 1
 		}

@@ -28,14 +28,18 @@ var (
 	farAddress  = netip.MustParseAddr("10.20.0.2")
 )
 
+// dataPort is the port of the far agent.
+const dataPort = 8620
+
 // path is two hosts and the line between them: forward is from near to far.
 type path struct {
+	lab       *lab.Lab
 	near, far *lab.Node
 	line      *lab.Line
 }
 
 func newPath(l *lab.Lab) (path, error) {
-	var p path
+	p := path{lab: l}
 	var err error
 	if p.near, err = l.Node("near"); err != nil {
 		return p, err
@@ -114,7 +118,7 @@ func complete(kind netp.Kind, given netp.Params) netp.Params {
 func (p path) run(ctx context.Context, s session) (netp.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
-	data, err := port.Listen(port.Config{Where: port.Where{Netns: p.far.Path(), Address: farAddress}})
+	data, err := port.Listen(port.Config{Where: port.Where{Netns: p.far.Path(), Address: farAddress}, Port: dataPort})
 	if err != nil {
 		return netp.Result{}, err
 	}

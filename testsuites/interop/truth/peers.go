@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -51,15 +52,15 @@ func installed(name string) bool {
 }
 
 // serve starts a program in a node and waits until it says that it listens. It ends with stop.
-func serve(n *lab.Node, says string, words ...string) (stop func(), err error) {
+func serve(n *lab.Node, says string, words ...string) (running *os.Process, stop func(), err error) {
 	c := exec.Command(words[0], words[1:]...)
 	out, err := c.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c.Stderr = c.Stdout
 	if err := n.Start(c); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	stop = func() { c.Process.Kill(); c.Wait() }
 	lines := bufio.NewReader(out)
@@ -67,24 +68,48 @@ func serve(n *lab.Node, says string, words ...string) (stop func(), err error) {
 		line, err := lines.ReadString('\n')
 		if strings.Contains(line, says) {
 			go io.Copy(io.Discard, lines)
-			return stop, nil
+			return c.Process, stop, nil
 		}
 		if err != nil {
 			stop()
-			return nil, fmt.Errorf("%s ended before it listened: %s", words[0], line)
+			return nil, nil, fmt.Errorf("%s ended before it listened: %s", words[0], line)
 		}
 	}
 }
 
 // runIrtt is irtt: UDP round trips that tell the directions apart by what its server counts.
 func runIrtt(_ context.Context, p path, packets int, interval time.Duration) (found, error) {
-	stop, err := serve(p.far, "starting", "irtt", "server", "-b", farAddress.String(), "-i", "0")
+	_, stop, err := p.irttServer()
 	if err != nil {
 		return found{}, err
 	}
 	defer stop()
-	length := time.Duration(packets) * interval
-	text, err := p.near.Run("irtt", "client", "-Q", "-i", interval.String(), "-d", length.String(), "-l", strconv.Itoa(dataSize), "--wait=1s", "-o", "-", farAddress.String())
+	c, out, err := p.irttClient(interval, time.Duration(packets)*interval)
+	if err != nil {
+		return found{}, err
+	}
+	f, err := readIrtt(out)
+	return f, errors.Join(err, c.Wait())
+}
+
+// irttServer starts its server.
+func (p path) irttServer() (*os.Process, func(), error) {
+	return serve(p.far, "starting", "irtt", "server", "-b", farAddress.String(), "-i", "0")
+}
+
+// irttClient starts its client.
+func (p path) irttClient(interval, length time.Duration) (*exec.Cmd, io.Reader, error) {
+	c := exec.Command("irtt", "client", "-Q", "-i", interval.String(), "-d", length.String(), "-l", strconv.Itoa(dataSize), "--wait=1s", "-o", "-", farAddress.String())
+	out, err := c.StdoutPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	return c, out, p.near.Start(c)
+}
+
+// readIrtt reads its report.
+func readIrtt(out io.Reader) (found, error) {
+	text, err := io.ReadAll(out)
 	if err != nil {
 		return found{}, err
 	}
@@ -168,7 +193,7 @@ type iperfSum struct {
 // iperf runs a client of iperf3 with these arguments, and a server for it.
 func iperf(p path, args ...string) (iperfReport, error) {
 	var report iperfReport
-	stop, err := serve(p.far, "Server listening", "iperf3", "-s", "-1", "--forceflush")
+	_, stop, err := serve(p.far, "Server listening", "iperf3", "-s", "-1", "--forceflush")
 	if err != nil {
 		return report, err
 	}
