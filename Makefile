@@ -9,8 +9,10 @@ RACE := $(shell command -v gcc > /dev/null && echo -race)
 TEST := $(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE)
 # Simulations and thousands of small suites, in one goroutine each: a race detector finds nothing there. In the lab it would
 # slow down the emulator, whose times are measured.
-PLAIN := ./testsuites/bench/... ./testsuites/conformance ./testsuites/lab/... ./testsuites/interop/...
-RACED = $(filter-out $(shell $(GO) list $(PLAIN)),$(shell $(GO) list ./...))
+PLAIN := ./testsuites/bench/... ./testsuites/conformance ./testsuites/lab/...
+# Built so that clocks can be told to be wrong.
+FAULTY := -tags netptest ./agent/clock ./testsuites/interop/truth
+RACED = $(filter-out $(shell $(GO) list $(PLAIN) ./testsuites/interop/...),$(shell $(GO) list ./...))
 SINKS := jsonl influxdb webhook postgres
 SUITES := testsuites/quickstart $(wildcard testsuites/examples/*)
 
@@ -27,12 +29,13 @@ plugins: ## build the bundled sinks, ./netp-sink-*, beside ./netp
 
 test: ## run all tests, with the race detector where there is a C compiler; with CI=true a skipped test is a failure
 ifeq ($(CI),true)
-	{ $(TEST) -v $(RACED) && $(GO) test -v $(PLAIN); } > .test.log 2>&1 || { grep -vE '^(=== |--- PASS|    --- PASS|PASS)' .test.log; exit 1; }
+	{ $(TEST) -v $(RACED) && $(GO) test -v $(PLAIN) && $(GO) test -v $(FAULTY); } > .test.log 2>&1 || { grep -vE '^(=== |--- PASS|    --- PASS|PASS)' .test.log; exit 1; }
 	@grep -E '^(ok|FAIL|---? ?FAIL)' .test.log
 	@! grep -E -A3 -- '--- SKIP' .test.log || { echo 'tests were skipped: install what they name'; exit 1; }
 else
 	$(TEST) $(RACED)
 	$(GO) test $(PLAIN)
+	$(GO) test $(FAULTY)
 endif
 
 check: fmt vet lint test examples cross ## what CI runs
@@ -54,6 +57,9 @@ examples: ## validate and plan the quickstart and every example
 interop: ## compare netp's figures with ping, fping, irtt, iperf3 and a capture, side by side
 	@for p in rtt udp tcp; do $(GO) run ./testsuites/interop/$$p || exit 1; done
 
+truth: ## compare netp's figures, and other programs', with what truly happened on the path; as root, for a quarter of an hour
+	$(GO) run -tags netptest ./testsuites/interop/truth
+
 bench: ## how long large plans take, and how often verdicts are wrong
 	@for p in plan judgement; do $(GO) run ./testsuites/bench/$$p || exit 1; done
 
@@ -64,4 +70,4 @@ cross: ## build for the other platforms
 clean: ## remove what was built
 	rm -rf netp netp-sink-* dist .test.log
 
-.PHONY: help build plugins test check fmt vet lint examples interop bench cross clean
+.PHONY: help build plugins test check fmt vet lint examples interop truth bench cross clean

@@ -24,16 +24,17 @@ import (
 type ailment struct {
 	name string
 	pps  int
+	size int
 	act  func(near, far *os.Process) (end func())
 }
 
 func ailments() []ailment {
 	return []ailment{
-		{"none", 2000, func(*os.Process, *os.Process) func() { return func() {} }},
-		{"processors busy, ends at lowest priority", 2000, hogs},
-		{"receiver stops for 0.8 s, twice", 5000, func(_, far *os.Process) func() { return stops(far, 800*time.Millisecond, time.Second, 2) }},
-		{"receiver stops for 1.2 s, its buffer overflows", 20_000, func(_, far *os.Process) func() { return stops(far, 1200*time.Millisecond, time.Second, 1) }},
-		{"sender stops for 60 ms, ten times a second", 2000, func(near, _ *os.Process) func() { return stops(near, 60*time.Millisecond, 40*time.Millisecond, 40) }},
+		{"none", 2000, dataSize, func(*os.Process, *os.Process) func() { return func() {} }},
+		{"processors busy, ends at lowest priority", 2000, dataSize, hogs},
+		{"receiver stops for 0.8 s, twice", 5000, dataSize, func(_, far *os.Process) func() { return stops(far, 800*time.Millisecond, time.Second, 2) }},
+		{"receiver stops for 0.9 s, its buffer overflows", 8000, 1400, func(_, far *os.Process) func() { return stops(far, 900*time.Millisecond, 700*time.Millisecond, 1) }},
+		{"sender stops for 60 ms, ten times a second", 2000, dataSize, func(near, _ *os.Process) func() { return stops(near, 60*time.Millisecond, 40*time.Millisecond, 40) }},
 	}
 }
 
@@ -124,7 +125,7 @@ func (p path) ailing(t *table, a ailment, s scale) error {
 	if err := p.sick(emulator.Impair{Delay: 5 * time.Millisecond}, emulator.Impair{Delay: 5 * time.Millisecond}); err != nil {
 		return err
 	}
-	params := netp.Params{"duration": float64(s.seconds), "rate": fmt.Sprintf("%dpps", a.pps), "size": float64(dataSize), "timeout": 1.5}
+	params := netp.Params{"duration": max(2, float64(s.seconds)), "rate": fmt.Sprintf("%dpps", a.pps), "size": float64(a.size), "timeout": 1.5}
 	end := func() {}
 	r, err := p.ends("udp", params, func(near, far *os.Process) { end = a.act(near, far) })
 	end()
@@ -145,17 +146,25 @@ func (p path) ailing(t *table, a ailment, s scale) error {
 		lost, _ = value(r, "loss.count")
 	}
 	t.add(j.Status == netp.Pass || j.Status == netp.Inconclusive, "never fail", a.name, "netp udp", fmt.Sprint(sent),
-		fmt.Sprint(c.Lost+c.Missed), fmt.Sprint(lost), string(j.Status), short(j.Reason))
+		fmt.Sprint(c.Lost+c.Missed), fmt.Sprint(lost), string(j.Status), why(r))
 	return nil
 }
 
-// short is the beginning of a text.
-func short(text string) string {
-	text = strings.TrimPrefix(text, "The instrument was not sound: ")
-	if r := []rune(text); len(r) > 70 {
-		return string(r[:70]) + "…"
+// why names the checks of the instrument that failed.
+func why(r netp.Result) string {
+	if r.Failure != nil {
+		return string(r.Failure.Kind)
 	}
-	return text
+	var failed []string
+	for _, c := range r.Health {
+		if !c.OK {
+			failed = append(failed, c.Name)
+		}
+	}
+	if len(failed) == 0 {
+		return "instrument sound"
+	}
+	return strings.Join(failed, ", ")
 }
 
 // ailingIrtt runs irtt under the same ailment.
@@ -172,7 +181,7 @@ func (p path) ailingIrtt(t *table, a ailment, s scale) error {
 		return err
 	}
 	defer stop()
-	client, out, err := p.irttClient(time.Second/time.Duration(a.pps), time.Duration(s.seconds)*time.Second)
+	client, out, err := p.irttClient(time.Second/time.Duration(a.pps), time.Duration(s.seconds)*time.Second, a.size)
 	if err != nil {
 		return err
 	}

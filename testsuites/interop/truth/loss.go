@@ -8,6 +8,8 @@ import (
 	"math"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/testsuites/lab"
 	"github.com/netpupper/netp/testsuites/lab/emulator"
@@ -40,18 +42,29 @@ func lossCases() []lossCase {
 // lossTable compares losses in each direction.
 func lossTable(ctx context.Context, l *lab.Lab, s scale) (table, error) {
 	t := table{header: []string{"path", "program", "packets", "lost forward: truth", "said", "lost backward: truth", "said", "round trips lost: truth", "said", ""}}
-	p, err := newPath(l)
-	if err != nil {
-		return t, err
-	}
 	packets, interval := s.seconds*400, 2500*time.Microsecond
-	for _, c := range lossCases() {
-		if err := p.lossCase(ctx, &t, c, packets, interval, s.alone); err != nil {
-			return t, fmt.Errorf("%s: %w", c.name, err)
-		}
+	cases := lossCases()
+	parts := make([]table, len(cases))
+	var all errgroup.Group
+	if !s.alone {
+		all.SetLimit(1) // beside each other the programs would make each other's losses
 	}
+	for i, c := range cases {
+		all.Go(func() error {
+			p, err := newPath(l)
+			if err == nil {
+				err = p.lossCase(ctx, &parts[i], c, packets, interval, s.alone)
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", c.name, err)
+			}
+			return nil
+		})
+	}
+	err := all.Wait()
+	t.join(parts)
 	t.note("iperf3's two directions are streams of their own, netp udp's too; the others send one packet there and its answer back.")
-	return t, nil
+	return t, err
 }
 
 // lossCase adds the rows of one path.

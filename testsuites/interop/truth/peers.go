@@ -27,7 +27,6 @@ type found struct {
 	lostForward, lostBackward int // −1: it does not know
 	lost                      int // of round trips
 	delays                    []time.Duration
-	forward, backward         float64 // rates received [bit/s]
 }
 
 // median of the delays.
@@ -84,7 +83,7 @@ func runIrtt(_ context.Context, p path, packets int, interval time.Duration) (fo
 		return found{}, err
 	}
 	defer stop()
-	c, out, err := p.irttClient(interval, time.Duration(packets)*interval)
+	c, out, err := p.irttClient(interval, time.Duration(packets)*interval, dataSize)
 	if err != nil {
 		return found{}, err
 	}
@@ -98,8 +97,8 @@ func (p path) irttServer() (*os.Process, func(), error) {
 }
 
 // irttClient starts its client.
-func (p path) irttClient(interval, length time.Duration) (*exec.Cmd, io.Reader, error) {
-	c := exec.Command("irtt", "client", "-Q", "-i", interval.String(), "-d", length.String(), "-l", strconv.Itoa(dataSize), "--wait=1s", "-o", "-", farAddress.String())
+func (p path) irttClient(interval, length time.Duration, size int) (*exec.Cmd, io.Reader, error) {
+	c := exec.Command("irtt", "client", "-Q", "-i", interval.String(), "-d", length.String(), "-l", strconv.Itoa(size), "--wait=1s", "-o", "-", farAddress.String())
 	out, err := c.StdoutPipe()
 	if err != nil {
 		return nil, nil, err
