@@ -23,9 +23,9 @@ func TestMain(m *testing.M) {
 	os.Exit(lab.Main(m.Run))
 }
 
-// TestTruth answers the questions on a small scale, without the other programs. What a busy machine decides is printed and not
+// TestAnswers answers the questions on a small scale, without the other programs. What a busy machine decides is printed and not
 // asserted: how late packets are stamped, and how much of a line is used.
-func TestTruth(t *testing.T) {
+func TestAnswers(t *testing.T) {
 	small := scale{sets: 50, runs: 16, hostile: 20_000, seconds: 1, alone: true}
 	for _, q := range questions() {
 		if q.name == "rate" {
