@@ -11,7 +11,7 @@ TEST := $(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE)
 # slow down the emulator, whose times are measured.
 PLAIN := ./testsuites/bench/... ./testsuites/conformance ./testsuites/lab/...
 # Built so that clocks can be told to be wrong.
-FAULTY := -tags netptest -run '^(Test(Clock)?Faults|TestAnswers)$$' ./agent/clock ./agent/engine/udp ./testsuites/interop/truth
+FAULTY := -tags netptest -run '^(Test(Clock)?Faults|TestClocksAreStepped|TestAnswers)$$' ./agent/clock ./agent/engine/rtt ./agent/engine/udp ./testsuites/interop/truth
 RACED = $(filter-out $(shell $(GO) list $(PLAIN) ./testsuites/interop/...),$(shell $(GO) list ./...))
 SINKS := jsonl influxdb webhook postgres
 SUITES := testsuites/quickstart $(wildcard testsuites/examples/*)

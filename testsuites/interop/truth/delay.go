@@ -64,6 +64,7 @@ func delayTable(ctx context.Context, l *lab.Lab, s scale) (table, error) {
 			}
 		}
 	}
+	t.note("tshark: netp's own STAMP packets, seen by an onlooker where they leave and come back.")
 	t.note("udp: one way, forward. rtt: there and back without the reflector's time. Truth: from the kernel's stamp at the line's entrance to the moment the emulator sends.")
 	return t, nil
 }
@@ -165,7 +166,7 @@ func (p path) trueDelays(kind netp.Kind) ([]time.Duration, error) {
 
 // medians adds what other programs say of round trips.
 func (p path) medians(ctx context.Context, t *table, name string) error {
-	for _, program := range []peer{{"irtt", runIrtt}, {"fping", runFping}} {
+	for _, program := range []peer{{"irtt", runIrtt}, {"fping", runFping}, {"tshark", onlooker}} {
 		if !installed(program.name) {
 			t.note("%s is not installed", program.name)
 			continue
