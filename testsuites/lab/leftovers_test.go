@@ -108,7 +108,12 @@ func TestWithoutRoot(t *testing.T) {
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	c.Env = append(os.Environ(), "NETP_REQUIRE_LAB=1", "HOME=/")
 	c.Dir = "/"
-	if out, err := c.CombinedOutput(); err != nil {
+	out, err := c.CombinedOutput()
+	if err != nil && strings.Contains(string(out), lab.ErrPrivilege.Error()) {
+		t.Log("this system lets no user make user namespaces")
+		return
+	}
+	if err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
 }

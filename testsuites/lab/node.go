@@ -157,6 +157,11 @@ func (n *Node) publish(name string) error {
 }
 
 func (n *Node) close() {
+	if n.named != "" { // the emulator has done so, unless it crashed
+		path := filepath.Join(names, n.named)
+		unix.Unmount(path, unix.MNT_DETACH)
+		os.Remove(path)
+	}
 	if n.handle != nil {
 		n.handle.Close()
 	}

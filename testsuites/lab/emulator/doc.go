@@ -8,5 +8,7 @@
 // No emulator is more punctual than its machine. What it did to a packet is therefore never what it was told to do but what the
 // counters and records say; and how late it was, it says itself (Lateness).
 //
+// It needs Linux 5.18: epoll_pwait2, and devices that say when they take no frame.
+//
 // Start with Impair (what a line can do), then Client (the owner's side) and loop.go (the process).
 package emulator
