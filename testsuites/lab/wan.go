@@ -115,7 +115,8 @@ func (n *Network) site(l *Lab, s Site, number int, carriers map[string]int) (*pl
 		if !way.Address.IsValid() {
 			way.Address = DefaultAddress(carrier, number)
 		}
-		line, err := n.line(l, p.edge, way, fmt.Sprintf("%.10s.%d", s.Name, number))
+		devices := [2]string{deviceName(way.Carrier, carrier), deviceName(s.Name, number)}
+		line, err := n.line(l, p.edge, way, devices)
 		if err != nil {
 			return nil, err
 		}
@@ -143,16 +144,16 @@ func (p *place) join(l *Lab, line *Line, way SiteLine, carrier int) (err error) 
 	return leave(p.host, p.edge, carrier, line, address, len(p.lines) == 1)
 }
 
-// line joins the edge of a site and a carrier, whose device has the name there.
-func (n *Network) line(l *Lab, edge *Node, way SiteLine, device string) (*Line, error) {
+// line joins the edge of a site and a carrier by devices of these names.
+func (n *Network) line(l *Lab, edge *Node, way SiteLine, devices [2]string) (*Line, error) {
 	there := way.Address.As4()
 	there[3] ^= 1 // the other address of the pair
 	if way.Address.As4()[3]|1 == 0xff || way.Address.As4()[3]&^1 == 0 {
 		return nil, fmt.Errorf("%s: an address ends in a number from 2 to 253", way.Address)
 	}
 	line, err := l.Line(
-		End{edge, device15(way.Carrier), netip.PrefixFrom(way.Address, 31)},
-		End{n.Carriers[way.Carrier], device, netip.PrefixFrom(netip.AddrFrom4(there), 31)})
+		End{edge, devices[0], netip.PrefixFrom(way.Address, 31)},
+		End{n.Carriers[way.Carrier], devices[1], netip.PrefixFrom(netip.AddrFrom4(there), 31)})
 	if err != nil {
 		return nil, err
 	}
@@ -163,8 +164,9 @@ func (n *Network) line(l *Lab, edge *Node, way SiteLine, device string) (*Line, 
 func hide(l *Lab, host, edge *Node, carrier int, line *Line) (netip.Addr, error) {
 	inside := netip.AddrFrom4([4]byte{172, 16, byte(carrier), 10})
 	outside := netip.AddrFrom4([4]byte{172, 16, byte(carrier), 11})
-	name := device15(line.Ends[0].Device)
-	err := l.Cable(End{host, name, netip.PrefixFrom(inside, 31)}, End{edge, device15("in-" + name), netip.PrefixFrom(outside, 31)})
+	err := l.Cable(
+		End{host, line.Ends[0].Device, netip.PrefixFrom(inside, 31)},
+		End{edge, fmt.Sprintf("inside%d", carrier), netip.PrefixFrom(outside, 31)})
 	return inside, errors.Join(err, edge.Masquerade(line.Ends[0].Device))
 }
 
@@ -186,5 +188,10 @@ func leave(host, edge *Node, carrier int, line *Line, address netip.Addr, first 
 	return errors.Join(failed...)
 }
 
-// device15 is a name cut to what a network device may have.
-func device15(name string) string { return name[:min(len(name), 15)] }
+// deviceName is a name that a network device may have: at most 15 letters, and no other's.
+func deviceName(name string, number int) string {
+	if len(name) <= 15 && name != "lo" {
+		return name
+	}
+	return fmt.Sprintf("%.11s-%d", name, number)
+}

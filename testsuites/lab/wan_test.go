@@ -271,6 +271,33 @@ func TestStubAnswers(t *testing.T) {
 	}
 }
 
+// TestLongNames: names that no device may have are cut, and stay different.
+func TestLongNames(t *testing.T) {
+	l := labtest.New(t)
+	w := lab.WAN{Carriers: []string{"lo", "a-carrier-of-the-north", "a-carrier-of-the-south"}}
+	for _, name := range []string{"a-site-of-the-north", "a-site-of-the-south"} {
+		s := lab.Site{Name: name, NAT: true}
+		for _, c := range w.Carriers {
+			s.Lines = append(s.Lines, lab.SiteLine{Carrier: c})
+		}
+		w.Sites = append(w.Sites, s)
+	}
+	must(l.Build(w))(t)
+}
+
+// TestUnbuildable: unknown carriers, and addresses that leave no neighbouring one for the carrier, are errors.
+func TestUnbuildable(t *testing.T) {
+	for name, line := range map[string]lab.SiteLine{
+		"unknown carrier": {Carrier: "b"},
+		"address":         {Carrier: "a", Address: netip.MustParseAddr("10.0.0.1")},
+	} {
+		l := labtest.New(t)
+		if _, err := l.Build(lab.WAN{Carriers: []string{"a"}, Sites: []lab.Site{{Name: "x", Lines: []lab.SiteLine{line}}}}); err == nil {
+			t.Errorf("%s: built", name)
+		}
+	}
+}
+
 // BenchmarkWAN is how long five sites with two carriers take to stand.
 func BenchmarkWAN(b *testing.B) {
 	for b.Loop() {
