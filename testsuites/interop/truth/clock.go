@@ -73,7 +73,7 @@ func (p path) wrongClock(ctx context.Context, t *table, w wrongness) error {
 	if r.Failure != nil {
 		return r.Failure
 	}
-	truth, err := p.trueDelays("udp")
+	truth, _, err := p.trueDelays("udp")
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -71,18 +72,18 @@ func delayTable(ctx context.Context, l *lab.Lab, s scale) (table, error) {
 
 // delayErrors compares rounds of few packets each, one by one.
 func (p path) delayErrors(ctx context.Context, t *table, name string, kind netp.Kind, rounds int) error {
-	var wrong, truths, saids []time.Duration
+	var wrong, truths, saids, lags []time.Duration
 	for range rounds {
 		err := lab.Repeat(5, func() error {
 			return lab.Window(20*time.Millisecond, p.line.Both(), func() error {
-				truth, said, err := p.fewPackets(ctx, kind)
+				truth, said, lag, err := p.fewPackets(ctx, kind)
 				if err != nil {
 					return err
 				}
 				for i := range truth {
 					wrong = append(wrong, said[i]-truth[i])
 				}
-				truths, saids = append(truths, truth...), append(saids, said...)
+				truths, saids, lags = append(truths, truth...), append(saids, said...), append(lags, lag...)
 				return nil
 			})
 		})
@@ -90,7 +91,7 @@ func (p path) delayErrors(ctx context.Context, t *table, name string, kind netp.
 			return err
 		}
 	}
-	for _, all := range [][]time.Duration{wrong, truths, saids} {
+	for _, all := range [][]time.Duration{wrong, truths, saids, lags} {
 		slices.Sort(all)
 	}
 	n := len(wrong)
@@ -102,14 +103,18 @@ func (p path) delayErrors(ctx context.Context, t *table, name string, kind netp.
 	kept := max(p50, -p50) <= ways*medianError && p99 <= ways*tailError && -wrong[n/100] <= ways*tailError
 	t.add(kept, fmt.Sprintf("p50 ≤ %v, p99 ≤ %v", ways*medianError, ways*tailError), name, "netp "+string(kind), fmt.Sprint(n), fmt.Sprint(truths[n/2]), fmt.Sprint(saids[n/2]),
 		fmt.Sprint(wrong[n/100]), fmt.Sprint(p50), fmt.Sprint(p99), fmt.Sprint(wrong[n-1]))
+	if len(lags) > 0 {
+		t.note("%s, netp udp: from the sender's own stamp to the line's entrance p50 %v, p99 %v, max %v, which is in the delay it says.", name, lags[len(lags)/2], lags[len(lags)-1-len(lags)/100], lags[len(lags)-1])
+	}
 	return nil
 }
 
-// fewPackets runs a session of few packets and gives, packet by packet, its true delay and what netp says.
-func (p path) fewPackets(ctx context.Context, kind netp.Kind) (truth, said []time.Duration, err error) {
+// fewPackets runs a session of few packets and gives, packet by packet, its true delay and what netp says; of udp also how long it
+// took from the sender's stamp, which the packet bears, to the line.
+func (p path) fewPackets(ctx context.Context, kind netp.Kind) (truth, said, lag []time.Duration, err error) {
 	for _, w := range p.line.Both() {
 		if err := w.Record(10_000); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
 	params, metric := netp.Params{"count": float64(exactly), "rate": "200pps", "size": float64(dataSize), "timeout": 1.0}, "delay"
@@ -118,50 +123,56 @@ func (p path) fewPackets(ctx context.Context, kind netp.Kind) (truth, said []tim
 	}
 	r, err := p.run(ctx, session{kind: kind, params: params})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if r.Failure != nil {
-		return nil, nil, r.Failure
+		return nil, nil, nil, r.Failure
 	}
 	if said, err = samples(r.Metrics[metric]); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	if truth, err = p.trueDelays(kind); err != nil {
-		return nil, nil, err
+	if truth, lag, err = p.trueDelays(kind); err != nil {
+		return nil, nil, nil, err
 	}
 	if len(truth) != len(said) {
-		return nil, nil, fmt.Errorf("%d packets are on record and netp has %d delays", len(truth), len(said))
+		return nil, nil, nil, fmt.Errorf("%d packets are on record and netp has %d delays", len(truth), len(said))
 	}
-	return truth, said, nil
+	return truth, said, lag, nil
 }
 
 // trueDelays gives the true delays in the order of the packets. A round trip is a way there and a way back.
-func (p path) trueDelays(kind netp.Kind) ([]time.Duration, error) {
+func (p path) trueDelays(kind netp.Kind) (delays, lags []time.Duration, err error) {
 	choose := counted
 	if kind == "rtt" {
 		choose = probe
 	}
 	there, err := p.line.Forward.Take()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	back, err := p.line.Backward.Take()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	forward, backward := tell(there, choose), tell(back, choose)
-	var out []time.Duration
-	for sequence := uint64(0); len(out) < len(forward.delays); sequence++ {
+	for sequence := uint64(0); len(delays) < len(forward.delays); sequence++ {
 		d, ok := forward.delays[sequence]
 		if !ok {
-			return nil, fmt.Errorf("packet %d is not on record", sequence)
+			return nil, nil, fmt.Errorf("packet %d is not on record", sequence)
 		}
 		if kind == "rtt" {
 			d += backward.delays[sequence]
 		}
-		out = append(out, time.Duration(d))
+		delays = append(delays, time.Duration(d))
 	}
-	return out, nil
+	if kind == "udp" {
+		for _, r := range there {
+			if _, ok := counted(r); ok {
+				lags = append(lags, time.Duration(r.Arrival-int64(binary.BigEndian.Uint64(r.Head[16:]))))
+			}
+		}
+	}
+	return delays, lags, nil
 }
 
 // medians adds what other programs say of round trips.
