@@ -78,6 +78,9 @@ func (x transfer) share() float64 {
 	return x.line * tcpShare
 }
 
+// offered is what a stream sends [bit/s]: more than the line takes, so that it is full.
+func (x transfer) offered() string { return strconv.FormatFloat(1.2*x.line, 'f', 0, 64) }
+
 func (p path) rateRow(ctx context.Context, t *table, x transfer) error {
 	var ours, theirs []float64
 	for range rateRounds {
@@ -117,8 +120,8 @@ func middle(v []float64) float64 {
 // netpRate is the mean goodput of netp, of both directions together.
 func (p path) netpRate(ctx context.Context, x transfer) (float64, error) {
 	params, metric := netp.Params{"duration": float64(x.seconds), "omit": 1.0, "congestion": "cubic", "direction": x.direction}, "throughput"
-	if x.kind == "udp" { // a little more than the line takes, so that it is full
-		params, metric = netp.Params{"duration": float64(x.seconds), "omit": 1.0, "size": 1472.0, "rate": strconv.FormatFloat(x.line, 'f', 0, 64) + "bps", "direction": x.direction}, "rate"
+	if x.kind == "udp" {
+		params, metric = netp.Params{"duration": float64(x.seconds), "omit": 1.0, "size": 1472.0, "rate": x.offered() + "bps", "direction": x.direction}, "rate"
 	}
 	r, err := p.run(ctx, session{kind: x.kind, params: params})
 	if err != nil {
@@ -140,7 +143,7 @@ func (p path) netpRate(ctx context.Context, x transfer) (float64, error) {
 func (p path) iperfRate(x transfer) (float64, error) {
 	args := []string{"-t", strconv.Itoa(x.seconds), "-O", "1"}
 	if x.kind == "udp" {
-		args = append(args, "-u", "-l", "1472", "-b", strconv.FormatFloat(x.line, 'f', 0, 64), "-w", "1M")
+		args = append(args, "-u", "-l", "1472", "-b", x.offered(), "-w", "1M")
 	} else {
 		args = append(args, "-C", "cubic")
 	}
