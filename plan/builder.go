@@ -82,7 +82,7 @@ func (b *builder) build() (*Plan, diag.List) {
 	p.Cost = b.cost(p)
 	p.Changes = b.changes()
 	p.Warnings = b.diags.Sorted()
-	p.Hash = p.hash()
+	p.Hash = p.Digest()
 	return p, p.Warnings
 }
 
