@@ -60,9 +60,6 @@ func (a *app) apply(ctx context.Context, arg string, f *applying) error {
 		return errors.New("-parallelism is for runs in this process: on a controller the agents' limits and the schedule decide")
 	}
 	a.showPlan(p, f.planning)
-	if !here && len(p.Sinks) > 0 {
-		a.err().Printf("Nothing is delivered to the sinks of this suite from here: the records are on the controller.\n")
-	}
 	report, err := a.runPlan(ctx, b, p, f)
 	if err != nil {
 		return err

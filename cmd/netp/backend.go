@@ -66,7 +66,10 @@ func (a *app) backend(r reach, dir, setting string) (backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &remoteSite{Client: c, note: func(text string) { a.err().Printf("%s\n", text) }}, nil
+	return &remoteSite{
+		Client: c, note: func(text string) { a.err().Printf("%s\n", text) },
+		suite: func() *lang.Suite { return a.suite },
+	}, nil
 }
 
 // backendOf is backend for commands that do not need the suite itself.

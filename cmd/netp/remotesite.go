@@ -16,8 +16,9 @@ import (
 
 // remoteSite is a controller: it runs, this process watches.
 type remoteSite struct {
-	*client.Client              // State, Destroy
-	note           func(string) // tells the user something beside the run
+	*client.Client                    // State, Destroy
+	note           func(string)       // tells the user something beside the run
+	suite          func() *lang.Suite // what was planned, with the secrets of its sinks; nil for nothing
 }
 
 func (r *remoteSite) Inventory(ctx context.Context, _ *lang.Suite) (inventory, error) {
@@ -31,7 +32,7 @@ const cancelTimeout = 10 * time.Second
 // Apply begins the run, or attaches to one of the same work that is in progress,
 // and follows it to its end. When ctx ends it cancels the run and goes on following.
 func (r *remoteSite) Apply(ctx context.Context, p *plan.Plan, events func(runner.Event)) (netp.Report, error) {
-	started, err := r.Client.Apply(ctx, p)
+	started, err := r.Client.Apply(ctx, p, secrets(r.suite()))
 	if err != nil {
 		return netp.Report{}, err
 	}
@@ -57,6 +58,20 @@ func (r *remoteSite) Apply(ctx context.Context, p *plan.Plan, events func(runner
 		return netp.Report{}, fmt.Errorf("%w\nTo see how it ended: netp show %s", err, view.ShortID(started.Run))
 	}
 	return r.Client.Report(context.WithoutCancel(ctx), started.Run)
+}
+
+// secrets are those of the suite's sinks, by address and name.
+func secrets(suite *lang.Suite) map[string]map[string]string {
+	if suite == nil {
+		return nil
+	}
+	out := map[string]map[string]string{}
+	for _, s := range suite.Sinks {
+		if len(s.Secrets) > 0 {
+			out[s.Addr] = s.Secrets
+		}
+	}
+	return out
 }
 
 func (r *remoteSite) Runs(ctx context.Context, limit int) ([]store.Run, error) {

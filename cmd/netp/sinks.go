@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -39,14 +38,8 @@ func (a *app) sinkHost(suite *lang.Suite) *host.Host {
 		base = whole // a plugin works in a directory of its own
 	}
 	o := host.Options{
-		Dirs:     []string{filepath.Join(base, ".netp", "plugins")},
+		Dirs:     a.pluginDirs(filepath.Join(base, ".netp", "plugins")),
 		Versions: map[string]string{}, Directory: base, Logger: a.logger(),
-	}
-	if dir := a.env.get("NETP_PLUGIN_DIR"); dir != "" {
-		o.Dirs = append([]string{dir}, o.Dirs...)
-	}
-	if program, err := os.Executable(); err == nil {
-		o.Dirs = append(o.Dirs, filepath.Dir(program))
 	}
 	for _, p := range suite.Settings.Plugins {
 		o.Versions[p.Name] = p.Version

@@ -23,6 +23,8 @@ import (
 	"github.com/netpupper/netp/agent/wire"
 	"github.com/netpupper/netp/plan"
 	"github.com/netpupper/netp/runner/api"
+	"github.com/netpupper/netp/runner/apply"
+	"github.com/netpupper/netp/runner/gitops"
 )
 
 // Options say which controller to speak to, and as whom.
@@ -180,10 +182,26 @@ func (c *Client) Agents(ctx context.Context) ([]netp.Agent, error) {
 	return out, err
 }
 
+// Suite is what is applied of a suite, whose it is and who applies it now.
+func (c *Client) Suite(ctx context.Context, suite string) (api.SuiteState, error) {
+	return ask[api.SuiteState](ctx, c, http.MethodGet, "suites/"+url.PathEscape(suite)+"/state", nil)
+}
+
 // State is what is applied of a suite.
 func (c *Client) State(ctx context.Context, suite string) (plan.State, error) {
-	s, err := ask[api.SuiteState](ctx, c, http.MethodGet, "suites/"+url.PathEscape(suite)+"/state", nil)
+	s, err := c.Suite(ctx, suite)
 	return s.State, err
+}
+
+// Sources lists what the controller follows.
+func (c *Client) Sources(ctx context.Context) ([]gitops.Status, error) {
+	s, err := ask[api.SourceList](ctx, c, http.MethodGet, "sources", nil)
+	return s.Sources, err
+}
+
+// TellSource has a source do "suspend", "resume" or "reconcile" and gives how it is.
+func (c *Client) TellSource(ctx context.Context, source, what string) (gitops.Status, error) {
+	return ask[gitops.Status](ctx, c, http.MethodPost, "sources/"+url.PathEscape(source)+"/"+what, nil)
 }
 
 // Destroy forgets what is applied of a suite and says how many tests it was.
@@ -212,17 +230,18 @@ func (c *Client) Report(ctx context.Context, run string) (netp.Report, error) {
 	return found.Report, err
 }
 
-// Apply posts a plan and gives the run, which has begun.
-func (c *Client) Apply(ctx context.Context, p *plan.Plan) (api.Started, error) {
-	body, err := json.Marshal(p)
+// Apply posts a plan, with the secrets of its sinks by address and name, and gives
+// the run, which has begun.
+func (c *Client) Apply(ctx context.Context, p *plan.Plan, secrets map[string]map[string]string) (apply.Started, error) {
+	body, err := json.Marshal(api.Submission{Plan: p, SinkSecrets: secrets})
 	if err != nil {
-		return api.Started{}, fmt.Errorf("write plan: %w", err)
+		return apply.Started{}, fmt.Errorf("write plan: %w", err)
 	}
-	return ask[api.Started](ctx, c, http.MethodPost, "runs", body)
+	return ask[apply.Started](ctx, c, http.MethodPost, "runs", body)
 }
 
 // Cancel ends a run; the events tell when it has ended.
 func (c *Client) Cancel(ctx context.Context, run string) error {
-	_, err := ask[api.Started](ctx, c, http.MethodPost, "runs/"+url.PathEscape(run)+"/cancel", nil)
+	_, err := ask[apply.Started](ctx, c, http.MethodPost, "runs/"+url.PathEscape(run)+"/cancel", nil)
 	return err
 }
