@@ -14,12 +14,12 @@ type sessionKey struct {
 	run     string
 	session string
 	attempt int
-	epoch   uint64
 }
 
 // orderKey names an order: what is done once however often it is heard.
 type orderKey struct {
 	sessionKey
+	epoch uint64
 	order wire.OrderType
 }
 
@@ -92,7 +92,7 @@ func (d *daemon) valid(o wire.Order) error {
 
 // remember notes an order and says whether it is heard for the first time.
 func (d *daemon) remember(o wire.Order) (*answer, bool) {
-	key := orderKey{keyOf(o), o.Type}
+	key := orderKey{keyOf(o), o.Epoch, o.Type}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if a := d.orders[key]; a != nil {
@@ -104,7 +104,7 @@ func (d *daemon) remember(o wire.Order) (*answer, bool) {
 }
 
 func keyOf(o wire.Order) sessionKey {
-	return sessionKey{run: o.Run, session: o.Session.Addr, attempt: o.Attempt, epoch: o.Epoch}
+	return sessionKey{run: o.Run, session: o.Session.Addr, attempt: o.Attempt}
 }
 
 // forget drops orders that are invalid by their date. d.mu is held.
@@ -117,7 +117,8 @@ func (d *daemon) forget() {
 	}
 }
 
-// cancel ends a session, or keeps one from starting whose order comes later.
+// cancel ends a session, or keeps one from starting whose order comes later. A
+// controller ends what the one before it began, too.
 func (d *daemon) cancel(o wire.Order) {
 	d.mu.Lock()
 	s := d.sessions[keyOf(o)]

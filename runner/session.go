@@ -18,7 +18,7 @@ const retryPause = 200 * time.Millisecond
 
 // session brings one session to its outcome.
 func (x *execution) session(ctx context.Context, t *task) {
-	o := outcome{task: t}
+	o := outcome{task: t, attempts: t.attempts, result: t.last}
 	for {
 		if failure := x.awaitAgents(ctx, t, o.attempts+1); failure != nil {
 			if o.attempts == 0 {

@@ -19,6 +19,7 @@ type Run struct {
 	Sessions int         `json:"sessions"` // planned
 	Trigger  Trigger     `json:"trigger,omitempty"`
 	Slot     *Slot       `json:"slot,omitempty"` // of a standing test
+	Terms    Terms       `json:"terms,omitzero"`
 }
 
 // Finished reports whether the run came to its end; one that did not was killed

@@ -18,6 +18,19 @@ const (
 	BySchedule Trigger = "schedule" // the turn of a standing test
 )
 
+// Terms are how a run executes its plan: what the next controller must know to go on
+// with it.
+type Terms struct {
+	// Start is what the plan's offsets count from.
+	Start time.Time `json:"start,omitzero"`
+	// Timed keeps sessions from beginning before their planned start, Window is how
+	// long after it they may still begin; 0 for any time.
+	Timed  bool          `json:"timed,omitempty"`
+	Window time.Duration `json:"window,omitempty"`
+	// Missed is why none of the sessions is to run; nil for a run that runs.
+	Missed *netp.Failure `json:"missed,omitempty"`
+}
+
 // Slot is one turn of a standing test: at most one run has it, ever.
 type Slot struct {
 	Suite string    `json:"suite"`
