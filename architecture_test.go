@@ -35,11 +35,14 @@ var may = map[string][]string{
 	"runner":        {"", "plan", "lang", "estimate", "quantity", "agent/wire"},
 	"runner/bus":    {},
 	"runner/enrol":  {"", "agent/wire"},
-	"runner/store":  {"", "plan"},
+	"runner/store":  {"", "plan", "testsuites/pgtest"},
 	"plugins":       {"", "plugins/sdk"},
 	"plugins/sdk":   {""},
 	"cmd":           {"", "agent", "estimate", "lang", "plan", "plugins", "quantity", "runner"},
 	"testsuites":    {"", "agent", "cmd", "estimate", "lang", "plan", "plugins", "runner"},
+
+	"plugins/postgres":  {"", "plugins/sdk", "testsuites/pgtest"},
+	"testsuites/pgtest": {}, // for tests that need a server
 }
 
 // homes says where each heavy dependency may be imported; tests too.

@@ -91,6 +91,11 @@ func (s *Store) migrate(ctx context.Context) error {
 		if version == len(steps) {
 			return nil
 		}
+		if s.dialect.migrate != "" {
+			if _, err := t.exec(ctx, s.dialect.migrate); err != nil {
+				return err
+			}
+		}
 		for _, step := range steps[version:] {
 			for _, statement := range step {
 				if _, err := t.exec(ctx, s.dialect.schema(statement)); err != nil {
