@@ -82,11 +82,10 @@ func openPostgres(ctx context.Context, address string) (*Store, error) {
 
 // placeOf names a database without the account's password.
 func placeOf(config *pgx.ConnConfig) string {
-	u := url.URL{Scheme: "postgres", Host: net.JoinHostPort(config.Host, fmt.Sprint(config.Port)), Path: "/" + config.Database}
 	if strings.HasPrefix(config.Host, "/") { // a directory with a socket
-		u.Host = config.Host
-		return fmt.Sprintf("postgres database %s at %s", config.Database, config.Host)
+		return fmt.Sprintf("postgres:///%s?host=%s", config.Database, config.Host)
 	}
+	u := url.URL{Scheme: "postgres", Host: net.JoinHostPort(config.Host, fmt.Sprint(config.Port)), Path: "/" + config.Database}
 	if config.User != "" {
 		u.User = url.User(config.User)
 	}
@@ -187,6 +186,8 @@ func codeRemedy(code string) string {
 		return "its tables are not those that netp made; name an empty database, or restore it from a backup"
 	case "XX001", "XX002":
 		return "the server finds its files damaged; restore the database from a backup"
+	case "54000":
+		return "a name is longer than the database can index, about 2 600 characters; shorten it in the suite"
 	case "22021", "22P05":
 		return "a name has a character that the database cannot hold (U+0000); change it in the suite"
 	}

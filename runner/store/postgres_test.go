@@ -139,7 +139,9 @@ func restart(t *testing.T, s *server) {
 	}
 	s.Stop()
 	result := make(chan error, 2)
-	go func() { result <- opened.SaveRecords(t.Context(), []netp.Record{{Run: "r", Session: netp.Session{Addr: "a"}}}) }()
+	go func() {
+		result <- opened.SaveRecords(t.Context(), []netp.Record{{Run: "r", Session: netp.Session{Addr: "a"}}})
+	}()
 	go func() { _, err := opened.Note(t.Context(), "before", new(int)); result <- err }()
 	s.Start()
 	for range 2 {
