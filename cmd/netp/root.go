@@ -92,7 +92,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.noColor, "no-color", false, "write without colours")
 	root.AddCommand(
 		a.initCommand(), a.validateCommand(), a.fmtCommand(), a.planCommand(), a.applyCommand(),
-		a.showCommand(), a.graphCommand(), a.destroyCommand(), a.statusCommand(), a.runsCommand(), a.explainCommand(),
+		a.showCommand(), a.graphCommand(), a.destroyCommand(), a.statusCommand(), a.runsCommand(), a.historyCommand(), a.explainCommand(),
 		a.controllerCommand(), a.agentCommand(), a.agentsCommand(), a.doctorCommand(), a.versionCommand(),
 	)
 	return root

@@ -149,6 +149,7 @@ func (s *Server) routes() []route {
 		{"GET", "runs/{run}/events", Viewer, s.events},
 		{"POST", "runs/{run}/cancel", Operator, s.cancelRun},
 		{"GET", "records", Viewer, s.history},
+		{"GET", "paths", Viewer, s.paths},
 	}
 }
 
