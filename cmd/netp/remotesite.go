@@ -16,7 +16,7 @@ import (
 
 // remoteSite is a controller: it runs, this process watches.
 type remoteSite struct {
-	*client.Client                    // State, Destroy
+	*client.Client                    // State, Destroy, History, Paths
 	note           func(string)       // tells the user something beside the run
 	suite          func() *lang.Suite // what was planned, with the secrets of its sinks; nil for nothing
 }
@@ -74,8 +74,8 @@ func secrets(suite *lang.Suite) map[string]map[string]string {
 	return out
 }
 
-func (r *remoteSite) Runs(ctx context.Context, limit int) ([]store.Run, error) {
-	found, err := r.Client.Runs(ctx, limit)
+func (r *remoteSite) Runs(ctx context.Context, suite string, limit int) ([]store.Run, error) {
+	found, err := r.Client.Runs(ctx, suite, limit)
 	out := make([]store.Run, len(found))
 	for i, one := range found {
 		out[i] = one.Run
@@ -85,7 +85,7 @@ func (r *remoteSite) Runs(ctx context.Context, limit int) ([]store.Run, error) {
 
 func (r *remoteSite) Report(ctx context.Context, run string) (netp.Report, error) {
 	if run == "" {
-		latest, err := r.Client.Runs(ctx, 1)
+		latest, err := r.Client.Runs(ctx, "", 1)
 		if err == nil && len(latest) == 0 {
 			err = fmt.Errorf("%s has no runs yet\nRun a suite first: netp apply DIR", r.URL())
 		}

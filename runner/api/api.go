@@ -129,6 +129,7 @@ func (s *Server) routes() []route {
 		{"POST", "sources/{source}/suspend", Operator, s.suspend},
 		{"POST", "sources/{source}/resume", Operator, s.resume},
 		{"POST", "sources/{source}/reconcile", Operator, s.reconcile},
+		{"GET", "paths", Viewer, s.paths},
 	}
 }
 

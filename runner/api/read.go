@@ -62,6 +62,12 @@ type Records struct {
 	Records       []netp.Record `json:"records"`
 }
 
+// Paths is a list of the paths that have records.
+type Paths struct {
+	FormatVersion string            `json:"format_version"`
+	Paths         []store.KnownPath `json:"paths"`
+}
+
 // Destroyed says how many tests were applied before.
 type Destroyed struct {
 	Tests int `json:"tests"`
@@ -183,26 +189,35 @@ func (s *Server) runRecords(w http.ResponseWriter, r *http.Request) error {
 
 // history lists the records of a path, the latest first.
 func (s *Server) history(w http.ResponseWriter, r *http.Request) error {
-	path := r.URL.Query().Get("path")
-	if path == "" {
+	q := r.URL.Query()
+	past := store.Past{Path: q.Get("path"), Suite: q.Get("suite"), Test: q.Get("test")}
+	if past.Path == "" {
 		return problem(http.StatusBadRequest, "bad_request", `Name the path: path=path.core["syd->mel"], or its pair alone, path=syd->mel.`)
 	}
-	since := time.Time{}
-	if text := r.URL.Query().Get("since"); text != "" {
+	if text := q.Get("since"); text != "" {
 		var err error
-		if since, err = time.Parse(time.RFC3339, text); err != nil {
+		if past.Since, err = time.Parse(time.RFC3339, text); err != nil {
 			return problem(http.StatusBadRequest, "bad_request", "since must be a time as in RFC 3339: 2026-11-01T00:00:00Z.")
 		}
 	}
-	n, err := limit(r)
-	if err != nil {
+	var err error
+	if past.Limit, err = limit(r); err != nil {
 		return err
 	}
-	records, err := s.cfg.Store.History(r.Context(), path, since, n)
+	records, err := s.cfg.Store.History(r.Context(), past)
 	if err != nil {
 		return err
 	}
 	return answerRecords(w, records)
+}
+
+// paths lists the paths that have records.
+func (s *Server) paths(w http.ResponseWriter, r *http.Request) error {
+	found, err := s.cfg.Store.Paths(r.Context())
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, Paths{FormatVersion: netp.FormatVersion, Paths: found})
 }
 
 // answerRecords writes records one at a time, each under a deadline of its own: a

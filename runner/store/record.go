@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/netpupper/netp"
 )
@@ -105,21 +104,6 @@ const selectRecord = `SELECT run, session, body, sum FROM records `
 // Records lists the records of a run, ordered by session.
 func (s *Store) Records(ctx context.Context, run string) ([]netp.Record, error) {
 	return s.records(ctx, selectRecord+`WHERE run = ? ORDER BY session`, run)
-}
-
-// History lists the records of a path since a time, the latest first, at most
-// limit (0 for all). The path is an address, path.core["syd->mel"], or the pair
-// alone, syd->mel.
-func (s *Store) History(ctx context.Context, path string, since time.Time, limit int) ([]netp.Record, error) {
-	from := int64(0) // the zero time is long before what an int64 of nanoseconds holds
-	if !since.IsZero() {
-		from = since.UnixNano()
-	}
-	text, args := selectRecord+`WHERE (path = ? OR pair = ?) AND written >= ? ORDER BY written DESC, session`, []any{path, path, from}
-	if limit > 0 {
-		text, args = text+` LIMIT ?`, append(args, limit)
-	}
-	return s.records(ctx, text, args...)
 }
 
 func (s *Store) records(ctx context.Context, text string, args ...any) ([]netp.Record, error) {

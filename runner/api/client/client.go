@@ -6,6 +6,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,7 @@ import (
 	"github.com/netpupper/netp/runner/api"
 	"github.com/netpupper/netp/runner/apply"
 	"github.com/netpupper/netp/runner/gitops"
+	"github.com/netpupper/netp/runner/store"
 )
 
 // Options say which controller to speak to, and as whom.
@@ -210,13 +212,41 @@ func (c *Client) Destroy(ctx context.Context, suite string) (int, error) {
 	return d.Tests, err
 }
 
-// Runs lists the latest runs; limit 0 for as many as the controller gives.
-func (c *Client) Runs(ctx context.Context, limit int) ([]api.Run, error) {
-	if limit == 0 {
-		limit = 10_000
+// most is how many of a list a controller gives.
+const most = 10_000
+
+// Runs lists the latest runs, of all suites for ""; limit 0 for as many as the
+// controller gives.
+func (c *Client) Runs(ctx context.Context, suite string, limit int) ([]api.Run, error) {
+	query := url.Values{"limit": {strconv.Itoa(cmp.Or(limit, most))}}
+	if suite != "" {
+		query.Set("suite", suite)
 	}
-	r, err := ask[api.Runs](ctx, c, http.MethodGet, "runs?limit="+strconv.Itoa(limit), nil)
+	r, err := ask[api.Runs](ctx, c, http.MethodGet, "runs?"+query.Encode(), nil)
 	return r.Runs, err
+}
+
+// History lists records of a path, the latest first; limit 0 for as many as the
+// controller gives.
+func (c *Client) History(ctx context.Context, past store.Past) ([]netp.Record, error) {
+	query := url.Values{"path": {past.Path}, "limit": {strconv.Itoa(cmp.Or(past.Limit, most))}}
+	if past.Suite != "" {
+		query.Set("suite", past.Suite)
+	}
+	if past.Test != "" {
+		query.Set("test", past.Test)
+	}
+	if !past.Since.IsZero() {
+		query.Set("since", past.Since.UTC().Format(time.RFC3339Nano))
+	}
+	r, err := ask[api.Records](ctx, c, http.MethodGet, "records?"+query.Encode(), nil)
+	return r.Records, err
+}
+
+// Paths lists the paths that have records.
+func (c *Client) Paths(ctx context.Context) ([]store.KnownPath, error) {
+	p, err := ask[api.Paths](ctx, c, http.MethodGet, "paths", nil)
+	return p.Paths, err
 }
 
 // Report is the whole report of a run.

@@ -51,7 +51,7 @@ func prune(t *testing.T, s *store.Store) {
 	if err != nil || len(kept) != 2 || kept[0].Report.Run != "3333" || kept[1].Report.Run != "0000" {
 		t.Errorf("kept %+v, %v", kept, err)
 	}
-	records, err := s.History(t.Context(), "x->y", time.Time{}, 0)
+	records, err := s.History(t.Context(), store.Past{Path: "x->y"})
 	if diff := cmp.Diff([]netp.Record{record("3333", "a", noon())}, records); err != nil || diff != "" {
 		t.Errorf("%v, -want +got:\n%s", err, diff)
 	}

@@ -42,7 +42,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"parts are stored once":                partsOnce,
 		"one record per session":               recordOnce,
 		"a record takes its parts' place":      recordReplacesParts,
-		"records and history":                  history,
+		"the history of paths":                 history,
+		"no records are of no path":            noPaths,
 		"runs":                                 runs,
 		"state is guarded by its serial":       state,
 		"concurrent writers lose nothing":      concurrent,
@@ -139,32 +140,6 @@ func recordReplacesParts(t *testing.T, s *store.Store) {
 	got, err := s.Parts(t.Context(), p.Run, p.Session)
 	if diff := cmp.Diff([]netp.Result{late}, got); err != nil || diff != "" {
 		t.Errorf("%v, -want +got:\n%s", err, diff)
-	}
-}
-
-func history(t *testing.T, s *store.Store) {
-	old, recent := record("r1", "a", noon()), record("r2", "a", noon().Add(time.Hour))
-	other := record("r2", "b", noon())
-	other.Session.Path = netp.Path{Addr: `path.q["y->x"]`, Source: "y", Dest: "x"}
-	if err := s.SaveRecords(t.Context(), []netp.Record{old, recent, other}); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		path  string
-		since time.Time
-		limit int
-		want  []netp.Record
-	}{
-		{"x->y", time.Time{}, 0, []netp.Record{recent, old}},
-		{`path.p["x->y"]`, time.Time{}, 0, []netp.Record{recent, old}},
-		{"x->y", time.Time{}, 1, []netp.Record{recent}},
-		{"x->y", noon().Add(time.Minute), 0, []netp.Record{recent}},
-		{"z->z", time.Time{}, 0, nil},
-	} {
-		got, err := s.History(t.Context(), c.path, c.since, c.limit)
-		if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
-			t.Errorf("history %s since %v limit %d: %v, -want +got:\n%s", c.path, c.since, c.limit, err, diff)
-		}
 	}
 }
 
