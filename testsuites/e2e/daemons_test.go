@@ -276,6 +276,7 @@ func TestDaemons(t *testing.T) {
 		"own subjects only":     daemonsOwnSubjects,
 		"man in the middle":     daemonsManInTheMiddle,
 		"sessions after a stop": daemonsSessions,
+		"agent file":            daemonsAgentFile,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, deploy(t, binary)) })
 	}
