@@ -181,7 +181,7 @@ func (d *controllerDaemon) open(ctx context.Context, a *app, f controlling) (err
 	d.api, err = api.New(api.Config{
 		Applier: d.applier, Runs: d.runs, Store: d.store, Fleet: d.runner.Fleet(), Catalogue: a.catalogue, Version: version, Logger: d.logger,
 		Sources: d.reconciler, Standing: d.scheduler.Status, Sinks: d.sinks.States,
-		Authorise: func(token string) (api.Role, bool) { return api.Admin, d.authority.IsAdmin(token) },
+		Authorise: d.authority.Authorise,
 	})
 	return err
 }
@@ -203,7 +203,7 @@ func (d *controllerDaemon) openRunner(ctx context.Context, a *app) error {
 	}
 	d.runner, err = runner.New(runner.Config{
 		Bus: queues, Conn: conn, Store: d.store, Key: d.authority.OrderKey(), Epoch: epoch,
-		Catalogue: a.catalogue, Version: version, Logger: d.logger,
+		Catalogue: a.catalogue, Drained: d.authority.Drained, Version: version, Logger: d.logger,
 	})
 	return err
 }

@@ -34,7 +34,7 @@ func (d *controllerDaemon) handler() http.Handler {
 func (d *controllerDaemon) present() []enrol.Presence {
 	var out []enrol.Presence
 	for _, m := range d.runner.Fleet().Members() {
-		out = append(out, enrol.Presence{Agent: m.Agent, Running: m.Running, Draining: m.Draining, Seen: m.Seen})
+		out = append(out, enrol.Presence{Agent: m.Agent, Running: m.Running, Draining: m.Draining, Health: m.Health, Seen: m.Seen})
 	}
 	return out
 }

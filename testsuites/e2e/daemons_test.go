@@ -278,6 +278,8 @@ func TestDaemons(t *testing.T) {
 		"man in the middle":     daemonsManInTheMiddle,
 		"sessions after a stop": daemonsSessions,
 		"history":               daemonsHistory,
+		"agent file":            daemonsAgentFile,
+		"drain":                 daemonsDrain,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, deploy(t, binary)) })
 	}

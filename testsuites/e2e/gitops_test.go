@@ -136,8 +136,8 @@ func (d *deployment) unready(source, reason string, stays gitops.Revision) gitop
 	return s
 }
 
-// suite is what is applied of a suite.
-func (d *deployment) suite(name string) api.SuiteState {
+// applied is what is applied of a suite.
+func (d *deployment) applied(name string) api.SuiteState {
 	d.t.Helper()
 	c := d.client()
 	s, err := c.Suite(d.t.Context(), name)
@@ -270,7 +270,7 @@ func TestCommits(t *testing.T) {
 	}
 	d.must("resume", "wan")
 	d.ready("wan", third)
-	if got := d.suite("more"); len(got.State.Tests) != 0 {
+	if got := d.applied("more"); len(got.State.Tests) != 0 {
 		t.Errorf("a suite that is gone is still applied: %+v", got.State)
 	}
 	for _, name := range []netp.AgentID{"a", "b", "c"} {
@@ -287,7 +287,7 @@ func TestCommits(t *testing.T) {
 	}
 	d.flags = nil // a source that is followed no more takes its suites along
 	d.startController()
-	if got := d.suite("mesh"); len(got.State.Tests) != 0 || got.Source != "" {
+	if got := d.applied("mesh"); len(got.State.Tests) != 0 || got.Source != "" {
 		t.Errorf("the suite of a source that is gone is still applied: %+v", got)
 	}
 }
