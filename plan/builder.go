@@ -201,7 +201,7 @@ func (t *draft) test() Test {
 		Attributes: t.attributes(), Partial: t.partial(),
 	}
 	if t.standing() {
-		out.Standing = &Standing{Every: t.Every, Cron: t.Cron, TimeZone: t.TimeZone, Slip: t.Slip}
+		out.Standing = t.schedule()
 	}
 	return out
 }

@@ -23,6 +23,18 @@ type Standing struct {
 	Slip time.Duration `json:"slip,omitempty"`
 }
 
+// String is the schedule as people read it: "every 5m", `cron "0 2 * * *" UTC`.
+func (s Standing) String() string {
+	text := "every " + compact(s.Every)
+	if s.Every <= 0 {
+		text = fmt.Sprintf("cron %q", s.Cron)
+	}
+	if s.TimeZone != "" {
+		text += " " + s.TimeZone
+	}
+	return text
+}
+
 // How late a session may begin unless the test says so itself.
 const (
 	DefaultSlip     = time.Hour        // of a test that repeats every so often: its period, but at most this
@@ -107,6 +119,10 @@ type rhythm struct {
 
 // standing reports whether a test repeats.
 func (t *draft) standing() bool { return t.Every > 0 || t.Cron != "" }
+
+func (t *draft) schedule() *Standing {
+	return &Standing{Every: t.Every, Cron: t.Cron, TimeZone: t.TimeZone, Slip: t.Slip}
+}
 
 func rhythmOf(t *lang.Test) rhythm {
 	if t.Every > 0 {

@@ -45,6 +45,7 @@ type Schedule struct {
 	zone   *time.Location
 	hourly bool // every hour of the day is meant
 	gap    time.Duration
+	beat   time.Duration
 	daily  int
 }
 
@@ -95,7 +96,7 @@ const everyHour = 1<<24 - 1
 // more than a day of minutes.
 const surveyed = 1500
 
-// survey finds the shortest gap and the most moments in a day.
+// survey finds the gap, the beat, and the number of moments in a day.
 func (s *Schedule) survey() {
 	last := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add(-time.Second)
 	first := time.Time{}
@@ -106,8 +107,8 @@ func (s *Schedule) survey() {
 		}
 		if first.IsZero() {
 			first = next
-		} else if gap := next.Sub(last); s.gap == 0 || gap < s.gap {
-			s.gap = gap
+		} else {
+			s.pace(next.Sub(last))
 		}
 		if next.Sub(first.Truncate(24*time.Hour)) < 24*time.Hour {
 			s.daily++
@@ -116,9 +117,23 @@ func (s *Schedule) survey() {
 	}
 }
 
+// pace takes in the time between two moments.
+func (s *Schedule) pace(gap time.Duration) {
+	if s.gap == 0 || gap < s.gap {
+		s.gap = gap
+	}
+	for s.beat, gap = gap, s.beat; gap > 0; {
+		s.beat, gap = gap, s.beat%gap
+	}
+}
+
 // Gap is the shortest time between two moments, on days on which the clock is
 // not put forward or back.
 func (s *Schedule) Gap() time.Duration { return s.gap }
+
+// Beat is the longest time of which every gap between moments is a multiple, on
+// such days.
+func (s *Schedule) Beat() time.Duration { return s.beat }
 
 // PerDay is the number of moments in a day that has any, at least 1.
 func (s *Schedule) PerDay() int { return s.daily }

@@ -103,21 +103,22 @@ func TestNextKnowsTheCalendar(t *testing.T) {
 func TestRhythm(t *testing.T) {
 	for _, c := range []struct {
 		expression string
-		gap        time.Duration
+		gap, beat  time.Duration
 		daily      int
 	}{
-		{"*/5 * * * *", 5 * time.Minute, 288},
-		{"* * * * *", time.Minute, 1440},
-		{"*/5 2 * * *", 5 * time.Minute, 12},
-		{"0 2 * * 1-5", 24 * time.Hour, 1},
-		{"50 23 * * *", 24 * time.Hour, 1},
-		{"0,45 * * * *", 15 * time.Minute, 48},
-		{"0 0 1,31 * *", 24 * time.Hour, 1},
-		{"@yearly", 365 * 24 * time.Hour, 1},
+		{"*/5 * * * *", 5 * time.Minute, 5 * time.Minute, 288},
+		{"* * * * *", time.Minute, time.Minute, 1440},
+		{"*/5 2 * * *", 5 * time.Minute, 5 * time.Minute, 12},
+		{"0 2 * * 1-5", 24 * time.Hour, 24 * time.Hour, 1},
+		{"50 23 * * *", 24 * time.Hour, 24 * time.Hour, 1},
+		{"0,45 * * * *", 15 * time.Minute, 15 * time.Minute, 48},
+		{"0 9,12,17 * * *", 3 * time.Hour, time.Hour, 3},
+		{"0 0 1,31 * *", 24 * time.Hour, 24 * time.Hour, 1},
+		{"@yearly", 365 * 24 * time.Hour, 24 * time.Hour, 1},
 	} {
 		s := parsed(t, c.expression, "Australia/Sydney")
-		if s.Gap() != c.gap || s.PerDay() != c.daily {
-			t.Errorf("%s: got a gap of %v and %d a day, want %v and %d", c.expression, s.Gap(), s.PerDay(), c.gap, c.daily)
+		if s.Gap() != c.gap || s.Beat() != c.beat || s.PerDay() != c.daily {
+			t.Errorf("%s: got a gap of %v, a beat of %v and %d a day, want %v, %v and %d", c.expression, s.Gap(), s.Beat(), s.PerDay(), c.gap, c.beat, c.daily)
 		}
 	}
 }
