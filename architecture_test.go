@@ -23,6 +23,7 @@ var may = map[string][]string{
 	"lang":          {"", "lang"},
 	"lang/assert":   {"", "lang/diag", "estimate", "quantity"},
 	"lang/config":   {"", "lang"},
+	"lang/cron":     {},
 	"lang/diag":     {},
 	"plan":          {"", "lang", "estimate", "quantity"},
 	"plan/schedule": {},
@@ -63,7 +64,7 @@ var homes = map[string][]string{
 	"github.com/olekukonko/tablewriter": {"cmd/netp"},
 	"golang.org/x/term":                 {"cmd/netp"},
 	"gonum.org/":                        {"estimate"},
-	"github.com/netresearch/go-cron":    {"lang", "runner"},
+	"github.com/netresearch/go-cron":    {"lang/cron"},
 	"github.com/vishvananda/":           {"testsuites", "agent/port", "agent/engine"}, // tests build namespaces
 }
 

@@ -33,6 +33,7 @@ type draft struct {
 	*lang.Test
 	spec   netp.KindSpec
 	demand netp.Demand
+	turns  rhythm
 	// all are the sessions the suite asks for, sorted by address; selected those
 	// that targets and excludes leave.
 	all, selected []Session
@@ -68,6 +69,7 @@ func (b *builder) build() (*Plan, diag.List) {
 	b.checkKinds()
 	b.checkLimits()
 	b.checkLength()
+	b.checkTurns()
 	if b.diags.HasErrors() {
 		return nil, b.diags.Sorted()
 	}
@@ -96,7 +98,7 @@ func (b *builder) gather() {
 	}
 	total := 0.0
 	for i := range suite.Tests {
-		t := &draft{Test: &suite.Tests[i]}
+		t := &draft{Test: &suite.Tests[i], turns: rhythmOf(&suite.Tests[i])}
 		spec, ok := b.in.Catalogue.Find(t.Profile.Kind)
 		if !ok {
 			b.fault(diag.Error, "Unknown kind", fmt.Sprintf("%s uses the kind %q, which this build of netp does not know.", t.Addr, t.Profile.Kind), t.Addr, &t.Range)
@@ -198,8 +200,8 @@ func (t *draft) test() Test {
 		Tags: t.Tags, Assertions: slices.Clone(t.Asserts), Timeout: t.demand.Duration + Timeout,
 		Attributes: t.attributes(), Partial: t.partial(),
 	}
-	if t.Every > 0 || t.Cron != "" {
-		out.Standing = &Standing{Every: t.Every, Cron: t.Cron, TimeZone: t.TimeZone, Slip: t.Slip}
+	if t.standing() {
+		out.Standing = t.schedule()
 	}
 	return out
 }
