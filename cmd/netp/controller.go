@@ -15,12 +15,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/netpupper/netp/agent/wire"
+	"github.com/netpupper/netp/lang/config"
 	"github.com/netpupper/netp/runner"
 	"github.com/netpupper/netp/runner/api"
 	"github.com/netpupper/netp/runner/apply"
@@ -31,42 +31,6 @@ import (
 	"github.com/netpupper/netp/runner/standing"
 	"github.com/netpupper/netp/runner/store"
 )
-
-// controlling are the flags of netp controller.
-type controlling struct {
-	data      string
-	http, bus string
-	advertise []string
-	store     string
-	following
-}
-
-func (a *app) controllerCommand() *cobra.Command {
-	var f controlling
-	c := &cobra.Command{
-		Use:   "controller -data DIR",
-		Short: "Run the controller that agents on other hosts join",
-		Long: "Run the controller: the bus that agents connect to, the store of record, and the API for the\n" +
-			"other commands. The first start makes the controller's keys and the admin token in DIR and\n" +
-			"prints the line to run on an agent's host. With -repo or -dir it follows suites there: what\n" +
-			"is committed is planned, its standing tests run again and again, the others once.\n" +
-			"Every flag can be given by the environment, too: -http by NETP_CONTROLLER_HTTP.",
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if err := a.fromEnvironment(c.Flags(), "NETP_CONTROLLER_"); err != nil {
-				return err
-			}
-			return a.control(c.Context(), f)
-		},
-	}
-	c.Flags().StringVar(&f.data, "data", "", "`directory` for keys, state and history; only its owner may read it")
-	c.Flags().StringVar(&f.http, "http", ":8640", "`address` of the API (HTTPS)")
-	c.Flags().StringVar(&f.bus, "bus", ":4222", "`address` of the bus that agents connect to (TLS)")
-	c.Flags().StringSliceVar(&f.advertise, "advertise", nil, "`hosts` by which agents reach the controller; default the host's own addresses")
-	c.Flags().StringVar(&f.store, "store", "", "`URL` of a PostgreSQL database, postgres://…; default the file netp.db in the data directory")
-	f.following.flags(c.Flags())
-	return c
-}
 
 // fromEnvironment sets the flags that were not given from the environment.
 func (a *app) fromEnvironment(flags *pflag.FlagSet, prefix string) error {
@@ -94,25 +58,25 @@ func (a *app) daemonLogger() *slog.Logger {
 const maxClients = 4096
 
 // control runs the controller until ctx is done.
-func (a *app) control(ctx context.Context, f controlling) (err error) {
-	if f.data == "" {
+func (a *app) control(ctx context.Context, s config.Controller, openMetrics bool) (err error) {
+	if s.Data == "" {
 		return errors.New("-data DIR is required: where the controller keeps its keys, state and history")
 	}
-	d := &controllerDaemon{logger: a.daemonLogger()}
+	d := &controllerDaemon{logger: a.daemonLogger(), settings: s, openMetrics: openMetrics}
 	defer func() { err = errors.Join(err, d.close()) }()
-	listener, err := net.Listen("tcp", f.http)
+	listener, err := net.Listen("tcp", s.HTTP)
 	if err != nil {
 		return fmt.Errorf("open the API's address: %w\nIf another program has it, stop that one or give this controller another address with -http.", err)
 	}
 	d.closers = append(d.closers, func() error { listener.Close(); return nil })
-	controllers, busAddresses, err := addresses(f, listener.Addr())
+	controllers, busAddresses, err := addresses(s, listener.Addr())
 	if err != nil {
 		return err
 	}
-	if d.authority, err = enrol.Open(enrol.Options{Dir: f.data, Bus: busAddresses, Controllers: controllers, Logger: d.logger}); err != nil {
+	if d.authority, err = enrol.Open(enrol.Options{Dir: s.Data, Bus: busAddresses, Controllers: controllers, Logger: d.logger}); err != nil {
 		return err
 	}
-	if err := d.open(ctx, a, f); err != nil {
+	if err := d.open(ctx, a); err != nil {
 		return err
 	}
 	if err := a.welcomeAgents(d.authority); err != nil {
@@ -124,20 +88,22 @@ func (a *app) control(ctx context.Context, f controlling) (err error) {
 
 // controllerDaemon is a controller that runs.
 type controllerDaemon struct {
-	logger     *slog.Logger
-	authority  *enrol.Authority
-	server     *bus.Server
-	store      *store.Store
-	runner     *runner.Runner
-	runs       *runs.Runs
-	sinks      *sinkDesk
-	scheduler  *standing.Scheduler
-	applier    *apply.Applier
-	reconciler *reconcile.Reconciler
-	api        *api.Server
-	webhook    http.Handler // nil without a secret
-	ready      atomic.Bool
-	closers    []func() error // run in reverse
+	logger      *slog.Logger
+	settings    config.Controller
+	authority   *enrol.Authority
+	server      *bus.Server
+	store       *store.Store
+	runner      *runner.Runner
+	runs        *runs.Runs
+	sinks       *sinkDesk
+	scheduler   *standing.Scheduler
+	applier     *apply.Applier
+	reconciler  *reconcile.Reconciler
+	api         *api.Server
+	webhook     http.Handler // nil without a secret
+	openMetrics bool
+	ready       atomic.Bool
+	closers     []func() error // run in reverse
 }
 
 func (d *controllerDaemon) close() error {
@@ -150,21 +116,21 @@ func (d *controllerDaemon) close() error {
 
 // open opens the bus, the store and the runner, then what stands on them. The bus
 // goes first: its lock keeps a second controller out of the directory.
-func (d *controllerDaemon) open(ctx context.Context, a *app, f controlling) (err error) {
+func (d *controllerDaemon) open(ctx context.Context, a *app) (err error) {
 	d.server, err = bus.Start(bus.Config{
-		Dir: filepath.Join(f.data, "bus"), Listen: f.bus, TLS: d.authority.BusTLS(), Admit: d.admit, Logger: d.logger})
+		Dir: filepath.Join(d.settings.Data, "bus"), Listen: d.settings.Bus, TLS: d.authority.BusTLS(), Admit: d.admit, Logger: d.logger})
 	if err != nil {
 		return err
 	}
 	d.closers = append(d.closers, d.server.Close)
-	if d.store, err = store.Open(ctx, cmp.Or(f.store, filepath.Join(f.data, "netp.db"))); err != nil {
+	if d.store, err = store.Open(ctx, cmp.Or(d.settings.Store, filepath.Join(d.settings.Data, "netp.db"))); err != nil {
 		return err
 	}
 	d.closers = append(d.closers, d.store.Close)
 	if err := d.openRunner(ctx, a); err != nil {
 		return err
 	}
-	if d.sinks, err = a.openSinks(ctx, d.store, f.data, nil, d.logger); err != nil {
+	if d.sinks, err = a.openSinks(ctx, d.store, d.settings, d.logger); err != nil {
 		return err
 	}
 	d.runs = runs.New(runs.Config{Executor: d.runner, Observe: d.observe, Logger: d.logger})
@@ -175,7 +141,7 @@ func (d *controllerDaemon) open(ctx context.Context, a *app, f controlling) (err
 	if err != nil {
 		return err
 	}
-	if err := d.openReconciler(ctx, a, f); err != nil {
+	if err := d.openReconciler(ctx, a); err != nil {
 		return err
 	}
 	d.api, err = api.New(api.Config{
@@ -208,12 +174,8 @@ func (d *controllerDaemon) openRunner(ctx context.Context, a *app) error {
 	return err
 }
 
-func (d *controllerDaemon) openReconciler(ctx context.Context, a *app, f controlling) error {
-	repositories, directories, err := f.followed(a.env.lookup)
-	if err != nil {
-		return err
-	}
-	sources, err := a.sources(ctx, f.data, repositories, directories)
+func (d *controllerDaemon) openReconciler(ctx context.Context, a *app) error {
+	sources, err := a.sources(ctx, d.settings)
 	if err != nil {
 		return err
 	}
@@ -224,7 +186,7 @@ func (d *controllerDaemon) openReconciler(ctx context.Context, a *app, f control
 	if err != nil {
 		return err
 	}
-	if hook, err := webhook(f.webhook, d.reconciler.Poll); err != nil {
+	if hook, err := webhook(d.settings.WebhookSecretFile, d.reconciler.Poll); err != nil {
 		return err
 	} else if hook != nil {
 		d.webhook = hook
@@ -302,8 +264,37 @@ func (d *controllerDaemon) begin(ctx, lasting context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.scheduler.Run(ctx) })
 	group.Go(func() error { return d.reconciler.Run(ctx) })
+	group.Go(func() error { return d.prune(ctx) })
 	group.Go(func() error { <-ctx.Done(); return nil })
 	return group.Wait()
+}
+
+// pruneEvery is how often runs are looked for that are kept no longer.
+const pruneEvery = time.Hour
+
+// prune deletes what is older than the retention, until ctx is done.
+func (d *controllerDaemon) prune(ctx context.Context) error {
+	if d.settings.Retention == 0 {
+		return nil
+	}
+	tick := time.NewTicker(pruneEvery)
+	defer tick.Stop()
+	for {
+		n, err := d.store.Prune(ctx, time.Now().Add(-d.settings.Retention))
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			d.logger.Error("old runs not deleted; the next hour tries again", "error", err)
+		case n > 0:
+			d.logger.Info("old runs deleted", "runs", n, "older than", d.settings.Retention)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
 }
 
 // welcomeAgents prints the line that brings in the first agent.

@@ -7,33 +7,35 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+
+	"github.com/netpupper/netp/lang/config"
 )
 
 // maxAdvertised bounds the addresses in a token.
 const maxAdvertised = 4
 
 // addresses are those, HOST:PORT, by which agents reach the API and the bus.
-func addresses(f controlling, api net.Addr) (controllers, buses []string, err error) {
-	apiHost, _, err := net.SplitHostPort(f.http)
+func addresses(s config.Controller, api net.Addr) (controllers, buses []string, err error) {
+	apiHost, _, err := net.SplitHostPort(s.HTTP)
 	if err != nil {
-		return nil, nil, fmt.Errorf("-http %s: %w", f.http, err)
+		return nil, nil, fmt.Errorf("-http %s: %w", s.HTTP, err)
 	}
 	_, apiPort, err := net.SplitHostPort(api.String())
 	if err != nil {
 		return nil, nil, err
 	}
-	busHost, busPort, err := net.SplitHostPort(f.bus)
+	busHost, busPort, err := net.SplitHostPort(s.Bus)
 	if err == nil && (busPort == "0" || busPort == "") {
 		err = errors.New("agents are told the port, so it must be a fixed one")
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("-bus %s: %w", f.bus, err)
+		return nil, nil, fmt.Errorf("-bus %s: %w", s.Bus, err)
 	}
-	apiHosts, err := hosts(f.advertise, apiHost)
+	apiHosts, err := hosts(s.Advertise, apiHost)
 	if err != nil {
 		return nil, nil, err
 	}
-	busHosts, err := hosts(f.advertise, busHost)
+	busHosts, err := hosts(s.Advertise, busHost)
 	if err != nil {
 		return nil, nil, err
 	}

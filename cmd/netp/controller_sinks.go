@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/netpupper/netp/lang/config"
 	"github.com/netpupper/netp/plugins/host"
 	"github.com/netpupper/netp/runner/api"
 	"github.com/netpupper/netp/runner/apply"
@@ -40,9 +41,13 @@ const (
 	ownSinksNote = "sinks of the controller"
 )
 
-// openSinks reads the sinks from before; own are those of the controller itself.
-func (a *app) openSinks(ctx context.Context, s *store.Store, data string, own []host.Sink, logger *slog.Logger) (*sinkDesk, error) {
-	d := &sinkDesk{store: s, own: own, suites: map[string][]apply.Sink{}}
+// openSinks reads the suites' sinks from before, and adds those of the controller's
+// own file.
+func (a *app) openSinks(ctx context.Context, s *store.Store, c config.Controller, logger *slog.Logger) (*sinkDesk, error) {
+	d, data := &sinkDesk{store: s, suites: map[string][]apply.Sink{}}, c.Data
+	for _, one := range c.Sinks {
+		d.own = append(d.own, host.Sink{Name: one.Addr, Type: one.Type, Arguments: one.Arguments, Secrets: one.Secrets})
+	}
 	files := filepath.Join(data, "sinks")
 	if err := os.MkdirAll(files, 0o700); err != nil {
 		return nil, err
@@ -62,8 +67,12 @@ func (a *app) openSinks(ctx context.Context, s *store.Store, data string, own []
 			return nil, fmt.Errorf("sinks of the suites: %w", err)
 		}
 	}
+	versions := map[string]string{}
+	for _, p := range c.Plugins {
+		versions[p.Name] = p.Version
+	}
 	d.plugins = host.New(host.Options{
-		Dirs: a.pluginDirs(filepath.Join(data, "plugins")), Directory: whole, Confined: true, Logger: logger,
+		Dirs: a.pluginDirs(filepath.Join(data, "plugins")), Versions: versions, Directory: whole, Confined: true, Logger: logger,
 	})
 	d.delivery = d.plugins.NewDelivery(deskFeed{feed{s}, d})
 	d.delivery.Set(d.all())

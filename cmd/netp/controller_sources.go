@@ -15,39 +15,18 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/netpupper/netp/lang"
+	"github.com/netpupper/netp/lang/config"
 	"github.com/netpupper/netp/runner/gitops"
 	"github.com/netpupper/netp/runner/reconcile"
 )
 
-// repository is a git repository to follow.
-type repository struct {
-	Name, URL, Branch string
-	Path              string // the directory in it that holds the suites
-	Interval          time.Duration
-	AllowedSigners    string
-	PGPKeys           string
-	SSHKey            string
-	KnownHosts        string
-	TokenFile         string
-	AllowRewrite      bool
-	Env               map[string]string // all that env() finds
-}
-
-// watched is a directory of this host to follow.
-type watched struct {
-	Name, Path string
-	Interval   time.Duration
-	Env        map[string]string
-}
-
 // following are the flags of netp controller for one repository and one directory;
 // more of them are in the controller's file.
 type following struct {
-	repo     repository
+	repo     config.Repository
 	dir      string
 	interval time.Duration
 	env      []string
-	webhook  string
 }
 
 func (f *following) flags(flags *pflag.FlagSet) {
@@ -63,32 +42,31 @@ func (f *following) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.dir, "dir", "", "follow the suites in this `directory` of this host")
 	flags.DurationVar(&f.interval, "interval", 30*time.Second, "how often to look at the repository and the directory")
 	flags.StringSliceVar(&f.env, "suite-env", nil, "`names` of environment variables that env() of followed suites may read; default none")
-	flags.StringVar(&f.webhook, "webhook-secret-file", "", "`file` with the secret (16 bytes or more) of calls to /api/webhook")
 }
 
-// followed are the sources that the flags name.
-func (f *following) followed(lookup func(string) (string, bool)) (repositories []repository, directories []watched, err error) {
+// add puts what the flags name beside what the controller's file follows.
+func (f *following) add(to *config.Controller, lookup func(string) (string, bool)) error {
 	env := map[string]string{}
 	for _, name := range f.env {
 		value, ok := lookup(name)
 		if !ok {
-			return nil, nil, fmt.Errorf("-suite-env names %s, which is not set in the environment; set it, or leave it out", name)
+			return fmt.Errorf("-suite-env names %s, which is not set in the environment; set it, or leave it out", name)
 		}
 		env[name] = value
 	}
 	if f.repo.URL != "" {
 		r := f.repo
 		r.Name, r.Interval, r.Env = sourceName(r.URL), f.interval, env
-		repositories = append(repositories, r)
+		to.Repositories = append(to.Repositories, r)
 	}
 	if f.dir != "" {
 		whole, err := filepath.Abs(f.dir)
 		if err != nil {
-			return nil, nil, fmt.Errorf("-dir: %w", err)
+			return fmt.Errorf("-dir: %w", err)
 		}
-		directories = append(directories, watched{Name: sourceName(filepath.ToSlash(whole)), Path: whole, Interval: f.interval, Env: env})
+		to.Directories = append(to.Directories, config.Directory{Name: sourceName(filepath.ToSlash(whole)), Path: whole, Interval: f.interval, Env: env})
 	}
-	return repositories, directories, nil
+	return nil
 }
 
 var oddName = regexp.MustCompile(`[^A-Za-z0-9_.-]+`)
@@ -111,7 +89,7 @@ func sourceName(where string) string {
 
 // sources opens what the controller follows. Each source has a directory of its
 // own below DATA/sources.
-func (a *app) sources(ctx context.Context, data string, repositories []repository, directories []watched) ([]reconcile.Source, error) {
+func (a *app) sources(ctx context.Context, s config.Controller) ([]reconcile.Source, error) {
 	var out []reconcile.Source
 	add := func(name string, interval time.Duration, env map[string]string, source gitops.Source, err error) error {
 		if err != nil {
@@ -122,11 +100,11 @@ func (a *app) sources(ctx context.Context, data string, repositories []repositor
 		}})
 		return nil
 	}
-	base := filepath.Join(data, "sources")
+	base := filepath.Join(s.Data, "sources")
 	if err := os.MkdirAll(base, 0o700); err != nil {
 		return nil, err
 	}
-	for _, r := range repositories {
+	for _, r := range s.Repositories {
 		source, err := gitops.OpenRepository(ctx, gitops.RepositoryOptions{
 			URL: r.URL, Branch: r.Branch, Path: r.Path, Dir: filepath.Join(base, r.Name),
 			Keys:         gitops.Keys{AllowedSigners: r.AllowedSigners, PGP: r.PGPKeys},
@@ -136,7 +114,7 @@ func (a *app) sources(ctx context.Context, data string, repositories []repositor
 			return nil, err
 		}
 	}
-	for _, d := range directories {
+	for _, d := range s.Directories {
 		source, err := gitops.OpenDirectory(gitops.DirectoryOptions{Watched: d.Path, Dir: filepath.Join(base, d.Name)})
 		if err := add(d.Name, d.Interval, d.Env, source, err); err != nil {
 			return nil, err

@@ -110,8 +110,8 @@ func (a *Applier) Once(p *plan.Plan, run string) error {
 // restarted holds the suites whose runs a controller found when it started.
 const restarted = "the controller, which was started again"
 
-// Resume brings the runs to their end that the last controller left, and installs
-// the standing tests. It returns when all of them are in progress.
+// Resume brings the runs to their end that the last controller left. It returns
+// when all of them are in progress. Standing tests are the scheduler's own to resume.
 func (a *Applier) Resume(ctx context.Context) error {
 	left, err := a.cfg.Store.Unfinished(ctx)
 	if err != nil {
@@ -121,13 +121,6 @@ func (a *Applier) Resume(ctx context.Context) error {
 		if err := a.resume(u); err != nil {
 			return err
 		}
-	}
-	plans, err := a.cfg.Store.StandingPlans(ctx)
-	if err != nil {
-		return err
-	}
-	for _, p := range plans {
-		a.cfg.Scheduler.Install(p)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/netpupper/netp/runner/api"
 	"github.com/netpupper/netp/runner/gitops"
+	"github.com/netpupper/netp/runner/standing"
 )
 
 // Status shows how a controller is: what runs, what it follows, what repeats, and
@@ -24,6 +25,9 @@ func (t Terminal) Status(address string, s api.Status, now time.Time) error {
 		t.Printf("Running     nothing\n")
 	}
 	if err := t.sources(s.Sources, now); err != nil {
+		return err
+	}
+	if err := t.standingTests(s.Standing, now); err != nil {
 		return err
 	}
 	return t.sinks(s.Sinks, now)
@@ -94,6 +98,33 @@ func suites(list []gitops.SuiteStatus) string {
 		names = append(names, s.Name)
 	}
 	return dash(strings.Join(names, " "))
+}
+
+func (t Terminal) standingTests(list []standing.Status, now time.Time) error {
+	if len(list) == 0 {
+		return nil
+	}
+	t.Printf("\n")
+	rows := &table{header: []string{"standing test", "schedule", "sessions", "next", "last", "verdict", "missed", "note"}, spare: []int{7, 4, 2, 6}}
+	for _, s := range list {
+		verdict := "-"
+		if s.Verdict != "" {
+			verdict = t.verdict(s.Verdict)
+		}
+		if s.Running > 0 {
+			verdict += " (running)"
+		}
+		rows.add(s.Suite+" "+s.Test, s.Schedule, itoa(s.Sessions), in(s.Next, now), ago(s.Last, now), verdict, fmt.Sprint(s.Missed), dash(s.Fault))
+	}
+	return rows.plain(t.Out, t.Width)
+}
+
+// in says how far away a moment is.
+func in(at, now time.Time) string {
+	if at.IsZero() {
+		return "-"
+	}
+	return fmt.Sprintf("in %v", max(0, at.Sub(now)).Round(time.Second))
 }
 
 func (t Terminal) sinks(list []api.SinkState, now time.Time) error {
