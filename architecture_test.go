@@ -65,6 +65,7 @@ var homes = map[string][]string{
 	"golang.org/x/term":                 {"cmd/netp"},
 	"gonum.org/":                        {"estimate"},
 	"github.com/netresearch/go-cron":    {"lang/cron"},
+	"github.com/prometheus/":            {"runner/metrics"},
 	"github.com/vishvananda/":           {"testsuites", "agent/port", "agent/engine"}, // tests build namespaces
 }
 

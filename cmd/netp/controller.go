@@ -26,6 +26,7 @@ import (
 	"github.com/netpupper/netp/runner/apply"
 	"github.com/netpupper/netp/runner/bus"
 	"github.com/netpupper/netp/runner/enrol"
+	"github.com/netpupper/netp/runner/metrics"
 	"github.com/netpupper/netp/runner/reconcile"
 	"github.com/netpupper/netp/runner/runs"
 	"github.com/netpupper/netp/runner/standing"
@@ -94,6 +95,7 @@ type controllerDaemon struct {
 	server      *bus.Server
 	store       *store.Store
 	runner      *runner.Runner
+	metrics     *metrics.Metrics
 	runs        *runs.Runs
 	sinks       *sinkDesk
 	scheduler   *standing.Scheduler
@@ -133,11 +135,12 @@ func (d *controllerDaemon) open(ctx context.Context, a *app) (err error) {
 	if d.sinks, err = a.openSinks(ctx, d.store, d.settings, d.logger); err != nil {
 		return err
 	}
+	d.metrics = d.newMetrics(a.catalogue)
 	d.runs = runs.New(runs.Config{Executor: d.runner, Observe: d.observe, Logger: d.logger})
 	if d.scheduler, err = standing.New(standing.Config{Executor: d.runs, Store: d.store, Logger: d.logger}); err != nil {
 		return err
 	}
-	d.applier, err = apply.New(apply.Config{Runs: d.runs, Store: d.store, Scheduler: d.scheduler, Sinks: d.sinks, Logger: d.logger})
+	d.applier, err = apply.New(apply.Config{Runs: d.runs, Store: d.store, Scheduler: d.scheduler, Sinks: d.sinks, Applied: d.metrics.Keep, Logger: d.logger})
 	if err != nil {
 		return err
 	}
@@ -196,6 +199,7 @@ func (d *controllerDaemon) openReconciler(ctx context.Context, a *app) error {
 
 // observe hears every event of every run.
 func (d *controllerDaemon) observe(e runner.Event) {
+	d.metrics.Observe(e)
 	if _, ok := e.(runner.SessionDone); ok {
 		d.sinks.delivery.Wake() // the record is in the store
 	}
@@ -221,6 +225,9 @@ const stopGrace = 5 * time.Second
 // wait in their spools and in the queue.
 func (d *controllerDaemon) serve(ctx context.Context, listener net.Listener) error {
 	if err := d.reconciler.Prepare(ctx); err != nil {
+		return err
+	}
+	if err := d.remember(ctx); err != nil {
 		return err
 	}
 	if err := d.applier.Resume(ctx); err != nil {

@@ -20,6 +20,7 @@ func (d *controllerDaemon) handler() http.Handler {
 	if d.webhook != nil {
 		mux.Handle("/api/webhook", d.webhook)
 	}
+	mux.Handle("GET /metrics", d.guardMetrics(d.metrics.Handler()))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		if _, err := d.store.Runs(r.Context(), "", 1); err != nil || !d.ready.Load() {

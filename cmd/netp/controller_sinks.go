@@ -15,7 +15,6 @@ import (
 
 	"github.com/netpupper/netp/lang/config"
 	"github.com/netpupper/netp/plugins/host"
-	"github.com/netpupper/netp/runner/api"
 	"github.com/netpupper/netp/runner/apply"
 	"github.com/netpupper/netp/runner/store"
 	"github.com/netpupper/netp/runner/vault"
@@ -71,8 +70,12 @@ func (a *app) openSinks(ctx context.Context, s *store.Store, c config.Controller
 	for _, p := range c.Plugins {
 		versions[p.Name] = p.Version
 	}
+	lock, err := readLock(data)
+	if err != nil {
+		return nil, err
+	}
 	d.plugins = host.New(host.Options{
-		Dirs: a.pluginDirs(filepath.Join(data, "plugins")), Versions: versions, Directory: whole, Confined: true, Logger: logger,
+		Dirs: a.pluginDirs(filepath.Join(data, "plugins")), Versions: versions, Lock: lock, Directory: whole, Confined: true, Logger: logger,
 	})
 	d.delivery = d.plugins.NewDelivery(deskFeed{feed{s}, d})
 	d.delivery.Set(d.all())
@@ -220,10 +223,10 @@ func (d *sinkDesk) forget(ctx context.Context, suite string, before, after []app
 }
 
 // States says how the sinks are doing, by name.
-func (d *sinkDesk) States() []api.SinkState {
-	var out []api.SinkState
+func (d *sinkDesk) States() []apply.SinkState {
+	var out []apply.SinkState
 	for _, s := range d.delivery.States() {
-		out = append(out, api.SinkState{
+		out = append(out, apply.SinkState{
 			Sink: s.Sink, Type: s.Type, Delivered: s.Delivered, Rejected: s.Rejected, Failures: s.Failures,
 			Pending: s.Pending, More: s.More, Failing: s.Failing,
 			LastDelivered: s.LastDelivered, LastError: s.LastError, LastErrorAt: s.LastErrorAt,

@@ -78,9 +78,6 @@ func (a *app) plan(ctx context.Context, dir string, p planning) (*plan.Plan, bac
 	if err != nil {
 		return nil, nil, err
 	}
-	if !diags.HasErrors() {
-		diags = append(diags, quoted(dir, a.checkSinks(ctx, suite))...)
-	}
 	if diags.HasErrors() {
 		a.showDiagnostics(diags, p)
 		return nil, nil, errShown
@@ -88,6 +85,15 @@ func (a *app) plan(ctx context.Context, dir string, p planning) (*plan.Plan, bac
 	b, err := a.backend(p.reach, dir, suite.Settings.Controller)
 	if err != nil {
 		return nil, nil, err
+	}
+	_, here := b.(*localSite)
+	found, err := a.checkSinks(ctx, suite, !here)
+	if err != nil {
+		return nil, nil, err
+	}
+	if diags = append(diags, quoted(dir, found)...); diags.HasErrors() {
+		a.showDiagnostics(diags, p)
+		return nil, nil, errShown
 	}
 	made, faults, err := a.build(ctx, b, suite, p)
 	if err != nil {

@@ -54,7 +54,7 @@ type Config struct {
 	// Sources, Standing and Sinks tell what else the controller does; nil for nothing.
 	Sources  Sources
 	Standing func() []standing.Status
-	Sinks    func() []SinkState
+	Sinks    func() []apply.SinkState
 	// Catalogue holds the kinds that a plan may use.
 	Catalogue netp.Catalogue
 	// Authorise gives the role of who shows this bearer token; false for nobody we

@@ -29,7 +29,7 @@ type Status struct {
 	// again, Sinks the receivers of records; all by name.
 	Sources  []gitops.Status   `json:"sources"`
 	Standing []standing.Status `json:"standing"`
-	Sinks    []SinkState       `json:"sinks"`
+	Sinks    []apply.SinkState `json:"sinks"`
 }
 
 // SuiteState is what is applied of a suite.
@@ -76,7 +76,7 @@ type Destroyed struct {
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	out := Status{
 		FormatVersion: netp.FormatVersion, Version: s.cfg.Version, Time: s.cfg.Now().UTC(),
-		Running: s.cfg.Applier.Locks(), Sources: s.sources(), Standing: []standing.Status{}, Sinks: []SinkState{},
+		Running: s.cfg.Applier.Locks(), Sources: s.sources(), Standing: []standing.Status{}, Sinks: []apply.SinkState{},
 	}
 	for _, m := range s.cfg.Fleet.Members() {
 		out.Agents++

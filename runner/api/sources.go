@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/runner/gitops"
@@ -14,24 +13,6 @@ import (
 type SourceList struct {
 	FormatVersion string          `json:"format_version"`
 	Sources       []gitops.Status `json:"sources"`
-}
-
-// SinkState is how one sink is doing.
-type SinkState struct {
-	Sink string `json:"sink"` // SUITE/sink.TYPE.NAME; without a suite for all suites
-	Type string `json:"type"`
-	// Delivered, Rejected and Failures count since the controller started.
-	Delivered uint64 `json:"delivered"`
-	Rejected  uint64 `json:"rejected"`
-	Failures  uint64 `json:"failures"`
-	// Pending is how many records are read and not acknowledged; with More there are
-	// others behind them.
-	Pending       int       `json:"pending"`
-	More          bool      `json:"more,omitempty"`
-	Failing       bool      `json:"failing,omitempty"` // the last try failed
-	LastDelivered time.Time `json:"last_delivered,omitzero"`
-	LastError     string    `json:"last_error,omitempty"`
-	LastErrorAt   time.Time `json:"last_error_at,omitzero"`
 }
 
 func (s *Server) sources() []gitops.Status {

@@ -64,14 +64,35 @@ type Sinks interface {
 	Set(ctx context.Context, suite string, sinks []Sink) error
 }
 
+// SinkState is how one sink is doing.
+type SinkState struct {
+	Sink string `json:"sink"` // SUITE/sink.TYPE.NAME; without a suite for all suites
+	Type string `json:"type"`
+	// Delivered, Rejected and Failures count since the controller started.
+	Delivered uint64 `json:"delivered"`
+	Rejected  uint64 `json:"rejected"`
+	Failures  uint64 `json:"failures"`
+	// Pending is how many records are read and not acknowledged; with More there are
+	// others behind them.
+	Pending       int       `json:"pending"`
+	More          bool      `json:"more,omitempty"`
+	Failing       bool      `json:"failing,omitempty"` // the last try failed
+	LastDelivered time.Time `json:"last_delivered,omitzero"`
+	LastError     string    `json:"last_error,omitempty"`
+	LastErrorAt   time.Time `json:"last_error_at,omitzero"`
+}
+
 // Config is what an Applier needs. Runs, Store and Scheduler are required.
 type Config struct {
 	Runs      *runs.Runs
 	Store     Store
 	Scheduler Scheduler
-	Sinks     Sinks            // nil when there are none
-	Now       func() time.Time // nil for the clock
-	Logger    *slog.Logger     // nil logs nothing
+	Sinks     Sinks // nil when there are none
+	// Applied hears what is applied of a suite whenever that has changed; nil for
+	// nobody. It must not block.
+	Applied func(suite string, now plan.State)
+	Now     func() time.Time // nil for the clock
+	Logger  *slog.Logger     // nil logs nothing
 }
 
 // Applier applies suites. It may be used concurrently.
@@ -88,6 +109,9 @@ type Applier struct {
 func New(cfg Config) (*Applier, error) {
 	if cfg.Runs == nil || cfg.Store == nil || cfg.Scheduler == nil {
 		return nil, errors.New("apply: runs, store and scheduler are required")
+	}
+	if cfg.Applied == nil {
+		cfg.Applied = func(string, plan.State) {}
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -209,13 +233,13 @@ func (a *Applier) commit(ctx context.Context, p *plan.Plan, by string, install b
 	if install {
 		standing = a.standing(standing, p, by)
 	}
-	err = a.cfg.Store.Apply(ctx, store.Application{
-		Suite: suite, PlanHash: p.Hash, Before: before, After: plan.Apply(before, p, uuid.NewString()), Standing: standing,
-	})
+	after := plan.Apply(before, p, uuid.NewString())
+	err = a.cfg.Store.Apply(ctx, store.Application{Suite: suite, PlanHash: p.Hash, Before: before, After: after, Standing: standing})
 	if err != nil || !install {
 		return err
 	}
 	a.schedule(suite, standing)
+	a.cfg.Applied(suite, after)
 	return nil
 }
 
@@ -287,6 +311,7 @@ func (a *Applier) destroy(ctx context.Context, suite string) (tests int, err err
 		}
 	}
 	a.cfg.Scheduler.Remove(suite)
+	a.cfg.Applied(suite, plan.State{})
 	if err := a.setSinks(ctx, suite, nil); err != nil {
 		return len(before.Tests), err
 	}

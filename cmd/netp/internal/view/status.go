@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/netpupper/netp/runner/api"
+	"github.com/netpupper/netp/runner/apply"
 	"github.com/netpupper/netp/runner/gitops"
 	"github.com/netpupper/netp/runner/standing"
 )
@@ -127,7 +128,7 @@ func in(at, now time.Time) string {
 	return fmt.Sprintf("in %v", max(0, at.Sub(now)).Round(time.Second))
 }
 
-func (t Terminal) sinks(list []api.SinkState, now time.Time) error {
+func (t Terminal) sinks(list []apply.SinkState, now time.Time) error {
 	if len(list) == 0 {
 		return nil
 	}
