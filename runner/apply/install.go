@@ -74,8 +74,8 @@ func same(there *store.StandingPlan, next *plan.Plan) bool {
 	if there == nil || next == nil {
 		return there == nil && next == nil
 	}
-	essence := func(p *plan.Plan) string {
-		return digest([]any{p.Suite.Revision, p.Tests, p.Sessions, p.Capacities})
+	essence := func(p *plan.Plan) string { // as a plan, which is written the same before and after the store
+		return digest(plan.Plan{Suite: plan.SuiteInfo{Revision: p.Suite.Revision}, Tests: p.Tests, Sessions: p.Sessions, Capacities: p.Capacities})
 	}
 	return essence(there.Plan) == essence(next)
 }
