@@ -116,7 +116,7 @@ func TestRefusedByLimits(t *testing.T) {
 func TestSessionsOfAnAgentAreCountedNotRefused(t *testing.T) {
 	t.Parallel()
 	g := new(gauge)
-	w := newWorld(t, options{engines: []engine.Engine{scripted{g}}})
+	w := newWorld(t, options{engines: []engine.Engine{scripted{initiators: g}}})
 	w.agent("syd", func(c *agent.Config) { c.Limits.Sessions = 2 })
 	w.agent("mel", nil)
 	var sessions []session
@@ -249,7 +249,7 @@ func TestSecondAgentWithTheNameIsRefused(t *testing.T) {
 	w := newWorld(t, options{})
 	w.agent("syd", nil)
 	w.agent("mel", nil)
-	second, err := agent.New(w.config("mel", t.TempDir(), &line{server: w.server}, nil))
+	second, err := agent.New(w.config("mel", t.TempDir(), &line{world: w}, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +270,7 @@ func TestTwoAgentsCannotShareASpool(t *testing.T) {
 	spool := t.TempDir()
 	w.start("syd", spool, nil)
 	w.await("syd")
-	second, err := agent.New(w.config("mel", spool, &line{server: w.server}, nil))
+	second, err := agent.New(w.config("mel", spool, &line{world: w}, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
