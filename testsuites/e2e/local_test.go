@@ -207,6 +207,9 @@ func TestStoppedAgentDeliversWhatItMeasured(t *testing.T) {
 	if failureKind(r) != netp.FailureAgentLost || len(r.Result.Metrics) != 1 {
 		t.Errorf("got %+v with metrics %v; want agent lost with the part it had measured", r.Result.Failure, r.Result.Metrics)
 	}
+	if f := r.Result.Failure; f != nil && !strings.Contains(f.Detail, "1 000 packets were measured before; they are kept in the record, and no assertion was judged.") {
+		t.Errorf("the reason is %q", f.Detail)
+	}
 }
 
 // soon is what "within a second" is on a machine with other things to do.
