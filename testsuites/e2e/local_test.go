@@ -207,7 +207,7 @@ func TestStoppedAgentDeliversWhatItMeasured(t *testing.T) {
 	if failureKind(r) != netp.FailureAgentLost || len(r.Result.Metrics) != 1 {
 		t.Errorf("got %+v with metrics %v; want agent lost with the part it had measured", r.Result.Failure, r.Result.Metrics)
 	}
-	if f := r.Result.Failure; f != nil && !strings.Contains(f.Detail, "1 000 packets were measured before; they are kept in the record, and no assertion was judged.") {
+	if f := r.Result.Failure; f != nil && !strings.Contains(f.Detail, "1 000 packets were measured before; they are kept in the record, and no assertion was judged.") {
 		t.Errorf("the reason is %q", f.Detail)
 	}
 }
