@@ -50,6 +50,9 @@ func (d *daemon) order(o wire.Order) wire.Reply {
 		}
 		return d.refuse(kind, "Agent %s refused the order: %v.", d.cfg.Name, err)
 	}
+	if o.Type == wire.Query { // the answer changes
+		return d.carryOut(o)
+	}
 	a, first := d.remember(o)
 	if !first {
 		<-a.done // carrying out an order is bounded: it opens sockets, it waits for nobody
@@ -76,6 +79,8 @@ func (d *daemon) carryOut(o wire.Order) (reply wire.Reply) {
 	case wire.Cancel:
 		d.cancel(o)
 		return wire.Reply{Accepted: true}
+	case wire.Query:
+		return wire.Reply{Accepted: true, Nothing: !d.owes(o)}
 	}
 	return d.refuse(netp.FailureUnsupported, "Agent %s knows no order %q.", d.cfg.Name, o.Type)
 }
@@ -154,6 +159,14 @@ func (d *daemon) cancel(o wire.Order) {
 	if s != nil {
 		s.stop(&netp.Failure{Kind: netp.FailureCancelled, Detail: "The controller cancelled the session.", Agent: d.cfg.Name})
 	}
+}
+
+// owes says whether a result of the session is still to come from here.
+func (d *daemon) owes(o wire.Order) bool {
+	d.mu.Lock()
+	s := d.sessions[keyOf(o)]
+	d.mu.Unlock()
+	return s != nil || d.spool.keeps(o.Run, o.Session.Addr, o.Attempt)
 }
 
 // refuse is the reply that says no.
