@@ -285,3 +285,60 @@ func TestControllerLostSaysWhatIsKept(t *testing.T) {
 		t.Errorf("got %s, %+v after %d attempts", r.Status, r.Result.Failure, r.Attempts)
 	}
 }
+
+// TestClaimsOfUnreachableAgentsStayTaken loses both agents of an exclusive session,
+// which goes on between them: nobody else gets its link before its hard end.
+func TestClaimsOfUnreachableAgentsStayTaken(t *testing.T) {
+	t.Parallel()
+	j := new(journal)
+	w := newWorld(t, options{lease: time.Second, engines: []engine.Engine{scripted{journal: j}}})
+	syd, mel := w.agent("syd", nil), w.agent("mel", nil)
+	w.agent("per", nil)
+	w.agent("bne", nil)
+	link := []schedule.Claim{{Resource: "link.core", Exclusive: true}}
+	p := makePlan(
+		session{from: "syd", to: "mel", params: netp.Params{"duration": 8.0}, timeout: 12 * time.Second, claims: link},
+		session{from: "per", to: "bne", params: netp.Params{"duration": 0.01}, claims: link})
+	report := w.run(t.Context(), p, func(e runner.Event) {
+		if s, ok := e.(runner.SessionState); ok && s.State == runner.Running && s.Session.Path.Source == "syd" {
+			syd.line.cut()
+			mel.line.cut()
+		}
+	})
+	if c := report.Counts; c.Errored != 1 || c.Passed != 1 {
+		t.Errorf("%+v, want the first lost and the second passed", c)
+	}
+	eventually(t, "the session between the lost agents has ended", func() bool { return len(j.all()) == 2 })
+	keepsClaims(t, j.all(), nil, p)
+}
+
+// TestAttemptIsStoppedBeforeTheNext loses both agents for a while: when they are back
+// they still carry out the first attempt, which must not run beside the second.
+func TestAttemptIsStoppedBeforeTheNext(t *testing.T) {
+	t.Parallel()
+	j := new(journal)
+	w := newWorld(t, options{lease: 2 * time.Second, engines: []engine.Engine{scripted{journal: j}}})
+	syd, mel := w.agent("syd", nil), w.agent("mel", nil)
+	p := makePlan(session{from: "syd", to: "mel", params: netp.Params{"duration": 8.0}, claims: []schedule.Claim{{Resource: "link.core", Exclusive: true}}})
+	var once sync.Once
+	report := w.run(t.Context(), p, func(e runner.Event) {
+		s, ok := e.(runner.SessionState)
+		switch {
+		case ok && s.State == runner.Running:
+			once.Do(func() {
+				syd.line.cut()
+				mel.line.cut()
+			})
+		case ok && s.State == runner.Waiting: // for the agents, before the second attempt
+			syd.line.mend()
+			mel.line.mend()
+		}
+	})
+	if r := only(t, report); r.Status != netp.Pass || r.Attempts != 2 {
+		t.Errorf("%s after %d attempts, %v; want a pass after two", r.Status, r.Attempts, r.Result.Failure)
+	}
+	if spans := j.all(); len(spans) != 2 {
+		t.Errorf("the session ran %d times", len(spans))
+	}
+	keepsClaims(t, j.all(), nil, p)
+}
