@@ -342,3 +342,49 @@ func TestAttemptIsStoppedBeforeTheNext(t *testing.T) {
 	}
 	keepsClaims(t, j.all(), nil, p)
 }
+
+// TestClaimsAreHeldOverARestart kills the controller while an exclusive session
+// runs: neither the rest of its run nor another run, begun before anybody recovers
+// anything, gets the link before the session is over.
+func TestClaimsAreHeldOverARestart(t *testing.T) {
+	t.Parallel()
+	j := new(journal)
+	w := newWorld(t, options{lasting: true, engines: []engine.Engine{scripted{journal: j}}})
+	for _, n := range []netp.AgentID{"syd", "mel", "per", "bne"} {
+		w.agent(n, nil)
+	}
+	link := []schedule.Claim{{Resource: "link.core", Exclusive: true}}
+	p := makePlan(
+		session{from: "syd", to: "mel", params: netp.Params{"duration": 6.0}, claims: link},
+		session{from: "per", to: "bne", params: netp.Params{"duration": 0.01}, claims: link})
+	other := makePlan(session{from: "bne", to: "per", params: netp.Params{"duration": 0.01}, claims: link})
+	var end sync.WaitGroup
+	end.Go(func() {
+		w.runner.Run(context.Background(), p, func(e runner.Event) {
+			if s, ok := e.(runner.SessionState); ok && s.State == runner.Running {
+				w.disk.die()
+			}
+		})
+	})
+	<-w.disk.struck
+	w.open()
+	end.Wait()
+	began := make(chan struct{})
+	end.Go(func() {
+		report, err := w.runner.Execute(t.Context(), runner.Work{Plan: other, Start: time.Unix(1, 0)}, func(e runner.Event) {
+			if _, ok := e.(runner.RunStarted); ok {
+				close(began)
+			}
+		})
+		if err != nil || report.Counts.Passed != 1 {
+			t.Errorf("the other run: %+v, %v", report.Counts, err)
+		}
+	})
+	<-began
+	w.recover(nil)
+	end.Wait()
+	if spans := j.all(); len(spans) != 3 {
+		t.Errorf("%d sessions ran, want each once", len(spans))
+	}
+	keepsClaims(t, j.all(), nil, p, other)
+}
