@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/wire"
 	"github.com/netpupper/netp/plan"
 	"github.com/netpupper/netp/runner/store"
 )
@@ -57,6 +58,11 @@ type task struct {
 	// attempts were made by an earlier controller, and last is what came of the last.
 	attempts int
 	last     netp.Result
+
+	// The session's goroutine keeps these: the last orders, and until when agents
+	// that are out of reach may still be carrying them out.
+	ordered wire.Order
+	loose   time.Time
 }
 
 // outcome is how a session ended.
@@ -233,11 +239,17 @@ func (x *execution) keep(t *task, r netp.Record) {
 
 // release gives back the claims of sessions whose records are in the store: what
 // is claimed without a record is, to the next controller, perhaps still running.
+// Claims of what may really still be running are given back when that is over.
 func (x *execution) release(w writtenBatch) {
 	var done []*waiter
 	for _, e := range w.entries {
-		if e.task.claimed != nil {
-			done = append(done, e.task.claimed)
+		claimed, left := e.task.claimed, e.task.loose.Sub(x.cfg.Now())
+		switch {
+		case claimed == nil:
+		case left > 0:
+			time.AfterFunc(left, func() { x.queue.release(claimed) })
+		default:
+			done = append(done, claimed)
 		}
 	}
 	x.queue.release(done...)

@@ -214,6 +214,9 @@ func (q *queue) try(w *waiter) *line {
 		}
 	}
 	if c, ok := q.ledger.TryAcquire(schedule.Item{ID: w.item.ID, Claims: own}); !ok {
+		if c.Resource == "" {
+			panic("runner: session " + w.item.ID + " claims twice")
+		}
 		return q.lines[c.Resource]
 	}
 	q.grant(w)

@@ -16,8 +16,8 @@ import (
 //	has its record              it is left as it is, and counts in the report
 //	an attempt was begun,       the parts are judged as if nothing had been
 //	both parts came or come
-//	an attempt was begun,       once the attempt is over by its hard end another
-//	a part does not come        one is made, under a new number: parts of two
+//	an attempt was begun,       when its agent says so, or at the hard end, another
+//	a part will not come        one is made, under a new number: parts of two
 //	                            attempts are never put together. After the last
 //	                            attempt or the window: a record that says so
 //	no attempt was begun        it runs as if nothing had been
@@ -80,12 +80,13 @@ func (r *Runner) examine(ctx context.Context, u store.Unfinished) (*remains, err
 	left.by = r.queue.join(claimantName(u.Run.Report.Suite, run), nil)
 	for _, s := range u.Plan.Sessions {
 		a, begun := left.last[s.Addr]
-		if !begun || r.cfg.Now().After(a.HardEnd.Add(lateGrace)) {
+		if !begun || a.Over || r.cfg.Now().After(a.HardEnd.Add(lateGrace)) {
 			continue
 		}
 		w := waiterFor(left.by, run, &task{planned: s, session: netp.Session{Addr: s.Addr}, scheduled: u.Run.Terms.Start.Add(s.Start)})
-		if err := r.queue.hold(w); err != nil {
-			return nil, fmt.Errorf("sessions of run %s that were begun exclude each other: %w", run, err)
+		if err := r.queue.hold(w); err != nil { // what holds them already keeps others away
+			r.cfg.Logger.Error("sessions that exclude each other were begun", "run", run, "error", err)
+			continue
 		}
 		left.held[s.Addr] = w
 	}
@@ -148,7 +149,11 @@ func (x *execution) resume() {
 	}
 	for _, t := range x.tasks {
 		a, begun := x.remains.last[t.session.Addr]
-		if !begun {
+		switch {
+		case !begun:
+			continue
+		case a.Over:
+			t.attempts, t.last = a.Attempt, x.without(t, a.Attempt, controllerLost(a.Attempt))
 			continue
 		}
 		t.began, t.claimed = true, x.remains.held[t.session.Addr]
@@ -175,27 +180,46 @@ func (x *execution) settle(ctx context.Context, t *task, a store.Attempt) {
 		}
 	}
 	x.state(t, Running, a.Attempt)
+	nothing := make(chan netp.Role, len(a.Agents))
+	tr.nothing = nothing
+	asked, stop := context.WithCancel(ctx)
+	asking := tr.query(asked, nothing)
 	tr.collect(ctx)
+	stop()
+	asking.Wait()
+	t.ordered, t.loose = tr.order, tr.loose()
 	if tr.missing() && tr.failure == nil {
-		tr.failure = &netp.Failure{Kind: netp.FailureController, Detail: fmt.Sprintf(
-			"The controller was stopped during the session (attempt %d), and not all that its agents measured came to the next one.", a.Attempt)}
+		tr.failure = controllerLost(a.Attempt)
 	}
 	o := outcome{task: t, attempts: a.Attempt, result: tr.merge()}
 	f := o.result.Failure
-	o.again = f != nil && f.Retryable() && a.Attempt < maxAttempts && ctx.Err() == nil
+	if o.again = f != nil && f.Retryable() && a.Attempt < maxAttempts && ctx.Err() == nil; o.again {
+		pause(ctx, t.loose.Sub(x.cfg.Now()))
+		x.conclude(ctx, a)
+	}
 	x.ended <- o
 }
 
-// takeOver makes the try of an attempt that is under way. Whoever of its agents has
-// not come back yet is waited for.
+// conclude notes that an attempt is over before its claims are given back: else the
+// next controller would hold them against those who have them then.
+func (x *execution) conclude(ctx context.Context, a store.Attempt) {
+	a.Over = true
+	if err := x.note(ctx, a); err != nil {
+		x.cfg.Logger.Error("the end of an attempt cannot be noted", "session", a.Session, "error", err)
+	}
+}
+
+func controllerLost(attempt int) *netp.Failure {
+	return &netp.Failure{Kind: netp.FailureController, Detail: fmt.Sprintf(
+		"The controller was stopped during the session (attempt %d), and not all that its agents measured came to the next one.", attempt)}
+}
+
+// takeOver makes the try of an attempt that is under way. Its agents may come back
+// at any time, and may have been started again.
 func (x *execution) takeOver(t *task, a store.Attempt) *try {
 	tr := x.newTry(t, a.Attempt)
 	for role, id := range a.Agents {
-		m, ok := x.fleet.Find(id)
-		if !ok {
-			m = fleet.Member{Agent: netp.Agent{Name: id}}
-		}
-		tr.members[role], tr.started[role] = m, true
+		tr.members[role], tr.started[role] = fleet.Member{Agent: netp.Agent{Name: id}}, true
 	}
 	tr.order.Epoch, tr.order.NotBefore, tr.order.NotAfter = x.cfg.Epoch, x.cfg.Now(), a.HardEnd
 	tr.order.Run, tr.order.Attempt, tr.order.Session = a.Run, a.Attempt, t.session

@@ -37,6 +37,15 @@ func (x *execution) session(ctx context.Context, t *task) {
 	x.ended <- o // the run reads until every session has ended
 }
 
+// roles are the parts of a session, and who plays them.
+func (t *task) roles() map[netp.Role]netp.AgentID {
+	out := map[netp.Role]netp.AgentID{netp.Initiator: t.session.Path.Source}
+	if !t.session.Path.Endpoint {
+		out[netp.Responder] = netp.AgentID(t.session.Path.Dest)
+	}
+	return out
+}
+
 // agents are those a session needs.
 func (t *task) agents() []netp.AgentID {
 	ids := []netp.AgentID{t.session.Path.Source}

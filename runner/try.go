@@ -40,6 +40,7 @@ type try struct {
 	got     map[netp.Role]netp.Result
 	started map[netp.Role]bool // who was told to begin
 	until   time.Time          // how long parts are waited for when all goes well
+	nothing <-chan netp.Role   // who will deliver nothing; nil when nobody was asked
 	// failure is why the runner itself ended the attempt, nil when it did not.
 	failure *netp.Failure
 }
@@ -53,7 +54,10 @@ func (x *execution) attempt(ctx context.Context, t *task, attempt int) netp.Resu
 	case <-ctx.Done():
 		return x.without(t, attempt, x.unbegun(t))
 	}
-	if tr.failure = tr.setUp(); tr.failure != nil {
+	if tr.failure = tr.clear(ctx); tr.failure == nil {
+		tr.failure = tr.setUp()
+	}
+	if tr.failure != nil {
 		<-x.setUps
 		return x.without(t, attempt, tr.failure)
 	}
@@ -68,6 +72,7 @@ func (x *execution) attempt(ctx context.Context, t *task, attempt int) netp.Resu
 	tr.failure = tr.begin(ctx)
 	<-x.setUps
 	tr.collect(ctx)
+	t.ordered, t.loose = tr.order, tr.loose()
 	return tr.merge()
 }
 
@@ -88,12 +93,7 @@ func (x *execution) unnoted(ctx context.Context, t *task, err error) *netp.Failu
 
 // setUp finds the agents and makes the order.
 func (tr *try) setUp() *netp.Failure {
-	path := tr.task.session.Path
-	roles := map[netp.Role]netp.AgentID{netp.Initiator: path.Source}
-	if !path.Endpoint {
-		roles[netp.Responder] = netp.AgentID(path.Dest)
-	}
-	for role, id := range roles {
+	for role, id := range tr.task.roles() {
 		m, ok := tr.fleet.Find(id)
 		if !ok {
 			return lost(id, "is not connected")
@@ -147,8 +147,8 @@ func (tr *try) begin(ctx context.Context) *netp.Failure {
 // tell gives an order to the agent of a role.
 func (tr *try) tell(ctx context.Context, role netp.Role, what wire.OrderType, peer string) (wire.Reply, *netp.Failure) {
 	m := tr.members[role]
-	o := tr.order
-	o.Type, o.Version, o.Audience, o.Incarnation, o.Peer = what, m.Version, m.Agent.Name, m.Incarnation, peer
+	o := addressed(tr.order, what, m)
+	o.Peer = peer
 	ctx, cancel := context.WithTimeout(ctx, orderTimeout)
 	defer cancel()
 	ctx, leave := context.WithCancelCause(ctx)
@@ -177,6 +177,15 @@ func (tr *try) tell(ctx context.Context, role netp.Role, what wire.OrderType, pe
 		return reply, reply.Failure
 	}
 	return reply, nil
+}
+
+// addressed is an order as one agent gets it.
+func addressed(o wire.Order, what wire.OrderType, to fleet.Member) wire.Order {
+	o.Type, o.Version, o.Audience, o.Incarnation = what, to.Version, to.Agent.Name, to.Incarnation
+	if what != wire.Prepare && what != wire.Start {
+		o.Secret = nil
+	}
+	return o
 }
 
 // errGone ends the wait for an agent's answer.
@@ -230,6 +239,11 @@ func (tr *try) collect(ctx context.Context) {
 		case <-gone[netp.Responder]:
 			gone[netp.Responder] = nil
 			tr.left(ctx, netp.Responder, limit)
+		case role := <-tr.nothing:
+			if _, ok := tr.got[role]; !ok { // unless it is on its way this very moment, the attempt is over
+				tr.cancel(ctx)
+				limit.Reset(lateGrace)
+			}
 		case <-stopping:
 			stopping = nil
 			tr.failure = cancelled()
@@ -272,14 +286,14 @@ func (tr *try) cancel(ctx context.Context) {
 		if _, ok := tr.got[role]; !began || ok {
 			continue
 		}
-		m, o := tr.members[role], tr.order
-		if m.Incarnation == "" { // it was not there when the run was recovered
+		m := tr.members[role]
+		if m.Incarnation == "" { // nobody has given an order to it yet
 			m, _ = tr.fleet.Find(m.Agent.Name)
 		}
-		if m.Incarnation == "" || !tr.cfg.Now().Before(o.NotAfter) {
+		if m.Incarnation == "" || !tr.cfg.Now().Before(tr.order.NotAfter) {
 			continue
 		}
-		o.Type, o.Version, o.Audience, o.Incarnation, o.Secret = wire.Cancel, m.Version, m.Agent.Name, m.Incarnation, nil
+		o := addressed(tr.order, wire.Cancel, m)
 		go func() { // ends by itself within orderTimeout
 			ctx, done := context.WithTimeout(ctx, orderTimeout)
 			defer done()

@@ -51,6 +51,9 @@ type Attempt struct {
 	Agents map[netp.Role]netp.AgentID `json:"agents"`
 	// HardEnd is when the orders end by themselves.
 	HardEnd time.Time `json:"hard_end"`
+	// Over says that nothing of it goes on and its parts will not come: the session
+	// waits for its next attempt, without its claims.
+	Over bool `json:"over,omitempty"`
 }
 
 // Unfinished is a run that began and has not ended, with the plan that it executes.
