@@ -63,6 +63,7 @@ var homes = map[string][]string{
 	"golang.org/x/term":                 {"cmd/netp"},
 	"gonum.org/":                        {"estimate"},
 	"github.com/netresearch/go-cron":    {"lang", "runner"},
+	"gopkg.in/yaml.v3":                  {"testsuites/e2e"},                           // tests read the CI templates
 	"github.com/vishvananda/":           {"testsuites", "agent/port", "agent/engine"}, // tests build namespaces
 }
 
