@@ -41,6 +41,8 @@ type Config struct {
 	Reach *Reach
 	// Engines are the kinds of traffic the agent can run.
 	Engines []engine.Engine
+	// Kinds are those of them that it is allowed to run; nil for all.
+	Kinds []netp.Kind
 	// Listen is where the agent works when a path names no interface; Port is the
 	// number of its data port, 0 for a free one.
 	Listen port.Where

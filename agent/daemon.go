@@ -138,7 +138,9 @@ func (d *daemon) describe() netp.Agent {
 		Host:       d.cfg.Clock.HostID(),
 	}
 	for _, e := range d.cfg.Engines {
-		a.Kinds = append(a.Kinds, e.Spec().Kind)
+		if kind := e.Spec().Kind; d.runs(kind) {
+			a.Kinds = append(a.Kinds, kind)
+		}
 	}
 	if state, err := d.cfg.Clock.Read(); err == nil {
 		a.Clock = netp.ClockState{Known: true, Synchronised: state.Synchronised, MaxError: state.MaxError, Source: state.Source}

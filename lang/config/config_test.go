@@ -193,3 +193,13 @@ func TestParseListen(t *testing.T) {
 		}
 	}
 }
+
+// TestSampleFiles reads the files that the systemd units come with.
+func TestSampleFiles(t *testing.T) {
+	if _, ds := ReadAgent("../../deploy/systemd/agent.hcl", Agent{}, testOptions()); len(ds) > 0 {
+		t.Error(ds)
+	}
+	if _, ds := ReadController("../../deploy/systemd/controller.hcl", Controller{}, testOptions()); len(ds) > 0 {
+		t.Error(ds)
+	}
+}

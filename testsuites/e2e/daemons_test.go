@@ -277,6 +277,7 @@ func TestDaemons(t *testing.T) {
 		"man in the middle":     daemonsManInTheMiddle,
 		"sessions after a stop": daemonsSessions,
 		"replayed order":        daemonsReplayedOrder,
+		"agent file":            daemonsAgentFile,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, deploy(t, binary)) })
 	}
