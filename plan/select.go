@@ -80,13 +80,13 @@ func (b *builder) examples() string {
 	return list(addrs)
 }
 
-// checkAgents finds sessions whose agents never registered.
+// checkAgents finds sessions whose agents never registered, or are drained.
 func (b *builder) checkAgents() {
-	missing := map[netp.AgentID]map[string]bool{}
+	missing := map[netp.AgentID]map[string]bool{} // tests by agent
 	for _, t := range b.tests {
 		for _, s := range t.selected {
 			for _, m := range b.ends(s.Path) {
-				if m.registered {
+				if m.registered && !m.Drained {
 					continue
 				}
 				if missing[m.Name] == nil {
@@ -97,10 +97,15 @@ func (b *builder) checkAgents() {
 		}
 	}
 	for _, m := range b.fleet.members {
+		tests := sorted(missing[m.Name])
 		if m.registered {
+			if len(tests) > 0 {
+				b.fault(diag.Warning, "Agent drained", fmt.Sprintf("Agent %s is drained: the controller gives it no new sessions, and those of %s with it are recorded as missed. "+
+					"To let it work again: netp agents resume %s.", m.Name, list(tests), m.Name), "agent."+string(m.Name), nil)
+			}
 			continue
 		}
-		if tests := sorted(missing[m.Name]); len(tests) > 0 {
+		if len(tests) > 0 {
 			b.fault(diag.Error, "Agent not registered", fmt.Sprintf("The controller does not know an agent named %s; %s cannot run without it. "+
 				"Start netp agent there under this name, or leave it out with -exclude=%s.", m.Name, list(tests), m.declared.Addr), m.declared.Addr, &m.declared.Range)
 		} else {

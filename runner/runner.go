@@ -51,6 +51,8 @@ type Config struct {
 	// bus's. 0 for DefaultLease.
 	Lease     time.Duration
 	Catalogue netp.Catalogue
+	// Drained says which agents get no new sessions; nil for none. It must not block.
+	Drained func(netp.AgentID) bool
 	// Parallelism bounds the sessions at a time, 0 for no bound but their claims.
 	Parallelism int
 	// Window is how long after its planned start a session may still begin; later it
@@ -107,7 +109,7 @@ func New(cfg Config) (*Runner, error) {
 	return &Runner{
 		cfg:      cfg,
 		link:     wire.NewController(cfg.Conn, cfg.Key),
-		fleet:    fleet.New(fleet.Config{Presence: cfg.Bus, Epoch: cfg.Epoch, Lease: cfg.Lease, Now: cfg.Now, Logger: cfg.Logger}),
+		fleet:    fleet.New(fleet.Config{Presence: cfg.Bus, Epoch: cfg.Epoch, Lease: cfg.Lease, Drained: cfg.Drained, Now: cfg.Now, Logger: cfg.Logger}),
 		ready:    make(chan struct{}),
 		over:     make(chan struct{}),
 		setUps:   make(chan struct{}, maxSetUps),

@@ -40,7 +40,9 @@ type Hello struct {
 	Installation string `json:"installation"`
 	Incarnation  string `json:"incarnation"`
 	Running      int    `json:"running"` // sessions in progress
-	Draining     bool   `json:"draining,omitempty"`
+	// Health is what the agent finds of its own host, whatever the session.
+	Health   []netp.Check `json:"health,omitempty"`
+	Draining bool         `json:"draining,omitempty"`
 	// Leaving is the last word of an agent that stops in good order.
 	Leaving bool      `json:"leaving,omitempty"`
 	Sent    time.Time `json:"sent"`

@@ -165,14 +165,14 @@ func (d *controllerDaemon) open(ctx context.Context, a *app, f controlling) (err
 	}
 	d.runner, err = runner.New(runner.Config{
 		Bus: queues, Conn: conn, Store: d.store, Key: d.authority.OrderKey(), Epoch: epoch,
-		Catalogue: a.catalogue, Version: version, Logger: d.logger,
+		Catalogue: a.catalogue, Drained: d.authority.Drained, Version: version, Logger: d.logger,
 	})
 	if err != nil {
 		return err
 	}
 	d.api, err = api.New(api.Config{
 		Runner: d.runner, Store: d.store, Fleet: d.runner.Fleet(), Catalogue: a.catalogue, Version: version, Logger: d.logger,
-		Authorise: func(token string) (api.Role, bool) { return api.Admin, d.authority.IsAdmin(token) },
+		Authorise: d.authority.Authorise,
 	})
 	return err
 }
@@ -246,7 +246,7 @@ func (d *controllerDaemon) handler() http.Handler {
 func (d *controllerDaemon) present() []enrol.Presence {
 	var out []enrol.Presence
 	for _, m := range d.runner.Fleet().Members() {
-		out = append(out, enrol.Presence{Agent: m.Agent, Running: m.Running, Draining: m.Draining, Seen: m.Seen})
+		out = append(out, enrol.Presence{Agent: m.Agent, Running: m.Running, Draining: m.Draining, Health: m.Health, Seen: m.Seen})
 	}
 	return out
 }

@@ -278,6 +278,7 @@ func TestDaemons(t *testing.T) {
 		"sessions after a stop": daemonsSessions,
 		"replayed order":        daemonsReplayedOrder,
 		"agent file":            daemonsAgentFile,
+		"drain":                 daemonsDrain,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, deploy(t, binary)) })
 	}
