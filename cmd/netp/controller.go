@@ -165,7 +165,7 @@ func (d *controllerDaemon) open(ctx context.Context, a *app, f controlling) (err
 	}
 	d.runner, err = runner.New(runner.Config{
 		Bus: queues, Conn: conn, Store: d.store, Key: d.authority.OrderKey(), Epoch: epoch,
-		Catalogue: a.catalogue, Drained: d.authority.Drained, Version: version, Logger: d.logger,
+		Catalogue: a.catalogue, Drained: d.authority.Drained, From: d.from, Version: version, Logger: d.logger,
 	})
 	if err != nil {
 		return err
@@ -186,6 +186,9 @@ func (d *controllerDaemon) admit(cert *x509.Certificate) (bus.Guest, error) {
 	publish, subscribe := wire.AgentSubjects(id)
 	return bus.Guest{Name: string(id), Publish: publish, Subscribe: subscribe, Until: cert.NotAfter}, nil
 }
+
+// from is the address that an agent's connection comes from.
+func (d *controllerDaemon) from(id netp.AgentID) (netip.Addr, bool) { return d.server.From(string(id)) }
 
 // stopGrace is how long requests in progress may take when the controller stops.
 const stopGrace = 5 * time.Second
