@@ -22,6 +22,7 @@ var may = map[string][]string{
 	"estimate":      {"", "quantity"},
 	"lang":          {"", "lang"},
 	"lang/assert":   {"", "lang/diag", "estimate", "quantity"},
+	"lang/config":   {"", "lang"},
 	"lang/diag":     {},
 	"plan":          {"", "lang", "estimate", "quantity"},
 	"plan/schedule": {},

@@ -109,6 +109,7 @@ func hostOf(s string) string {
 // matching lists the registered agents that an agent set stands for.
 func (b *builder) matching(set *lang.AgentSet) []*member {
 	var out []*member
+	drained := map[string]bool{}
 	for _, m := range b.fleet.members {
 		if !m.registered {
 			continue
@@ -119,11 +120,18 @@ func (b *builder) matching(set *lang.AgentSet) []*member {
 				"Make it hold for every agent, for example with try(…, false).", set.Addr, set.Where, m.Name, err), set.Addr, &set.Range)
 			return nil
 		}
-		if ok {
+		switch {
+		case ok && m.Drained:
+			drained[string(m.Name)] = true
+		case ok:
 			out = append(out, m)
 		}
 	}
-	if len(out) == 0 {
+	if len(drained) > 0 {
+		b.fault(diag.Warning, "Agent drained", fmt.Sprintf("%s leaves out %s, which the controller gives no new sessions: drained by netp agents drain, until netp agents resume.",
+			set.Addr, list(sorted(drained))), set.Addr, &set.Range)
+	}
+	if len(out) == 0 && len(drained) == 0 {
 		b.fault(diag.Warning, "No agent matches", fmt.Sprintf("None of the %d registered agents matches %s, which wants %s. "+
 			"Check the condition against the tags that the agents register with.", b.registered(), set.Addr, set.Where), set.Addr, &set.Range)
 	}

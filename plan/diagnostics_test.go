@@ -26,6 +26,15 @@ func TestDiagnostics(t *testing.T) {
 			diag.Error, "Agent not registered", []string{"an agent named mel", "test.bulk, test.voice", "-exclude=agent.mel"}},
 		{"agent not registered, not needed", func(in *Input) { in.Inventory = in.Inventory[1:]; in.Excludes = []string{"agent.mel"} },
 			diag.Warning, "Agent not registered", []string{"No session of this plan needs it"}},
+		{"agent drained", func(in *Input) { in.Inventory[0].Drained = true },
+			diag.Warning, "Agent drained", []string{"Agent mel is drained", "test.bulk, test.voice", "netp agents resume mel"}},
+		{"drained member of a set", func(in *Input) {
+			in.Inventory[0].Drained = true
+			in.Suite.AgentSets = []lang.AgentSet{{Addr: "agents.edge", Matches: func(a netp.Agent) (bool, error) { return true, nil }}}
+			in.Suite.Paths[0].Mesh = ends("agents.edge")
+		}, diag.Warning, "Agent drained", []string{"agents.edge leaves out mel"}},
+		{"both ends behind NAT", func(in *Input) { in.Inventory[0].NAT, in.Inventory[1].NAT = true, true },
+			diag.Warning, "Both ends behind NAT", []string{"mel->per", "-address"}},
 		{"set without members", func(in *Input) {
 			in.Suite.AgentSets = []lang.AgentSet{{Addr: "agents.edge", Where: `tags.site == "x"`, Matches: func(netp.Agent) (bool, error) { return false, nil }}}
 			in.Suite.Paths[0].Mesh = ends("syd", "mel", "agents.edge")

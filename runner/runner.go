@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -51,6 +52,11 @@ type Config struct {
 	// bus's. 0 for DefaultLease.
 	Lease     time.Duration
 	Catalogue netp.Catalogue
+	// Drained says which agents get no new sessions; nil for none. It must not block.
+	Drained func(netp.AgentID) bool
+	// From is the address that an agent's connection comes from; nil when that is not
+	// known. It must not block.
+	From func(netp.AgentID) (netip.Addr, bool)
 	// Parallelism bounds the sessions at a time, 0 for no bound but their claims.
 	Parallelism int
 	// Window is how long after its planned start a session may still begin; later it
@@ -107,7 +113,7 @@ func New(cfg Config) (*Runner, error) {
 	return &Runner{
 		cfg:      cfg,
 		link:     wire.NewController(cfg.Conn, cfg.Key),
-		fleet:    fleet.New(fleet.Config{Presence: cfg.Bus, Epoch: cfg.Epoch, Lease: cfg.Lease, Now: cfg.Now, Logger: cfg.Logger}),
+		fleet:    fleet.New(fleet.Config{Presence: cfg.Bus, Epoch: cfg.Epoch, Lease: cfg.Lease, Drained: cfg.Drained, From: cfg.From, Now: cfg.Now, Logger: cfg.Logger}),
 		ready:    make(chan struct{}),
 		over:     make(chan struct{}),
 		setUps:   make(chan struct{}, maxSetUps),

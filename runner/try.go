@@ -63,7 +63,7 @@ func (x *execution) attempt(ctx context.Context, t *task, attempt int) netp.Resu
 	tr.failure = tr.begin(ctx)
 	<-x.setUps
 	tr.collect(ctx)
-	return tr.merge()
+	return tr.explainNAT(tr.merge())
 }
 
 // setUp finds the agents and makes the order.
@@ -108,6 +108,13 @@ func (tr *try) agents() map[netp.Role]netp.AgentID {
 // begin opens the responder, if there is one, and starts the initiator.
 func (tr *try) begin(ctx context.Context) *netp.Failure {
 	tr.state(tr.task, Preparing, tr.attempt)
+	if tr.inward() {
+		failure := tr.beginInward(ctx)
+		if failure == nil {
+			tr.state(tr.task, Running, tr.attempt)
+		}
+		return failure
+	}
 	peer := ""
 	if _, ok := tr.members[netp.Responder]; ok {
 		reply, failure := tr.tell(ctx, netp.Responder, wire.Prepare, "")

@@ -165,14 +165,14 @@ func (d *controllerDaemon) open(ctx context.Context, a *app, f controlling) (err
 	}
 	d.runner, err = runner.New(runner.Config{
 		Bus: queues, Conn: conn, Store: d.store, Key: d.authority.OrderKey(), Epoch: epoch,
-		Catalogue: a.catalogue, Version: version, Logger: d.logger,
+		Catalogue: a.catalogue, Drained: d.authority.Drained, From: d.from, Version: version, Logger: d.logger,
 	})
 	if err != nil {
 		return err
 	}
 	d.api, err = api.New(api.Config{
 		Runner: d.runner, Store: d.store, Fleet: d.runner.Fleet(), Catalogue: a.catalogue, Version: version, Logger: d.logger,
-		Authorise: func(token string) (api.Role, bool) { return api.Admin, d.authority.IsAdmin(token) },
+		Authorise: d.authority.Authorise,
 	})
 	return err
 }
@@ -186,6 +186,9 @@ func (d *controllerDaemon) admit(cert *x509.Certificate) (bus.Guest, error) {
 	publish, subscribe := wire.AgentSubjects(id)
 	return bus.Guest{Name: string(id), Publish: publish, Subscribe: subscribe, Until: cert.NotAfter}, nil
 }
+
+// from is the address that an agent's connection comes from.
+func (d *controllerDaemon) from(id netp.AgentID) (netip.Addr, bool) { return d.server.From(string(id)) }
 
 // stopGrace is how long requests in progress may take when the controller stops.
 const stopGrace = 5 * time.Second
@@ -246,7 +249,7 @@ func (d *controllerDaemon) handler() http.Handler {
 func (d *controllerDaemon) present() []enrol.Presence {
 	var out []enrol.Presence
 	for _, m := range d.runner.Fleet().Members() {
-		out = append(out, enrol.Presence{Agent: m.Agent, Running: m.Running, Draining: m.Draining, Seen: m.Seen})
+		out = append(out, enrol.Presence{Agent: m.Agent, Running: m.Running, Draining: m.Draining, Health: m.Health, Seen: m.Seen})
 	}
 	return out
 }

@@ -97,7 +97,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.initCommand(), a.validateCommand(), a.fmtCommand(), a.planCommand(), a.applyCommand(),
 		a.showCommand(), a.graphCommand(), a.destroyCommand(), a.statusCommand(), a.runsCommand(), a.historyCommand(), a.explainCommand(),
-		a.controllerCommand(), a.agentCommand(), a.agentsCommand(), a.doctorCommand(), a.versionCommand(),
+		a.controllerCommand(), a.agentCommand(), a.agentsCommand(), a.tokensCommand(), a.doctorCommand(), a.versionCommand(),
 	)
 	return root
 }

@@ -156,7 +156,7 @@ func TestRoles(t *testing.T) {
 		}
 		for _, role := range []Role{Viewer, Operator, Admin} {
 			got, _ := w.call(role, r.method, path, nil)
-			if refused := got == 401 || got == 403; refused == role.may(r.role) {
+			if refused := got == 401 || got == 403; refused == role.May(r.role) {
 				t.Errorf("%s %s as %s: status %d", r.method, path, role, got)
 			}
 		}

@@ -184,6 +184,7 @@ func (a *Authority) Revoke(id netp.AgentID) error {
 	}
 	a.state.Revoked[m.Key] = a.cfg.Now().UTC().Truncate(time.Second)
 	delete(a.state.Agents, id)
+	delete(a.state.Drained, id) // who gets the name next is another
 	if err := a.save(); err != nil {
 		return errors.Join(fmt.Errorf("agent %s is revoked until the controller restarts only", id), err)
 	}

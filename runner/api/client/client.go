@@ -74,7 +74,7 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{base: strings.TrimSuffix(u.String(), "/"), token: token, holder: o.Holder, http: o.HTTP}
 	if c.http == nil {
-		t, err := wire.ParseAdminToken(token)
+		t, err := wire.ParseAccessToken(token)
 		if err != nil {
 			return nil, fmt.Errorf("NETP_TOKEN: %w", err)
 		}
@@ -166,7 +166,8 @@ func (c *Client) Status(ctx context.Context) (api.Status, error) {
 	return ask[api.Status](ctx, c, http.MethodGet, "status", nil)
 }
 
-// Agents lists the agents that are ready to run sessions.
+// Agents lists the agents that are ready to run sessions, and those that would be
+// were they not drained.
 func (c *Client) Agents(ctx context.Context) ([]netp.Agent, error) {
 	type listed struct {
 		netp.Agent
@@ -175,7 +176,7 @@ func (c *Client) Agents(ctx context.Context) ([]netp.Agent, error) {
 	answer, err := ask[struct{ Agents []listed }](ctx, c, http.MethodGet, "agents", nil)
 	var out []netp.Agent
 	for _, a := range answer.Agents {
-		if a.State == "" || a.State == "ready" {
+		if a.State == "" || a.State == "ready" || a.State == "drained" {
 			out = append(out, a.Agent)
 		}
 	}
