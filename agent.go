@@ -14,6 +14,7 @@ type Agent struct {
 	Limits     Limits            `json:"limits,omitzero"`
 	Clock      ClockState        `json:"clock,omitzero"`
 	Drained    bool              `json:"drained,omitempty"` // the controller gives it no new sessions
+	NAT        bool              `json:"nat,omitempty"`     // peers cannot dial it: it is behind NAT
 	Version    string            `json:"version,omitempty"`
 	// Host identifies the kernel the agent runs on: two agents with the same
 	// Host read the same clock.

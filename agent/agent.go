@@ -50,6 +50,8 @@ type Config struct {
 	// Address is what peers dial instead of the address of Listen; empty for that
 	// one, or for the host's first usable address when Listen has none.
 	Address string
+	// NAT says that peers cannot dial the agent; it opens the data path itself then.
+	NAT bool
 	// Dial connects to the bus; the agent closes the connection.
 	Dial func(context.Context) (*wire.Conn, error)
 	// ControllerKey is the only key whose orders are obeyed.

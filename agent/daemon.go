@@ -138,6 +138,7 @@ func (d *daemon) describe() netp.Agent {
 		Tags:       d.cfg.Tags,
 		Interfaces: d.cfg.Interfaces,
 		Address:    d.ports.address(),
+		NAT:        d.cfg.NAT,
 		Netns:      d.cfg.Listen.Netns,
 		Limits:     d.cfg.Limits,
 		Version:    d.cfg.Version,

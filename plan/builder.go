@@ -66,6 +66,7 @@ func (b *builder) build() (*Plan, diag.List) {
 	b.expand()
 	b.choose()
 	b.checkAgents()
+	b.checkNAT()
 	b.checkKinds()
 	b.checkLimits()
 	b.checkLength()

@@ -33,6 +33,8 @@ func TestDiagnostics(t *testing.T) {
 			in.Suite.AgentSets = []lang.AgentSet{{Addr: "agents.edge", Matches: func(a netp.Agent) (bool, error) { return true, nil }}}
 			in.Suite.Paths[0].Mesh = ends("agents.edge")
 		}, diag.Warning, "Agent drained", []string{"agents.edge leaves out mel"}},
+		{"both ends behind NAT", func(in *Input) { in.Inventory[0].NAT, in.Inventory[1].NAT = true, true },
+			diag.Warning, "Both ends behind NAT", []string{"mel->per", "-address"}},
 		{"set without members", func(in *Input) {
 			in.Suite.AgentSets = []lang.AgentSet{{Addr: "agents.edge", Where: `tags.site == "x"`, Matches: func(netp.Agent) (bool, error) { return false, nil }}}
 			in.Suite.Paths[0].Mesh = ends("syd", "mel", "agents.edge")

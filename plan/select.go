@@ -80,6 +80,22 @@ func (b *builder) examples() string {
 	return list(addrs)
 }
 
+// checkNAT warns of pairs of agents of which neither can open the path to the other.
+func (b *builder) checkNAT() {
+	for _, t := range b.tests {
+		stuck := map[string]bool{}
+		for _, s := range t.selected {
+			if ends := b.ends(s.Path); len(ends) == 2 && ends[0].NAT && ends[1].NAT {
+				stuck[s.Path.Key()] = true
+			}
+		}
+		if len(stuck) > 0 {
+			b.fault(diag.Warning, "Both ends behind NAT", fmt.Sprintf("On these pairs of %s both agents are behind NAT, so neither can open the path to the other, unless they are behind the same one: %s. "+
+				"Forward the data port of one of them to it and give that agent -address.", t.Addr, list(sorted(stuck))), t.Addr, &t.Range)
+		}
+	}
+}
+
 // checkAgents finds sessions whose agents never registered, or are drained.
 func (b *builder) checkAgents() {
 	missing := map[netp.AgentID]map[string]bool{} // tests by agent

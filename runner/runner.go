@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -61,6 +62,9 @@ type Config struct {
 	Catalogue netp.Catalogue
 	// Drained says which agents get no new sessions; nil for none. It must not block.
 	Drained func(netp.AgentID) bool
+	// From is the address that an agent's connection comes from; nil when that is not
+	// known. It must not block.
+	From func(netp.AgentID) (netip.Addr, bool)
 	// Parallelism bounds the sessions at a time, of all runs together; 0 for no bound
 	// but their claims.
 	Parallelism int

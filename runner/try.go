@@ -73,7 +73,7 @@ func (x *execution) attempt(ctx context.Context, t *task, attempt int) netp.Resu
 	<-x.setUps
 	tr.collect(ctx)
 	t.ordered, t.loose = tr.order, tr.loose()
-	return tr.merge()
+	return tr.explainNAT(tr.merge())
 }
 
 func (x *execution) newTry(t *task, attempt int) *try {
@@ -129,6 +129,13 @@ func (tr *try) agents() map[netp.Role]netp.AgentID {
 // begin opens the responder, if there is one, and starts the initiator.
 func (tr *try) begin(ctx context.Context) *netp.Failure {
 	tr.state(tr.task, Preparing, tr.attempt)
+	if tr.inward() {
+		failure := tr.beginInward(ctx)
+		if failure == nil {
+			tr.state(tr.task, Running, tr.attempt)
+		}
+		return failure
+	}
 	peer := ""
 	if _, ok := tr.members[netp.Responder]; ok {
 		reply, failure := tr.tell(ctx, netp.Responder, wire.Prepare, "")

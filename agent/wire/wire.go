@@ -95,8 +95,11 @@ type Order struct {
 	// DataID and Secret are the session's on the data port.
 	DataID uint64 `json:"data_id,string"`
 	Secret []byte `json:"secret,omitempty"`
-	// Peer is the responder's data port for Start, the initiator's address for Prepare ("" = any).
+	// Peer is the data port to dial: the responder's for Start, or the initiator's for Prepare when Inward is set.
 	Peer string `json:"peer,omitempty"`
+	// Inward says that the responder opens the data path, because it is behind NAT: the initiator waits on its data port,
+	// which its answer to Start names.
+	Inward bool `json:"inward,omitempty"`
 	// SameClock says both ends read the same kernel's clock.
 	SameClock bool   `json:"same_clock,omitempty"`
 	Seed      uint64 `json:"seed,string,omitempty"`
@@ -106,7 +109,7 @@ type Order struct {
 type Reply struct {
 	Accepted bool          `json:"accepted"`
 	Failure  *netp.Failure `json:"failure,omitempty"`
-	// DataPort is where the prepared responder listens: address and port.
+	// DataPort is where the end that waits listens: address and port.
 	DataPort string `json:"data_port,omitempty"`
 	// Nothing answers Query: the agent does not run the session and has no result of it.
 	Nothing bool `json:"nothing,omitempty"`

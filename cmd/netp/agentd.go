@@ -68,7 +68,7 @@ func agentFlags(s *agentSettings, flags *pflag.FlagSet) {
 	s.flag(flags, "name", "", "`name` to join under", text(func(c *conf) *string { return &c.Name }))
 	s.flag(flags, "listen", ":8620", "`address` of the data port, UDP and TCP", text(func(c *conf) *string { return &c.Listen }))
 	s.flag(flags, "address", "", "IP `address` that peers dial, when it is not the host's own", text(func(c *conf) *string { return &c.Address }))
-	s.flag(flags, "nat", "", "peers cannot reach this agent: it opens the data path itself", single(strconv.ParseBool, func(c *conf) *bool { return &c.Nat }))
+	s.flag(flags, "nat", "", "peers cannot reach this agent: it opens the data path itself", single(strconv.ParseBool, func(c *conf) *bool { return &c.NAT }))
 	flags.Lookup("nat").NoOptDefVal = "true"
 	s.flag(flags, "tag", "", "a `key=value` that suites select agents by; repeatable", putTags)
 	s.flag(flags, "max-rate", "10Mbps", "highest `rate` of a session, 0 for any", single(orNone(lang.ParseBitRate), func(c *conf) *float64 { return &c.Limits.Rate }))
@@ -203,7 +203,7 @@ func limit(v float64, unit string) string {
 // agentConfig is the agent that the settings describe.
 func agentConfig(s config.Agent) (agent.Config, error) {
 	c := agent.Config{
-		Tags: s.Tags, Address: s.Address, Engines: agent.Engines(), Drain: s.Drain, Interfaces: s.Interfaces,
+		Tags: s.Tags, Address: s.Address, NAT: s.NAT, Engines: agent.Engines(), Drain: s.Drain, Interfaces: s.Interfaces,
 		Limits: s.Limits.Limits, Reach: &agent.Reach{Peers: s.Limits.Peers, Endpoints: s.Limits.Endpoints},
 	}
 	if s.Data == "" {

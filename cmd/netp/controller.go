@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/wire"
 	"github.com/netpupper/netp/lang/config"
 	"github.com/netpupper/netp/runner"
@@ -172,7 +174,7 @@ func (d *controllerDaemon) openRunner(ctx context.Context, a *app) error {
 	}
 	d.runner, err = runner.New(runner.Config{
 		Bus: queues, Conn: conn, Store: d.store, Key: d.authority.OrderKey(), Epoch: epoch,
-		Catalogue: a.catalogue, Drained: d.authority.Drained, Version: version, Logger: d.logger,
+		Catalogue: a.catalogue, Drained: d.authority.Drained, From: d.from, Version: version, Logger: d.logger,
 	})
 	return err
 }
@@ -214,6 +216,9 @@ func (d *controllerDaemon) admit(cert *x509.Certificate) (bus.Guest, error) {
 	publish, subscribe := wire.AgentSubjects(id)
 	return bus.Guest{Name: string(id), Publish: publish, Subscribe: subscribe, Until: cert.NotAfter}, nil
 }
+
+// from is the address that an agent's connection comes from.
+func (d *controllerDaemon) from(id netp.AgentID) (netip.Addr, bool) { return d.server.From(string(id)) }
 
 // stopGrace is how long requests in progress may take when the controller stops.
 const stopGrace = 5 * time.Second

@@ -41,7 +41,7 @@ func TestLockIsReadAsItWasWritten(t *testing.T) {
 
 func TestLockRefuses(t *testing.T) {
 	for text, part := range map[string]string{
-		`plugin "jsonl" { version = "1" }`:                                                    `needs the argument "hashes"`,
+		`plugin "jsonl" { version = "1" }`: `needs the argument "hashes"`,
 		"plugin \"jsonl\" {\n  version = \"1\"\n  hashes = { linux_amd64 = \"sha256:12\" }\n}": "64 hex digits",
 		`plug "jsonl" {}`: `"plug"`,
 	} {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -35,6 +36,9 @@ type Config struct {
 	// Drained says whether an agent gets no new sessions; nil for none. It is called
 	// often and must not block.
 	Drained func(netp.AgentID) bool
+	// From is the address that an agent's connection comes from, false when it is not
+	// known; nil for none. It is called often and must not block.
+	From func(netp.AgentID) (netip.Addr, bool)
 	// Now is the clock orders are dated by.
 	Now    func() time.Time
 	Logger *slog.Logger
@@ -239,6 +243,10 @@ func (f *Fleet) Find(id netp.AgentID) (Member, bool) {
 func (f *Fleet) seen(m *member) Member {
 	out := m.Member
 	out.Agent.Drained = f.cfg.Drained != nil && f.cfg.Drained(out.Agent.Name)
+	if f.cfg.From != nil && !out.Agent.NAT {
+		from, known := f.cfg.From(out.Agent.Name)
+		out.Agent.NAT = known && translated(out.Agent, from)
+	}
 	return out
 }
 
