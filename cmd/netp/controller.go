@@ -84,7 +84,7 @@ func (a *app) daemonLogger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(a.env.stderr, nil))
 }
 
-// maxClients bounds the connections to the API.
+// maxClients bounds the connections to the API, those of friends included.
 const maxClients = 4096
 
 // control runs the controller until ctx is done.
@@ -113,7 +113,7 @@ func (a *app) control(ctx context.Context, f controlling) (err error) {
 		return err
 	}
 	d.logger.Info("controller is up", "api", "https://"+controllers[0], "bus", busAddresses[0], "admin token", d.authority.AdminTokenFile())
-	return d.serve(ctx, tls.NewListener(netutil.LimitListener(listener, maxClients), d.authority.HTTPTLS()))
+	return d.serve(ctx, tls.NewListener(&callers{Listener: netutil.LimitListener(listener, maxClients), max: maxStrangers}, d.authority.HTTPTLS()))
 }
 
 // controllerDaemon is a controller that runs.
@@ -199,7 +199,7 @@ func (d *controllerDaemon) serve(ctx context.Context, listener net.Listener) err
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	web := &http.Server{
-		Handler: d.handler(), ReadHeaderTimeout: stopGrace, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		Handler: recognise(d.known, d.handler()), ConnContext: callerContext, ReadHeaderTimeout: stopGrace, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(d.logger.Handler(), slog.LevelDebug),
 	}
 	group, serving := errgroup.WithContext(serving)
@@ -225,6 +225,15 @@ func (d *controllerDaemon) serve(ctx context.Context, listener net.Listener) err
 	}
 	stop()
 	return group.Wait()
+}
+
+// known reports whether a request shows a good token.
+func (d *controllerDaemon) known(r *http.Request) bool {
+	word, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if ok {
+		_, ok = d.authority.Authorise(word)
+	}
+	return ok
 }
 
 // handler is everything the controller answers over HTTP.

@@ -273,6 +273,7 @@ func TestDaemons(t *testing.T) {
 		"replayed order":        daemonsReplayedOrder,
 		"agent file":            daemonsAgentFile,
 		"drain":                 daemonsDrain,
+		"large bodies":          daemonsBodies,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, deploy(t, binary)) })
 	}
