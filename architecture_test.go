@@ -23,6 +23,7 @@ var may = map[string][]string{
 	"lang":          {"", "lang"},
 	"lang/assert":   {"", "lang/diag", "estimate", "quantity"},
 	"lang/config":   {"", "lang"},
+	"lang/cron":     {},
 	"lang/diag":     {},
 	"plan":          {"", "lang", "estimate", "quantity"},
 	"plan/schedule": {},
@@ -36,11 +37,14 @@ var may = map[string][]string{
 	"runner":        {"", "plan", "lang", "estimate", "quantity", "agent/wire"},
 	"runner/bus":    {},
 	"runner/enrol":  {"", "agent/wire"},
-	"runner/store":  {"", "plan"},
+	"runner/store":  {"", "plan", "testsuites/pgtest"},
 	"plugins":       {"", "plugins/sdk"},
 	"plugins/sdk":   {""},
 	"cmd":           {"", "agent", "estimate", "lang", "plan", "plugins", "quantity", "runner"},
 	"testsuites":    {"", "agent", "cmd", "estimate", "lang", "plan", "plugins", "runner"},
+
+	"plugins/postgres":  {"", "plugins/sdk", "testsuites/pgtest"},
+	"testsuites/pgtest": {}, // for tests that need a server
 }
 
 // homes says where each heavy dependency may be imported; tests too.
@@ -60,7 +64,8 @@ var homes = map[string][]string{
 	"github.com/olekukonko/tablewriter": {"cmd/netp"},
 	"golang.org/x/term":                 {"cmd/netp"},
 	"gonum.org/":                        {"estimate"},
-	"github.com/netresearch/go-cron":    {"lang", "runner"},
+	"github.com/netresearch/go-cron":    {"lang/cron"},
+	"github.com/prometheus/":            {"runner/metrics"},
 	"github.com/vishvananda/":           {"testsuites", "agent/port", "agent/engine"}, // tests build namespaces
 }
 

@@ -139,7 +139,7 @@ func (d *daemon) enter(s *session) *netp.Failure {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
-	case d.orders[orderKey{key, wire.Cancel}] != nil:
+	case d.orders[orderKey{key, s.order.Epoch, wire.Cancel}] != nil:
 		return d.refuse(netp.FailureCancelled, "The session was cancelled before it started.").Failure
 	case d.draining:
 		return d.refuse(netp.FailureRefused, "Agent %s is being stopped and takes no new sessions.", d.cfg.Name).Failure

@@ -77,6 +77,10 @@ func TestDiagnostics(t *testing.T) {
 			diag.Error, "Session cannot be placed", []string{"99.2 kbit/s over link.core, which has 64 kbit/s", "profile.udp.voice"}},
 		{"period too short", func(in *Input) { in.Suite.Tests[0].Every = time.Minute },
 			diag.Warning, "Schedule cannot be kept", []string{"test.bulk, test.voice claim link.core for 1.1 times"}},
+		{"session longer than its period", func(in *Input) { in.Suite.Tests[1].Every = time.Minute },
+			diag.Error, "Session longer than its period", []string{"test.voice takes 61 s", "comes after 60 s", "shorten profile.udp.voice"}},
+		{"turns too dense", func(in *Input) { in.Suite.Tests[0].Cron = "* 2 * * *" },
+			diag.Warning, "Schedule cannot be kept", []string{"test.bulk claim link.core for 1.1 times"}},
 		{"longer than a year", func(in *Input) {
 			in.Suite.Tests[0].Profile = profile("tcp", "slow", netp.Params{"duration": 100 * 86400.0})
 		}, diag.Error, "Schedule too long", []string{"link.core for 601 days", "at most 366"}},

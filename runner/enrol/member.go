@@ -199,6 +199,13 @@ type Member struct {
 	Ends   time.Time // of its latest certificate
 }
 
+// Belongs reports whether an agent of this name belongs to the controller.
+func (a *Authority) Belongs(id netp.AgentID) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.state.Agents[id] != nil
+}
+
 // Members lists the agents that belong to the controller, in no order.
 func (a *Authority) Members() []Member {
 	a.mu.Lock()

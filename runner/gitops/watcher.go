@@ -50,10 +50,14 @@ type Watcher struct {
 	mu     sync.Mutex // guards what follows
 	status Status
 	force  bool // hand over even what is applied already
+	again  bool // hand over what is applied, without looking
 
 	// Of Run's goroutine only.
 	state   State
 	current *Snapshot // of status.LastApplied
+	suites  []Suite   // of current
+	stale   bool      // handing over current again failed
+	partial bool      // a later revision was handed over and not taken, perhaps in part
 }
 
 // NewWatcher makes a watcher; nothing runs before Run.
@@ -139,6 +143,15 @@ func (w *Watcher) Reconcile() {
 	w.poke()
 }
 
+// Refresh hands over again what is applied, without looking at the source: something
+// else that it depends on has changed. While suspended it does nothing.
+func (w *Watcher) Refresh() {
+	w.mu.Lock()
+	w.again = true
+	w.mu.Unlock()
+	w.poke()
+}
+
 // Suspend stops looking; what is applied stays. A look under way is finished.
 func (w *Watcher) Suspend() {
 	w.mu.Lock()
@@ -157,10 +170,18 @@ func (w *Watcher) Resume() {
 // step looks once: fetch, verify, load, reconcile. After a restart with a head that
 // is at fault, it hands over the last good revision instead.
 func (w *Watcher) step(ctx context.Context) {
-	w.mu.Lock()
-	force := w.force
-	w.force = false
-	w.mu.Unlock()
+	force, again := w.wishes()
+	if again && !force && w.current != nil && !w.partial {
+		mended := w.stale
+		err := w.refresh(ctx)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			w.conclude(asFault(err, ReasonReconcile, w.current.Revision))
+			return
+		case err != nil || !mended:
+			return // nothing is known about the source that was not before
+		}
+	}
 	err := w.advance(ctx, force)
 	if err != nil && ctx.Err() == nil && w.current == nil && w.state.Good != "" {
 		if again := w.restore(ctx); again != nil {
@@ -172,6 +193,23 @@ func (w *Watcher) step(ctx context.Context) {
 	}
 }
 
+// wishes are what Reconcile and Refresh asked for since the last step.
+func (w *Watcher) wishes() (force, again bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	force, again = w.force, w.again
+	w.force, w.again = false, false
+	return force, again
+}
+
+// refresh hands over the applied revision again; when that fails, the next look
+// tries again.
+func (w *Watcher) refresh(ctx context.Context) error {
+	err := w.c.Reconcile(ctx, w.current.Revision, w.suites)
+	w.stale = err != nil
+	return err
+}
+
 // advance applies the source's head, if it is new.
 func (w *Watcher) advance(ctx context.Context, force bool) error {
 	head, err := w.c.Source.Head(ctx)
@@ -179,6 +217,12 @@ func (w *Watcher) advance(ctx context.Context, force bool) error {
 		return err
 	}
 	if w.current != nil && head == w.current.Revision && !force {
+		if !w.stale {
+			return nil
+		}
+		if err := w.refresh(ctx); err != nil {
+			return asFault(err, ReasonReconcile, head)
+		}
 		return nil
 	}
 	w.progress(head, "fetching and verifying")
@@ -220,11 +264,14 @@ func (w *Watcher) hand(ctx context.Context, snap *Snapshot) error {
 		return asFault(err, ReasonLoad, snap.Revision)
 	}
 	w.progress(snap.Revision, "reconciling")
-	if err := w.c.Reconcile(ctx, snap.Revision, suites); err != nil {
+	err = w.c.Reconcile(ctx, snap.Revision, suites)
+	w.partial = err != nil
+	if err != nil {
 		os.RemoveAll(snap.Dir)
 		return asFault(err, ReasonReconcile, snap.Revision)
 	}
 	w.release(snap)
+	w.suites, w.stale = suites, false
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.status.LastApplied, w.status.LastAppliedAt = snap.Revision, w.c.Now()

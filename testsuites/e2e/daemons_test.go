@@ -28,6 +28,7 @@ type deployment struct {
 	binary, dir string
 	http, bus   string   // addresses of the controller
 	inside      []string // a command that runs the controller and the commands, for namespaces
+	flags, env  []string // of the controller, beside the usual ones
 	controller  *process
 	firstLine   string // what the controller printed at its first start
 }
@@ -56,10 +57,10 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// deploy starts a controller on loopback.
-func deploy(t *testing.T, binary string) *deployment {
+// deploy starts a controller on loopback, with these flags beside the usual ones.
+func deploy(t *testing.T, binary string, flags ...string) *deployment {
 	t.Helper()
-	d := &deployment{t: t, binary: binary, dir: t.TempDir(), http: freeAddress(t), bus: freeAddress(t)}
+	d := &deployment{t: t, binary: binary, dir: t.TempDir(), http: freeAddress(t), bus: freeAddress(t), flags: flags}
 	d.startController()
 	d.firstLine = d.controller.awaitOutput("netp agent -join ")
 	return d
@@ -69,7 +70,7 @@ func (d *deployment) path(name string) string { return filepath.Join(d.dir, name
 
 func (d *deployment) startController() {
 	d.t.Helper()
-	d.controller = d.start(d.inside, "controller", "-data", d.path("controller"), "-http", d.http, "-bus", d.bus)
+	d.controller = d.start(d.inside, append([]string{"controller", "-data", d.path("controller"), "-http", d.http, "-bus", d.bus}, d.flags...)...)
 	d.controller.awaitLog("controller is up")
 }
 
@@ -104,7 +105,7 @@ func (d *deployment) start(prefix []string, args ...string) *process {
 	line := append(append(append([]string(nil), prefix...), d.binary), args...)
 	p := &process{t: d.t, cmd: exec.Command(line[0], line[1:]...), out: new(text), log: new(text), ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.log
-	p.cmd.Env = append(os.Environ(), "NETP_LOG=info")
+	p.cmd.Env = append(append(os.Environ(), "NETP_LOG=info"), d.env...)
 	if err := p.cmd.Start(); err != nil {
 		d.t.Fatal(err)
 	}
@@ -270,6 +271,7 @@ func TestDaemons(t *testing.T) {
 		"own subjects only":     daemonsOwnSubjects,
 		"man in the middle":     daemonsManInTheMiddle,
 		"sessions after a stop": daemonsSessions,
+		"history":               daemonsHistory,
 		"replayed order":        daemonsReplayedOrder,
 		"agent file":            daemonsAgentFile,
 		"drain":                 daemonsDrain,
