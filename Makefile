@@ -10,6 +10,7 @@ TEST := $(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE)
 # Simulations and thousands of small suites, in one goroutine each: a race detector finds nothing there.
 PLAIN := ./testsuites/bench/... ./testsuites/conformance
 RACED = $(filter-out $(shell $(GO) list $(PLAIN)),$(shell $(GO) list ./...))
+CLOCKS := ./agent/clock ./agent/engine/...
 SINKS := jsonl influxdb webhook postgres
 SUITES := testsuites/quickstart $(wildcard testsuites/examples/*)
 
@@ -34,7 +35,11 @@ else
 	$(GO) test $(PLAIN)
 endif
 
-check: fmt vet lint test examples cross ## what CI runs
+clocks: ## the tests with clocks that are wrong, which only a build with the tag netptest can have
+	$(GO) vet -tags netptest $(CLOCKS)
+	$(GO) test -tags netptest -run 'Fault|Step' $(CLOCKS)
+
+check: fmt vet lint test clocks examples cross ## what CI runs
 
 fmt: ## every file is gofmt'ed and every suite canonical
 	@out=$$(gofmt -l .); test -z "$$out" || { echo "gofmt needed:"; echo "$$out"; exit 1; }
@@ -63,4 +68,4 @@ cross: ## build for the other platforms
 clean: ## remove what was built
 	rm -rf netp netp-sink-* dist .test.log
 
-.PHONY: help build plugins test check fmt vet lint examples interop bench cross clean
+.PHONY: help build plugins test check fmt vet lint clocks examples interop bench cross clean

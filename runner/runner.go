@@ -131,7 +131,7 @@ func New(cfg Config) (*Runner, error) {
 	return &Runner{
 		cfg:         cfg,
 		link:        wire.NewController(cfg.Conn, cfg.Key),
-		fleet:       fleet.New(fleet.Config{Presence: cfg.Bus, Epoch: cfg.Epoch, Lease: cfg.Lease, Drained: cfg.Drained, Now: cfg.Now, Logger: cfg.Logger}),
+		fleet:       fleet.New(fleet.Config{Presence: cfg.Bus, Epoch: cfg.Epoch, Lease: cfg.Lease, Drained: cfg.Drained, From: cfg.From, Now: cfg.Now, Logger: cfg.Logger}),
 		ready:       make(chan struct{}),
 		over:        make(chan struct{}),
 		setUps:      make(chan struct{}, maxSetUps),

@@ -57,7 +57,7 @@ func (a *app) daemonLogger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(a.env.stderr, nil))
 }
 
-// maxClients bounds the connections to the API.
+// maxClients bounds the connections to the API, those of friends included.
 const maxClients = 4096
 
 // control runs the controller until ctx is done.
@@ -86,7 +86,7 @@ func (a *app) control(ctx context.Context, s config.Controller, openMetrics bool
 		return err
 	}
 	d.logger.Info("controller is up", "api", "https://"+controllers[0], "bus", busAddresses[0], "admin token", d.authority.AdminTokenFile())
-	return d.serve(ctx, tls.NewListener(netutil.LimitListener(listener, maxClients), d.authority.HTTPTLS()))
+	return d.serve(ctx, tls.NewListener(&callers{Listener: netutil.LimitListener(listener, maxClients), max: maxStrangers}, d.authority.HTTPTLS()))
 }
 
 // controllerDaemon is a controller that runs.
@@ -242,7 +242,7 @@ func (d *controllerDaemon) serve(ctx context.Context, listener net.Listener) err
 	lasting, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	web := &http.Server{
-		Handler: d.handler(), ReadHeaderTimeout: stopGrace, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		Handler: recognise(d.known, d.handler()), ConnContext: callerContext, ReadHeaderTimeout: stopGrace, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(d.logger.Handler(), slog.LevelDebug),
 	}
 	group, lasting := errgroup.WithContext(lasting)
@@ -279,6 +279,15 @@ func (d *controllerDaemon) begin(ctx, lasting context.Context) error {
 	group.Go(func() error { return d.prune(ctx) })
 	group.Go(func() error { <-ctx.Done(); return nil })
 	return group.Wait()
+}
+
+// known reports whether a request shows a good token.
+func (d *controllerDaemon) known(r *http.Request) bool {
+	word, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if ok {
+		_, ok = d.authority.Authorise(word)
+	}
+	return ok
 }
 
 // pruneEvery is how often runs are looked for that are kept no longer.

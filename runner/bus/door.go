@@ -37,13 +37,14 @@ type door struct {
 	mu     sync.Mutex            // guards what follows
 	inside map[string]uint64     // connection by name
 	from   map[string]netip.Addr // where each came from last
+	barred map[string]time.Time  // until when, for sending too much
 }
 
 func newDoor(admit func(*x509.Certificate) (Guest, error), logger *slog.Logger) *door {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &door{admit: admit, logger: logger, inside: make(map[string]uint64), from: make(map[string]netip.Addr)}
+	return &door{admit: admit, logger: logger, inside: make(map[string]uint64), from: make(map[string]netip.Addr), barred: make(map[string]time.Time)}
 }
 
 // Check is the server's question whether a connection may be.
@@ -84,6 +85,9 @@ func (d *door) enter(c server.ClientAuthentication) (Guest, error) {
 	guest, err := d.admit(state.PeerCertificates[0])
 	if err != nil {
 		return guest, err
+	}
+	if until := d.barred[guest.Name]; time.Now().Before(until) {
+		return guest, fmt.Errorf("%s sent too much and may come back at %s", guest.Name, until.UTC().Format(time.RFC3339))
 	}
 	if id, ok := d.inside[guest.Name]; ok && d.server.GetClient(id) != nil {
 		return guest, fmt.Errorf("%s is connected already; if its link broke this passes within seconds, else somebody has a copy of its key", guest.Name)

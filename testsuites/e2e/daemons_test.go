@@ -272,9 +272,10 @@ func TestDaemons(t *testing.T) {
 		"man in the middle":     daemonsManInTheMiddle,
 		"sessions after a stop": daemonsSessions,
 		"history":               daemonsHistory,
+		"replayed order":        daemonsReplayedOrder,
 		"agent file":            daemonsAgentFile,
 		"drain":                 daemonsDrain,
-		"replayed order":        daemonsReplayedOrder,
+		"large bodies":          daemonsBodies,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, deploy(t, binary)) })
 	}

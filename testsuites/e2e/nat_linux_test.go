@@ -41,7 +41,7 @@ func internet(t *testing.T, n int) (open string, sites []natted) {
 		}
 		ip(t, fmt.Sprintf("-n %s route add default via 10.0.%d.1", inside, i))
 		ip(t, fmt.Sprintf("-n %s route add default via 203.0.113.%d", router, 4*i+1))
-		inNamespace(t, router, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+		inNamespace(t, router, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
 		inNamespace(t, router, "nft", `
 			table inet nat {
 			  chain post { type nat hook postrouting priority srcnat; oifname "netpout" masquerade random; }
@@ -49,7 +49,7 @@ func internet(t *testing.T, n int) (open string, sites []natted) {
 			}`)
 		sites = append(sites, natted{inside, fmt.Sprintf("203.0.113.%d", 4*i+2)})
 	}
-	inNamespace(t, open, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+	inNamespace(t, open, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
 	return open, sites
 }
 
