@@ -132,6 +132,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		incarnation: uuid.NewString(),
 		announceNow: make(chan struct{}, 1),
 		welcomed:    make(chan struct{}),
+		answer:      make(chan struct{}),
 		orders:      make(map[orderKey]*answer),
 		sessions:    make(map[sessionKey]*session),
 	}

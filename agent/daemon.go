@@ -31,6 +31,7 @@ type daemon struct {
 	lease    time.Time     // when it runs out; has a monotonic reading
 	length   time.Duration // of the lease
 	ahead    time.Duration // the controller's clock minus ours
+	answer   chan struct{} // closed and replaced by each welcome
 	orders   map[orderKey]*answer
 	sessions map[sessionKey]*session
 }
@@ -105,6 +106,8 @@ func (d *daemon) renew(ctx context.Context) error {
 	}
 	d.lease, d.length = sent.Add(w.Lease), w.Lease
 	d.ahead = w.Time.Sub(answered.Add(-answered.Sub(sent) / 2))
+	close(d.answer)
+	d.answer = make(chan struct{})
 	d.forget()
 	return nil
 }

@@ -80,6 +80,9 @@ func (d *daemon) prepare(o wire.Order, e engine.Engine) (s *session, dataPort st
 	if err != nil {
 		return s, "", d.refuse(netp.FailureUnsupported, "Agent %s cannot start the session: %v.", d.cfg.Name, err).Failure
 	}
+	if o.Session.Path.Endpoint && where.Address.IsLoopback() {
+		where.Address = netip.Addr{} // from there nothing beyond this host is reached
+	}
 	s.job.Dialer = port.Dialer{Where: where}
 	return s, "", nil
 }
@@ -91,7 +94,7 @@ func (d *daemon) enter(s *session) *netp.Failure {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
-	case d.orders[orderKey{key, wire.Cancel}] != nil:
+	case d.orders[orderKey{key, s.order.Epoch, wire.Cancel}] != nil:
 		return d.refuse(netp.FailureCancelled, "The session was cancelled before it started.").Failure
 	case d.draining:
 		return d.refuse(netp.FailureRefused, "Agent %s is being stopped and takes no new sessions.", d.cfg.Name).Failure

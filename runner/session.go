@@ -18,7 +18,7 @@ const retryPause = 200 * time.Millisecond
 
 // session brings one session to its outcome.
 func (x *execution) session(ctx context.Context, t *task) {
-	o := outcome{task: t}
+	o := outcome{task: t, attempts: t.attempts, result: t.last}
 	for {
 		if failure := x.awaitAgents(ctx, t, o.attempts+1); failure != nil {
 			if o.attempts == 0 {
@@ -35,6 +35,15 @@ func (x *execution) session(ctx context.Context, t *task) {
 		pause(ctx, retryPause)
 	}
 	x.ended <- o // the run reads until every session has ended
+}
+
+// roles are the parts of a session, and who plays them.
+func (t *task) roles() map[netp.Role]netp.AgentID {
+	out := map[netp.Role]netp.AgentID{netp.Initiator: t.session.Path.Source}
+	if !t.session.Path.Endpoint {
+		out[netp.Responder] = netp.AgentID(t.session.Path.Dest)
+	}
+	return out
 }
 
 // agents are those a session needs.

@@ -66,11 +66,13 @@ type Welcome struct {
 type OrderType string
 
 // The orders. Prepare opens the responder, Start runs the initiator (or an
-// endpoint session), Cancel stops either.
+// endpoint session), Cancel stops either. Query asks, after a change of controllers,
+// whether the agent still owes its part: it runs the session, or keeps the result.
 const (
 	Prepare OrderType = "prepare"
 	Start   OrderType = "start"
 	Cancel  OrderType = "cancel"
+	Query   OrderType = "query"
 )
 
 // Order is what a controller tells one agent. It travels inside a Signed envelope.
@@ -104,6 +106,8 @@ type Reply struct {
 	Failure  *netp.Failure `json:"failure,omitempty"`
 	// DataPort is where the prepared responder listens: address and port.
 	DataPort string `json:"data_port,omitempty"`
+	// Nothing answers Query: the agent does not run the session and has no result of it.
+	Nothing bool `json:"nothing,omitempty"`
 }
 
 // PartKey names one part: however often the part arrives, it is stored once

@@ -253,6 +253,13 @@ func (f *Fleet) Agents() []netp.Agent {
 	return out
 }
 
+// Changed is closed when the next agent comes or goes.
+func (f *Fleet) Changed() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.changed
+}
+
 // Await waits until all the agents are there. When ctx ends first, the error
 // names those that are not, and wraps the cause of ctx.
 func (f *Fleet) Await(ctx context.Context, ids ...netp.AgentID) error {

@@ -121,3 +121,18 @@ func (t *transaction) exec(ctx context.Context, text string, args ...any) (int64
 	}
 	return result.RowsAffected()
 }
+
+// each runs statements that take the same arguments.
+func (t *transaction) each(ctx context.Context, args []any, texts ...string) error {
+	for _, text := range texts {
+		if _, err := t.exec(ctx, text, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// row runs a SELECT whose answer is one line.
+func (t *transaction) row(ctx context.Context, text string, args ...any) *sql.Row {
+	return t.tx.QueryRowContext(ctx, t.dialect.bind(text), args...)
+}
