@@ -75,6 +75,15 @@ func (o *origin) push(files map[string]string, more ...string) gitops.Revision {
 	return gitops.Revision("main@sha1:" + o.git("rev-parse", "HEAD"))
 }
 
+// writeText writes a file for its owner alone, and gives its name.
+func writeText(t *testing.T, file, text string) string {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 // meshSuite measures between all agents at the edge; once, or again and again.
 func meshSuite(name, schedule, more string) string {
 	return `suite "` + name + `" {}
@@ -347,4 +356,47 @@ func (d *deployment) turns(suite string) []api.Run {
 		d.t.Fatal(err)
 	}
 	return runs
+}
+
+// TestApplyOutlivesTheController has netp apply wait for a run while its controller is
+// killed and started again: the command attaches by itself and gets the whole report.
+func TestApplyOutlivesTheController(t *testing.T) {
+	d := deploy(t, buildNetp(t))
+	d.edge("a", "b")
+	suite := t.TempDir()
+	text := strings.Replace(meshSuite("long", "", ""), `"300ms"`, `"8s"`, 1)
+	writeText(t, filepath.Join(suite, "suite.hcl"), text)
+	admin, err := os.ReadFile(filepath.Join(d.path("controller"), "admin.token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.env = []string{"NETP_CONTROLLER=https://" + d.http, "NETP_TOKEN=" + string(admin)}
+	command := d.start(nil, "apply", "-json", "-inconclusive=pass", suite)
+	command.awaitOutput(`"session_start"`)
+	d.env = nil
+	d.controller.kill()
+	d.startController()
+	again := d.commandEventually("apply", "-json", "-inconclusive=pass", suite) // the same command attaches, too
+	if code := command.exit(); code != 0 {
+		t.Errorf("the command exits with %d:\n%s%s", code, command.out, command.log)
+	}
+	for _, out := range []string{command.out.String(), again} {
+		if n := strings.Count(out, `"type":"session_complete"`); n != 2 {
+			t.Errorf("%d sessions are told, want 2:\n%s", n, out)
+		}
+	}
+	if runs := d.turns("long"); len(runs) != 1 || runs[0].State != "ended" || runs[0].Report.Counts.Total() != 2 {
+		t.Errorf("the runs are %+v", runs)
+	}
+}
+
+// commandEventually runs a command that may have to be repeated.
+func (d *deployment) commandEventually(args ...string) (stdout string) {
+	d.t.Helper()
+	eventually(d.t, strings.Join(args, " "), func() bool {
+		out, _, err := d.command(args...)
+		stdout = out
+		return err == nil
+	})
+	return stdout
 }

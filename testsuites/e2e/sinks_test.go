@@ -114,11 +114,7 @@ func TestSinks(t *testing.T) {
 	binary := buildNetp(t)
 	plugins := t.TempDir()
 	buildPlugin(t, plugins, "jsonl")
-	secret := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(secret, []byte("a secret of a webhook\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "controller.hcl")
+	secret := writeText(t, filepath.Join(t.TempDir(), "secret"), "a secret of a webhook\n")
 	text := sinkBlock("all", "all.jsonl") + `
 repository "wan" {
   url      = "` + o.url() + `"
@@ -126,9 +122,7 @@ repository "wan" {
 }
 webhook { secret_file = "` + secret + `" }
 `
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := writeText(t, filepath.Join(t.TempDir(), "controller.hcl"), text)
 	first := o.push(map[string]string{"mesh/suite.hcl": meshSuite("mesh", "", sinkBlock("noc", "mesh.jsonl"))})
 	d := &deployment{t: t, binary: binary, dir: t.TempDir(), http: freeAddress(t), bus: freeAddress(t),
 		flags: []string{"-config", file}, env: []string{"NETP_PLUGIN_DIR=" + plugins}}
@@ -141,11 +135,7 @@ webhook { secret_file = "` + secret + `" }
 
 	// By hand, with a standing test: without a terminal the approval must be a flag.
 	suite := t.TempDir()
-	write := func(text string) {
-		if err := os.WriteFile(filepath.Join(suite, "suite.hcl"), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	write := func(text string) { writeText(t, filepath.Join(suite, "suite.hcl"), text) }
 	write(meshSuite("hand", `every = "1h"`, sinkBlock("hand", "hand.jsonl")))
 	if _, complaint, err := d.command("apply", suite); err == nil || !strings.Contains(complaint, "-auto-approve") {
 		t.Errorf("a change of standing tests without approval: %v %s", err, complaint)
