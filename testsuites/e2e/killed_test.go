@@ -57,8 +57,8 @@ func TestControllerProcessKilled(t *testing.T) {
 		_, mel := d.state("mel")
 		return syd.Running+mel.Running > 0
 	})
+	t.Cleanup(func() { <-applied })
 	d.controller.kill()
-	<-applied
 	w := d.takeOver()
 	runs, err := w.store.Runs(t.Context(), "killed", 0)
 	if err != nil || len(runs) != 1 || runs[0].Finished() {
