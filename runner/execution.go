@@ -154,17 +154,27 @@ func (x *execution) cancel() {
 	x.ending = true
 	x.report.Cancelled = true
 	if err := x.cfg.Store.SaveRun(context.WithoutCancel(x.life), x.begun()); err != nil {
-		x.failed = errors.Join(x.failed, err)
+		x.abandon(err)
+		return
 	}
 	x.drop(x.unbegun)
 }
 
-// abandon ends the run because it cannot go on.
+// abandon ends the run because it cannot go on. What has no record yet gets none:
+// the next controller finds it and brings it to its end.
 func (x *execution) abandon(why error) {
 	x.ending = true
-	x.failed = errors.Join(x.failed, why)
+	if x.failed == nil {
+		x.failed = why
+	}
 	x.stop(why)
-	x.drop(x.unbegun)
+	for _, t := range x.tasks {
+		if !t.began && (t.waiter == nil || x.queue.withdraw(t.waiter)) {
+			t.began = true
+			x.left--
+		}
+	}
+	x.queue.settle()
 }
 
 // idle is how long to wait for the next session's time when there is none.
@@ -213,13 +223,16 @@ func (x *execution) start(granted []*waiter) {
 // end takes in how a session ended.
 func (x *execution) end(o outcome) {
 	t := o.task
-	if !o.again {
+	if !o.again && x.failed == nil {
 		x.keep(t, x.terminal(o))
 		return
 	}
 	if t.claimed != nil {
 		x.queue.release(t.claimed)
 		t.claimed = nil
+	}
+	if x.failed != nil {
+		return
 	}
 	t.attempts, t.last = o.attempts, o.result
 	t.began, t.waiter = false, waiterFor(x.claimant, x.report.Run, t)

@@ -193,6 +193,10 @@ func (x *execution) settle(ctx context.Context, t *task, a store.Attempt) {
 	}
 	o := outcome{task: t, attempts: a.Attempt, result: tr.merge()}
 	f := o.result.Failure
+	if f != nil && f.Kind == netp.FailureCancelled && ctx.Err() == nil { // the one before stopped it, but nobody the run
+		f = controllerLost(a.Attempt)
+		o.result.Failure = f
+	}
 	if o.again = f != nil && f.Retryable() && a.Attempt < maxAttempts && ctx.Err() == nil; o.again {
 		pause(ctx, t.loose.Sub(x.cfg.Now()))
 		x.conclude(ctx, a)

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -198,6 +199,26 @@ func abreast[C any](t *testing.T, cases []C, test func(*testing.T, C)) {
 		})
 	}
 	all.Wait()
+}
+
+// TestStoreThatFailsLeavesTheRunUnfinished lets the store refuse everything while the
+// controller lives on: it stops what it began, and the next one does all that again.
+func TestStoreThatFailsLeavesTheRunUnfinished(t *testing.T) {
+	t.Parallel()
+	w := newCrashes(t)
+	w.disk.touched = func(what string) {
+		if what == "records" {
+			w.disk.die()
+			w.disk.bury()
+		}
+	}
+	report, err := w.runner.Execute(t.Context(), runner.Work{Plan: w.plan, Run: w.run}, nil)
+	if !errors.Is(err, errDead) || len(report.Records) != 0 {
+		t.Errorf("%d records, %v; want none and the store's error", len(report.Records), err)
+	}
+	w.open()
+	w.live(true, nil)
+	w.check()
 }
 
 // strike kills the controller at the n-th time of a phase.
