@@ -106,10 +106,10 @@ func hostOf(s string) string {
 	return ""
 }
 
-// matching lists the registered agents that an agent set stands for.
+// matching lists the registered agents that an agent set stands for: without the
+// drained ones, unless those are all.
 func (b *builder) matching(set *lang.AgentSet) []*member {
-	var out []*member
-	drained := map[string]bool{}
+	var out, drained []*member
 	for _, m := range b.fleet.members {
 		if !m.registered {
 			continue
@@ -122,16 +122,24 @@ func (b *builder) matching(set *lang.AgentSet) []*member {
 		}
 		switch {
 		case ok && m.Drained:
-			drained[string(m.Name)] = true
+			drained = append(drained, m)
 		case ok:
 			out = append(out, m)
 		}
 	}
-	if len(drained) > 0 {
+	switch {
+	case len(drained) == 0:
+	case len(out) == 0: // better sessions that are recorded as missed than a path without any
+		return drained
+	default:
+		var names []string
+		for _, m := range drained {
+			names = append(names, string(m.Name))
+		}
 		b.fault(diag.Warning, "Agent drained", fmt.Sprintf("%s leaves out %s, which the controller gives no new sessions: drained by netp agents drain, until netp agents resume.",
-			set.Addr, list(sorted(drained))), set.Addr, &set.Range)
+			set.Addr, list(names)), set.Addr, &set.Range)
 	}
-	if len(out) == 0 && len(drained) == 0 {
+	if len(out) == 0 {
 		b.fault(diag.Warning, "No agent matches", fmt.Sprintf("None of the %d registered agents matches %s, which wants %s. "+
 			"Check the condition against the tags that the agents register with.", b.registered(), set.Addr, set.Where), set.Addr, &set.Range)
 	}

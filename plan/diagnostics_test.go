@@ -33,6 +33,11 @@ func TestDiagnostics(t *testing.T) {
 			in.Suite.AgentSets = []lang.AgentSet{{Addr: "agents.edge", Matches: func(a netp.Agent) (bool, error) { return true, nil }}}
 			in.Suite.Paths[0].Mesh = ends("agents.edge")
 		}, diag.Warning, "Agent drained", []string{"agents.edge leaves out mel"}},
+		{"set whose members are all drained", func(in *Input) {
+			in.Inventory[0].Drained = true
+			in.Suite.AgentSets = []lang.AgentSet{{Addr: "agents.edge", Matches: func(a netp.Agent) (bool, error) { return a.Name == in.Inventory[0].Name, nil }}}
+			in.Suite.Paths[0].Mesh = ends("syd", "agents.edge")
+		}, diag.Warning, "Agent drained", []string{"Agent mel is drained", "recorded as missed"}},
 		{"both ends behind NAT", func(in *Input) { in.Inventory[0].NAT, in.Inventory[1].NAT = true, true },
 			diag.Warning, "Both ends behind NAT", []string{"mel->per", "-address"}},
 		{"set without members", func(in *Input) {

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/wire"
@@ -25,12 +26,20 @@ func (tr *try) beginInward(ctx context.Context) *netp.Failure {
 	return failure
 }
 
-// explainNAT says in the failure of an unreachable agent why nothing could work.
+// explainNAT says, in the failure of an agent that is not reached, what NAT has to do
+// with it.
 func (tr *try) explainNAT(r netp.Result) netp.Result {
-	if f := r.Failure; f != nil && f.Kind == netp.FailureUnreachable && tr.members[netp.Initiator].Agent.NAT && tr.members[netp.Responder].Agent.NAT {
-		why := *f
-		why.Detail += " Both agents are behind NAT, so neither can open the path to the other: forward the data port of one of them to it and give that agent -address."
-		r.Failure = &why
+	responder, ok := tr.members[netp.Responder]
+	if !ok || r.Failure == nil || r.Failure.Kind != netp.FailureUnreachable {
+		return r
 	}
+	why := *r.Failure
+	switch {
+	case responder.Agent.NAT && tr.members[netp.Initiator].Agent.NAT:
+		why.Detail += " Both agents are behind NAT, so neither can open the path to the other: forward the data port of one of them to it and give that agent -address."
+	case !responder.Agent.NAT:
+		why.Detail += fmt.Sprintf(" If agent %s is behind NAT, start it with -nat: it then opens the path itself.", responder.Agent.Name)
+	}
+	r.Failure = &why
 	return r
 }
