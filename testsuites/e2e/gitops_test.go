@@ -14,6 +14,7 @@ import (
 	"github.com/netpupper/netp/runner/api/client"
 	"github.com/netpupper/netp/runner/gitops"
 	"github.com/netpupper/netp/runner/store"
+	"github.com/netpupper/netp/testsuites/pgtest"
 )
 
 // origin is a bare repository and a clone that commits to it.
@@ -305,9 +306,17 @@ func TestCommits(t *testing.T) {
 // TestStandingCommit has a repository say what runs again and again: it goes on
 // through a restart, without a turn begun twice, until the suite is gone.
 func TestStandingCommit(t *testing.T) {
+	binary := buildNetp(t)
+	t.Run("SQLite", func(t *testing.T) { standingCommit(t, binary) })
+	t.Run("PostgreSQL", func(t *testing.T) {
+		standingCommit(t, binary, "-store", pgtest.Start(t).URL("postgres", "postgres"), "-retention", "90d")
+	})
+}
+
+func standingCommit(t *testing.T, binary string, flags ...string) {
 	o := newOrigin(t)
 	first := o.push(map[string]string{"beat/suite.hcl": meshSuite("beat", `every = "3s"`, ""), "once/suite.hcl": meshSuite("once", "", "")})
-	d := deploy(t, buildNetp(t), "-repo", o.url(), "-interval", "300ms")
+	d := deploy(t, binary, append(flags, "-repo", o.url(), "-interval", "300ms")...)
 	d.edge("a", "b")
 	d.ready("wan", first)
 	turns := func() int { return len(d.turns("beat")) }
