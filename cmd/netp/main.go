@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	_ "time/tzdata" // cron means time zones, also on hosts that have none installed
 )
 
 // version is set by the linker for releases.
