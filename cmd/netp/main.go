@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	_ "time/tzdata" // cron means time zones, also on hosts that have none installed
 
 	"github.com/netpupper/netp/agent"
 	"github.com/netpupper/netp/runner/gitops"

@@ -11,6 +11,6 @@ bus  = ":4222"
 #   url             = "git@git.example.net:net/suites.git"
 #   branch          = "main"
 #   allowed_signers = "/etc/netp/signers"
-#   ssh_key         = "/etc/netp/id_ed25519"
+#   ssh_key         = "${env("CREDENTIALS_DIRECTORY")}/deploy.key"   # LoadCredential=deploy.key:/etc/netp/deploy.key
 #   known_hosts     = "/etc/netp/known_hosts"
 # }

@@ -164,11 +164,16 @@ func (s *Schedule) Next(after time.Time) time.Time {
 	}
 }
 
-// stretch is the offset of the wall from UTC at a moment, and when it ends.
+// stretch is the offset of the wall from UTC at a moment, and an end after it up
+// to which the offset is that. Where a zone goes by a rule, package time takes each
+// year to have 365 days and puts the end of a stretch on the last day of a leap year
+// before that day itself.
 func (s *Schedule) stretch(at time.Time) (offset time.Duration, end time.Time) {
 	at = at.In(s.zone)
 	_, seconds := at.Zone()
-	_, end = at.ZoneBounds()
+	if _, end = at.ZoneBounds(); !end.IsZero() && !end.After(at) {
+		end = at.Add(24 * time.Hour)
+	}
 	return time.Duration(seconds) * time.Second, end
 }
 

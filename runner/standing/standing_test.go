@@ -117,7 +117,7 @@ func TestAfterARestartNothingRunsTwiceAndMissedTurnsAreRecorded(t *testing.T) {
 		if len(w.twice) > 0 {
 			t.Errorf("slots were asked for twice: %v", w.twice)
 		}
-		for _, r := range w.runs {
+		for _, r := range w.all() {
 			if r.missed != nil && (!strings.Contains(r.missed.Detail, "The controller was not running at 2000-01-01 0") ||
 				!strings.Contains(r.missed.Detail, "when it had started at "+up.Format(time.DateTime))) {
 				t.Errorf("a turn is missed because: %s", r.missed.Detail)
@@ -170,9 +170,7 @@ func TestMissedTurnsAreBounded(t *testing.T) {
 					t.Errorf("%v: after %v comes %v: one is left out in between", c.test.Standing, missed[i-1], missed[i])
 				}
 			}
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			for _, r := range w.runs {
+			for _, r := range w.all() {
 				first := r.missed != nil && r.work.Start.Equal(missed[0])
 				if told := first && strings.Contains(r.missed.Detail, "before this one were missed, too"); first && told != (c.want == 1000) {
 					t.Errorf("%v: the oldest is missed because: %s", c.test.Standing, r.missed.Detail)
@@ -223,7 +221,7 @@ func TestInstall(t *testing.T) {
 			at := w.now()
 			time.Sleep(time.Hour)
 			w.want("wan", voice, false, w.began, w.now())
-			for k, r := range w.runs {
+			for k, r := range w.all() {
 				want := 1
 				if r.work.Start.After(at) {
 					want = 6
@@ -305,7 +303,7 @@ func TestTheClockIsSet(t *testing.T) {
 			if len(missed) < 22 || missed[0].Before(before) {
 				t.Errorf("got %d turns missed from %v, want those of two hours", len(missed), before)
 			}
-			for _, r := range w.runs {
+			for _, r := range w.all() {
 				if r.missed != nil && !strings.Contains(r.missed.Detail, "the host was suspended, or its clock was set") {
 					t.Errorf("a turn is missed because: %s", r.missed.Detail)
 				}
@@ -383,7 +381,7 @@ func TestAStoreThatFails(t *testing.T) {
 		if len(all) != 24 {
 			t.Errorf("got %d turns run or missed, want all of two hours", len(all))
 		}
-		for _, r := range w.runs {
+		for _, r := range w.all() {
 			if r.missed != nil && !strings.Contains(r.missed.Detail, "could not begin: disk full") && !strings.Contains(r.missed.Detail, "the host was suspended") {
 				t.Errorf("a turn is missed because: %s", r.missed.Detail)
 			}

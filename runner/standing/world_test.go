@@ -311,6 +311,8 @@ type failer interface {
 
 // waited is how many sessions did not begin to the moment.
 func (w *world) waited() (waited, all int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, r := range w.runs {
 		for _, s := range r.sessions {
 			all++
@@ -320,6 +322,13 @@ func (w *world) waited() (waited, all int) {
 		}
 	}
 	return waited, all
+}
+
+// all are the runs in the store.
+func (w *world) all() map[slotKey]*run {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.runs)
 }
 
 // turns are the starts of a test's turns that have the state, in order.
