@@ -66,6 +66,7 @@ var homes = map[string][]string{
 	"gonum.org/":                        {"estimate"},
 	"github.com/netresearch/go-cron":    {"lang/cron"},
 	"github.com/prometheus/":            {"runner/metrics"},
+	"gopkg.in/yaml.v3":                  {"testsuites/e2e"},                           // tests read the CI templates
 	"github.com/vishvananda/":           {"testsuites", "agent/port", "agent/engine"}, // tests build namespaces
 }
 

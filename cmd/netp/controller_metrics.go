@@ -91,6 +91,13 @@ func (d *controllerDaemon) remember(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	sessions := 0
+	for i, r := range runs {
+		if sessions += r.Sessions; sessions > metrics.MaxSessions {
+			runs = runs[:i]
+			break
+		}
+	}
 	for _, r := range slices.Backward(runs) {
 		records, err := d.store.Records(ctx, r.Report.Run)
 		if err != nil {

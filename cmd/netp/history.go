@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/cmd/netp/internal/view"
+	"github.com/netpupper/netp/lang"
 	"github.com/netpupper/netp/runner/store"
 )
 
@@ -21,7 +21,7 @@ type pastFlags struct {
 }
 
 func (f *pastFlags) flags(c *cobra.Command) {
-	c.Flags().StringVar(&f.since, "since", "", "only what was recorded since: an age (36h, 7d, 2w) or a time (2026-11-01, 2026-11-01T08:00:00Z)")
+	c.Flags().StringVar(&f.since, "since", "", "only what was recorded since: an age (36h, 7d) or a time (2026-11-01, 2026-11-01T08:00:00Z)")
 	c.Flags().StringVar(&f.suite, "suite", "", "only of this suite")
 	c.Flags().StringVar(&f.test, "test", "", "only of this test: test.voice, or voice")
 	c.Flags().IntVar(&f.limit, "limit", 20, "list at most this many; 0 for all")
@@ -171,38 +171,9 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
 		return at, nil
 	}
-	age, err := parseSpan(text)
+	age, err := lang.ParseDuration(text)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("-since=%s: it is an age (36h, 7d, 2w) or a time (2026-11-01, 2026-11-01T08:00:00Z)", text)
+		return time.Time{}, fmt.Errorf("-since=%s: it is an age (36h, 7d) or a time (2026-11-01, 2026-11-01T08:00:00Z)", text)
 	}
 	return now.Add(-age), nil
 }
-
-// parseSpan reads a length of time, also in days and weeks: "90d", "2w", "1d12h".
-// A day has 24 hours. It is greater than 0.
-func parseSpan(text string) (time.Duration, error) {
-	wrong := fmt.Errorf("%q is no length of time; write for example 36h, 7d or 2w", text)
-	rest, total := text, time.Duration(0)
-	for _, unit := range []struct {
-		name  string
-		hours int64
-	}{{"w", 7 * 24}, {"d", 24}} {
-		number, after, found := strings.Cut(rest, unit.name)
-		if !found {
-			continue
-		}
-		part, err := time.ParseDuration(number + "h")
-		if err != nil || part < 0 || part > longestSpan/time.Duration(unit.hours) {
-			return 0, wrong
-		}
-		total, rest = total+part*time.Duration(unit.hours), after
-	}
-	part, err := time.ParseDuration(cmp.Or(rest, "0"))
-	if total += part; err != nil || part < 0 || total <= 0 || total > longestSpan {
-		return 0, wrong
-	}
-	return total, nil
-}
-
-// longestSpan is a hundred years.
-const longestSpan = 100 * 365 * 24 * time.Hour

@@ -50,6 +50,8 @@ func (a *app) execute(ctx context.Context) int {
 	switch {
 	case err == nil:
 		return a.code
+	case ctx.Err() != nil && errors.Is(err, context.Canceled): // before there was anything to report
+		a.code, err = exitInterrupted, errors.New("interrupted")
 	case a.code == exitPass:
 		a.code = exitError
 	}

@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
@@ -78,29 +77,11 @@ func (s *scripted) Recover(context.Context, store.Unfinished, func(runner.Event)
 	return netp.Report{}, errors.New("nothing is recovered here")
 }
 
-// calendar notes what is installed.
-type calendar struct {
-	mu        sync.Mutex // guards installed
-	installed map[string]*plan.Plan
-}
+// unscheduled runs no standing tests.
+type unscheduled struct{}
 
-func (c *calendar) Install(p store.StandingPlan) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.installed[p.Suite] = p.Plan
-}
-
-func (c *calendar) Remove(suite string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.installed, suite)
-}
-
-func (c *calendar) of(suite string) *plan.Plan {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.installed[suite]
-}
+func (unscheduled) Install(store.StandingPlan) {}
+func (unscheduled) Remove(string)              {}
 
 type nobody struct{}
 
@@ -110,13 +91,12 @@ func (nobody) Members() []fleet.Member { return nil }
 type world struct {
 	t *testing.T
 	*scripted
-	api      *Server
-	runs     *runs.Runs
-	applier  *apply.Applier
-	calendar *calendar
-	sources  *fakeSources
-	http     *httptest.Server
-	spool    string // where the events are
+	api     *Server
+	runs    *runs.Runs
+	applier *apply.Applier
+	sources *fakeSources
+	http    *httptest.Server
+	spool   string // where the events are
 }
 
 const kind netp.Kind = "scripted"
@@ -133,9 +113,9 @@ func newWorld(t *testing.T) *world {
 		w.ids <- "000000" + strconv.Itoa(10+i) + "-0000-7000-8000-000000000000"
 	}
 	w.spool = t.TempDir()
-	w.calendar, w.sources = &calendar{installed: map[string]*plan.Plan{}}, &fakeSources{}
+	w.sources = &fakeSources{}
 	w.runs = runs.New(runs.Config{Executor: w.scripted, SpoolDir: w.spool})
-	if w.applier, err = apply.New(apply.Config{Runs: w.runs, Store: s, Scheduler: w.calendar}); err != nil {
+	if w.applier, err = apply.New(apply.Config{Runs: w.runs, Store: s, Scheduler: unscheduled{}}); err != nil {
 		t.Fatal(err)
 	}
 	w.api, err = New(Config{

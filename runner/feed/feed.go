@@ -19,6 +19,7 @@ import (
 // kept. It may be used concurrently.
 type Feed struct {
 	logger *slog.Logger
+	base   int // ids of events are greater
 
 	mu       sync.Mutex // guards what follows
 	file     *os.File
@@ -30,13 +31,15 @@ type Feed struct {
 }
 
 // New makes a feed with a file in dir, "" for the system's directory for temporary
-// files. The maker is its first user: it calls Leave.
-func New(dir string, logger *slog.Logger) (*Feed, error) {
+// files. Ids of its events are greater than base: one that tells a run anew has
+// another base, so that nobody takes its events for those of the first. The maker
+// is its first user: it calls Leave.
+func New(dir string, base int, logger *slog.Logger) (*Feed, error) {
 	file, err := os.CreateTemp(dir, "netp-events-*")
 	if err != nil {
 		return nil, fmt.Errorf("keep the run's events: %w", err)
 	}
-	return &Feed{logger: logger, file: file, changed: make(chan struct{}), watchers: make(map[chan []byte]struct{}), users: 1}, nil
+	return &Feed{logger: logger, base: base, file: file, changed: make(chan struct{}), watchers: make(map[chan []byte]struct{}), users: 1}, nil
 }
 
 // Tell takes in an event of the run.
@@ -59,7 +62,7 @@ func (f *Feed) keep(name string, data []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	at := f.length()
-	text := Frame(len(f.ends)+1, name, data)
+	text := Frame(f.base+len(f.ends)+1, name, data)
 	if _, err := f.file.WriteAt([]byte(text), at); err != nil {
 		f.logger.Error("event not kept", "error", err)
 		return
@@ -147,10 +150,12 @@ func (f *Feed) Leave() {
 	}
 }
 
-// After gives the offset that follows the n-th event; 0 for one that is not there.
-func (f *Feed) After(n int) int64 {
+// After gives the offset that follows the event with an id; 0 for one that is not
+// there.
+func (f *Feed) After(id int) int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	n := id - f.base
 	if n < 1 || n > len(f.ends) {
 		return 0
 	}

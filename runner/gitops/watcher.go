@@ -46,11 +46,11 @@ type Config struct {
 type Watcher struct {
 	c    Config
 	kick chan struct{} // holds one wish to look now
+	new  chan struct{} // holds one wish to hand over again what is applied
 
 	mu     sync.Mutex // guards what follows
 	status Status
 	force  bool // hand over even what is applied already
-	again  bool // hand over what is applied, without looking
 
 	// Of Run's goroutine only.
 	state   State
@@ -79,7 +79,7 @@ func NewWatcher(c Config) (*Watcher, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	w := &Watcher{c: c, kick: make(chan struct{}, 1), state: c.State}
+	w := &Watcher{c: c, kick: make(chan struct{}, 1), new: make(chan struct{}, 1), state: c.State}
 	if w.state.Origin != c.Source.Origin() {
 		w.state = State{Origin: c.Source.Origin()}
 	}
@@ -98,11 +98,10 @@ func (w *Watcher) Run(ctx context.Context) error {
 		return nil
 	})
 	g.Go(func() error {
-		for ctx.Err() == nil {
-			if !w.Status().Suspended {
+		for look := true; ctx.Err() == nil; look = w.wait(ctx) {
+			if !w.Status().Suspended && (look || w.renew(ctx)) {
 				w.step(ctx)
 			}
-			w.wait(ctx)
 		}
 		return nil
 	})
@@ -111,8 +110,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 	return err
 }
 
-// wait returns when it is time to look again.
-func (w *Watcher) wait(ctx context.Context) {
+// wait returns when it is time to look again, or, with false, only to hand over
+// again what is applied.
+func (w *Watcher) wait(ctx context.Context) (look bool) {
 	jitter := 0.9 + 0.2*rand.Float64()
 	timer := time.NewTimer(time.Duration(jitter * float64(w.c.Interval)))
 	defer timer.Stop()
@@ -120,7 +120,10 @@ func (w *Watcher) wait(ctx context.Context) {
 	case <-ctx.Done():
 	case <-timer.C:
 	case <-w.kick:
+	case <-w.new:
+		return false
 	}
+	return true
 }
 
 // poke asks for a look; many wishes at once are one.
@@ -146,10 +149,10 @@ func (w *Watcher) Reconcile() {
 // Refresh hands over again what is applied, without looking at the source: something
 // else that it depends on has changed. While suspended it does nothing.
 func (w *Watcher) Refresh() {
-	w.mu.Lock()
-	w.again = true
-	w.mu.Unlock()
-	w.poke()
+	select {
+	case w.new <- struct{}{}:
+	default:
+	}
 }
 
 // Suspend stops looking; what is applied stays. A look under way is finished.
@@ -159,10 +162,11 @@ func (w *Watcher) Suspend() {
 	w.status.Suspended = true
 }
 
-// Resume looks again, at once.
+// Resume looks again, at once, and hands over what is found: what it depends on may
+// have changed meanwhile.
 func (w *Watcher) Resume() {
 	w.mu.Lock()
-	w.status.Suspended = false
+	w.status.Suspended, w.force = false, true
 	w.mu.Unlock()
 	w.poke()
 }
@@ -170,18 +174,10 @@ func (w *Watcher) Resume() {
 // step looks once: fetch, verify, load, reconcile. After a restart with a head that
 // is at fault, it hands over the last good revision instead.
 func (w *Watcher) step(ctx context.Context) {
-	force, again := w.wishes()
-	if again && !force && w.current != nil && !w.partial {
-		mended := w.stale
-		err := w.refresh(ctx)
-		switch {
-		case err != nil && ctx.Err() == nil:
-			w.conclude(asFault(err, ReasonReconcile, w.current.Revision))
-			return
-		case err != nil || !mended:
-			return // nothing is known about the source that was not before
-		}
-	}
+	w.mu.Lock()
+	force := w.force
+	w.force = false
+	w.mu.Unlock()
 	err := w.advance(ctx, force)
 	if err != nil && ctx.Err() == nil && w.current == nil && w.state.Good != "" {
 		if again := w.restore(ctx); again != nil {
@@ -193,13 +189,18 @@ func (w *Watcher) step(ctx context.Context) {
 	}
 }
 
-// wishes are what Reconcile and Refresh asked for since the last step.
-func (w *Watcher) wishes() (force, again bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	force, again = w.force, w.again
-	w.force, w.again = false, false
-	return force, again
+// renew hands over again what is applied, and says whether a look is needed, too:
+// there is nothing yet, or the source's condition is not what it was.
+func (w *Watcher) renew(ctx context.Context) (look bool) {
+	if w.current == nil || w.partial {
+		return true
+	}
+	mended := w.stale
+	err := w.refresh(ctx)
+	if err != nil && ctx.Err() == nil {
+		w.conclude(asFault(err, ReasonReconcile, w.current.Revision))
+	}
+	return err == nil && mended
 }
 
 // refresh hands over the applied revision again; when that fails, the next look

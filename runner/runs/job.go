@@ -11,6 +11,7 @@ import (
 // job is a run of its own, that nobody waits for.
 type job struct {
 	run     string // "" until it has begun
+	base    int    // of its events' ids
 	suite   string
 	trigger store.Trigger
 	begun   func(run string) // nil when it has begun before
@@ -27,7 +28,7 @@ func (r *Runs) launch(j job) (failed <-chan error, cancel context.CancelCauseFun
 		j.ended()
 		return nil, nil, err
 	}
-	f, err := feed.New(r.cfg.SpoolDir, r.cfg.Logger)
+	f, err := feed.New(r.cfg.SpoolDir, j.base, r.cfg.Logger)
 	if err != nil {
 		r.all.Done()
 		j.ended()

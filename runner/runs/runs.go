@@ -156,7 +156,7 @@ func (r *Runs) Start(w runner.Work, ended func()) (run string, err error) {
 // in progress from now on; ended is as in Start.
 func (r *Runs) Recover(u store.Unfinished, ended func()) error {
 	_, _, err := r.launch(job{
-		run: u.Run.Report.Run, suite: u.Run.Report.Suite, trigger: u.Run.Trigger, ended: ended,
+		run: u.Run.Report.Run, base: int(time.Now().UnixMilli()), suite: u.Run.Report.Suite, trigger: u.Run.Trigger, ended: ended,
 		do: func(ctx context.Context, tell func(runner.Event)) error {
 			_, err := r.cfg.Executor.Recover(ctx, u, tell)
 			return err

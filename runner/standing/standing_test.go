@@ -43,7 +43,7 @@ func (w *world) want(suite string, s standingTest, missed bool, from, to time.Ti
 	w.t.Helper()
 	table, err := newTimetable(suite, "test."+s.name, s.Standing)
 	if err != nil {
-		w.t.Fatal(err)
+		w.t.Fatalf("%v", err)
 	}
 	var turns []time.Time
 	for at := table.next(from); !at.After(to); at = table.next(at) {
@@ -326,6 +326,23 @@ func TestTheClockIsSet(t *testing.T) {
 			w.want("wan", voice, false, w.began, w.now()) // those of the two hours once
 			if len(w.twice) < 22 {
 				t.Errorf("%d turns were asked for again, want those of two hours", len(w.twice))
+			}
+		})
+	})
+	t.Run("back, and a restart", func(t *testing.T) {
+		virtual(t, func(w *world) {
+			w.install("wan", voice)
+			w.start()
+			time.Sleep(3 * time.Hour)
+			w.set(-2 * time.Hour)
+			time.Sleep(10 * time.Minute)
+			w.stop()
+			time.Sleep(30 * time.Minute)
+			w.start()
+			time.Sleep(3 * time.Hour)
+			w.want("wan", voice, false, w.began, w.now())
+			if missed := w.turns("wan", "test.voice", true); len(missed) > 0 {
+				t.Errorf("turns were missed that had run before: %v", missed)
 			}
 		})
 	})

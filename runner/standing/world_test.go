@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 	"testing/synctest"
 	"time"
 
@@ -21,7 +20,7 @@ import (
 // world is what is around a scheduler: a store that outlives it, agents that carry
 // sessions out as the runner has them do, and a clock on the wall that can be set.
 type world struct {
-	t     testing.TB
+	t     failer
 	began time.Time // on the clock that is never set
 
 	mu      sync.Mutex
@@ -64,7 +63,7 @@ type session struct {
 	missed, began bool
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(t failer) *world {
 	return &world{
 		t: t, began: time.Now(), plans: map[string]store.StandingPlan{}, runs: map[slotKey]*run{},
 		ledger: schedule.NewLedger(nil), freed: make(chan struct{}),
@@ -83,7 +82,7 @@ func (w *world) start() {
 	w.life, w.kill = context.WithCancel(context.Background())
 	s, err := New(Config{Executor: w, Store: w, Now: w.now})
 	if err != nil {
-		w.t.Fatal(err)
+		w.t.Fatalf("%v", err)
 	}
 	w.Scheduler, w.stopped = s, make(chan error, 1)
 	life := w.life
@@ -101,7 +100,7 @@ func (w *world) stop() {
 	w.t.Helper()
 	w.kill()
 	if err := <-w.stopped; err != nil {
-		w.t.Fatal(err)
+		w.t.Fatalf("%v", err)
 	}
 }
 
@@ -274,12 +273,11 @@ func (w *world) session(ctx context.Context, s *session, events func(runner.Even
 	events(runner.SessionDone{})
 }
 
-// check looks at all that was carried out: what claims one thing never overlaps,
-// and no session begins before its time or after its window.
+// check looks at all that was carried out: what claims one thing never overlaps, no
+// session meets itself, and no session begins before its time or after its window.
 func (w *world) check(t failer) {
 	var items []schedule.Item
 	var slots []schedule.Slot
-	var starts []time.Duration
 	for k, r := range w.runs {
 		for _, s := range r.sessions {
 			if s.began == s.missed {
@@ -293,23 +291,21 @@ func (w *world) check(t failer) {
 			}
 			item := s.planned.Item()
 			item.ID, item.Duration = k.String()+item.ID, s.ended.Sub(s.begun)
+			self := schedule.Claim{Resource: schedule.Resource("itself " + k.suite + s.planned.Addr), Exclusive: true}
+			item.Claims = append(slices.Clip(item.Claims), self)
 			items, slots = append(items, item), append(slots, schedule.Slot{Start: s.begun.Sub(w.began)})
-			starts = append(starts, s.begun.Sub(w.began))
 		}
 	}
-	slices.Sort(starts)
-	starts = slices.Compact(starts)
-	for i := range slots {
-		at, _ := slices.BinarySearch(starts, slots[i].Start)
-		slots[i].Round = at + 1
-	}
+	number(slots)
 	if err := schedule.Validate(items, slots, nil); err != nil {
 		t.Fatalf("sessions disturbed each other: %v", err)
 	}
 }
 
+// failer is a test, or what takes its place.
 type failer interface {
 	Helper()
+	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any)
 }
 

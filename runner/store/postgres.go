@@ -152,6 +152,8 @@ func postgresRemedy(err error) string {
 		return "the server does not speak TLS; switch it on there (ssl = on), or say sslmode=disable in the URL where the network is trusted"
 	case errors.As(err, &connect):
 		return "no PostgreSQL server answers there; check that it runs (pg_isready), that it listens on that address, and the host and port in the URL"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "the server did not answer in time; check the network, and what the server is busy with"
 	case postgresLost(err):
 		return "the connection to the server was lost; check that it runs, and run again"
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -65,7 +66,13 @@ func remedies(t *testing.T, s *server) {
 	other := d.Where[strings.LastIndex(d.Where, "/")+1:]
 	other, _, _ = strings.Cut(other, "?")
 	execute(t, s.URL("postgres", "postgres"), "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // what connects is never answered
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
 	for _, c := range []struct{ name, where, want string }{
+		{"silence", "postgres://netp:pass@" + silent.Addr().String() + "/netp?sslmode=disable&connect_timeout=1", "no PostgreSQL server answers there"},
 		{"no server", "postgres://netp:" + "pass@127.0.0.1:1/netp?sslmode=disable", "no PostgreSQL server answers there"},
 		{"no such host", "postgres://netp:pass@nowhere.invalid/netp", "host name is not known"},
 		{"wrong password", s.NetURL("netp", "pass", other), "refuses the account"},

@@ -69,7 +69,7 @@ type Damaged struct {
 
 // Error says what is damaged and what remains to do.
 func (d *Damaged) Error() string {
-	return fmt.Sprintf("%s in %s is damaged: its checksum does not fit; restore the file from a backup, or move it away to start an empty one", d.What, d.Where)
+	return fmt.Sprintf("%s in %s is damaged: its checksum does not fit; restore the database from a backup, or begin with an empty one", d.What, d.Where)
 }
 
 // Ambiguous is the error for a shortened run id that several runs share.

@@ -14,6 +14,7 @@ import (
 	"github.com/netpupper/netp/runner/api/client"
 	"github.com/netpupper/netp/runner/gitops"
 	"github.com/netpupper/netp/runner/store"
+	"github.com/netpupper/netp/testsuites/pgtest"
 )
 
 // origin is a bare repository and a clone that commits to it.
@@ -73,6 +74,15 @@ func (o *origin) push(files map[string]string, more ...string) gitops.Revision {
 	o.git("commit", "-q", "--allow-empty", "-m", "change")
 	o.git(append([]string{"push", "-q", "origin", "main"}, more...)...)
 	return gitops.Revision("main@sha1:" + o.git("rev-parse", "HEAD"))
+}
+
+// writeText writes a file for its owner alone, and gives its name.
+func writeText(t *testing.T, file, text string) string {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // meshSuite measures between all agents at the edge; once, or again and again.
@@ -296,9 +306,17 @@ func TestCommits(t *testing.T) {
 // TestStandingCommit has a repository say what runs again and again: it goes on
 // through a restart, without a turn begun twice, until the suite is gone.
 func TestStandingCommit(t *testing.T) {
+	binary := buildNetp(t)
+	t.Run("SQLite", func(t *testing.T) { standingCommit(t, binary) })
+	t.Run("PostgreSQL", func(t *testing.T) {
+		standingCommit(t, binary, "-store", pgtest.Start(t).URL("postgres", "postgres"), "-retention", "90d")
+	})
+}
+
+func standingCommit(t *testing.T, binary string, flags ...string) {
 	o := newOrigin(t)
 	first := o.push(map[string]string{"beat/suite.hcl": meshSuite("beat", `every = "3s"`, ""), "once/suite.hcl": meshSuite("once", "", "")})
-	d := deploy(t, buildNetp(t), "-repo", o.url(), "-interval", "300ms")
+	d := deploy(t, binary, append(flags, "-repo", o.url(), "-interval", "300ms")...)
 	d.edge("a", "b")
 	d.ready("wan", first)
 	turns := func() int { return len(d.turns("beat")) }
@@ -347,4 +365,47 @@ func (d *deployment) turns(suite string) []api.Run {
 		d.t.Fatal(err)
 	}
 	return runs
+}
+
+// TestApplyOutlivesTheController has netp apply wait for a run while its controller is
+// killed and started again: the command attaches by itself and gets the whole report.
+func TestApplyOutlivesTheController(t *testing.T) {
+	d := deploy(t, buildNetp(t))
+	d.edge("a", "b")
+	suite := t.TempDir()
+	text := strings.Replace(meshSuite("long", "", ""), `"300ms"`, `"8s"`, 1)
+	writeText(t, filepath.Join(suite, "suite.hcl"), text)
+	admin, err := os.ReadFile(filepath.Join(d.path("controller"), "admin.token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.env = []string{"NETP_CONTROLLER=https://" + d.http, "NETP_TOKEN=" + string(admin)}
+	command := d.start(nil, "apply", "-json", "-inconclusive=pass", suite)
+	command.awaitOutput(`"session_start"`)
+	d.env = nil
+	d.controller.kill()
+	d.startController()
+	again := d.commandEventually("apply", "-json", "-inconclusive=pass", suite) // the same command attaches, too
+	if code := command.exit(); code != 0 {
+		t.Errorf("the command exits with %d:\n%s%s", code, command.out, command.log)
+	}
+	for _, out := range []string{command.out.String(), again} {
+		if n := strings.Count(out, `"type":"session_complete"`); n != 2 {
+			t.Errorf("%d sessions are told, want 2:\n%s", n, out)
+		}
+	}
+	if runs := d.turns("long"); len(runs) != 1 || runs[0].State != "ended" || runs[0].Report.Counts.Total() != 2 {
+		t.Errorf("the runs are %+v", runs)
+	}
+}
+
+// commandEventually runs a command that may have to be repeated.
+func (d *deployment) commandEventually(args ...string) (stdout string) {
+	d.t.Helper()
+	eventually(d.t, strings.Join(args, " "), func() bool {
+		out, _, err := d.command(args...)
+		stdout = out
+		return err == nil
+	})
+	return stdout
 }

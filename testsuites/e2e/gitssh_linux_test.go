@@ -63,14 +63,6 @@ func sshServer(t *testing.T, hostKey, user string) string {
 	return address
 }
 
-func writeText(t *testing.T, file, text string) string {
-	t.Helper()
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
-
 // TestSignedCommitsOverSSH follows a repository over ssh that takes only commits of
 // known keys, and whose suites see only the environment they are given.
 func TestSignedCommitsOverSSH(t *testing.T) {

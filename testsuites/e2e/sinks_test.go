@@ -11,11 +11,13 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/netpupper/netp"
@@ -114,11 +116,7 @@ func TestSinks(t *testing.T) {
 	binary := buildNetp(t)
 	plugins := t.TempDir()
 	buildPlugin(t, plugins, "jsonl")
-	secret := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(secret, []byte("a secret of a webhook\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "controller.hcl")
+	secret := writeText(t, filepath.Join(t.TempDir(), "secret"), "a secret of a webhook\n")
 	text := sinkBlock("all", "all.jsonl") + `
 repository "wan" {
   url      = "` + o.url() + `"
@@ -126,9 +124,7 @@ repository "wan" {
 }
 webhook { secret_file = "` + secret + `" }
 `
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := writeText(t, filepath.Join(t.TempDir(), "controller.hcl"), text)
 	first := o.push(map[string]string{"mesh/suite.hcl": meshSuite("mesh", "", sinkBlock("noc", "mesh.jsonl"))})
 	d := &deployment{t: t, binary: binary, dir: t.TempDir(), http: freeAddress(t), bus: freeAddress(t),
 		flags: []string{"-config", file}, env: []string{"NETP_PLUGIN_DIR=" + plugins}}
@@ -141,11 +137,7 @@ webhook { secret_file = "` + secret + `" }
 
 	// By hand, with a standing test: without a terminal the approval must be a flag.
 	suite := t.TempDir()
-	write := func(text string) {
-		if err := os.WriteFile(filepath.Join(suite, "suite.hcl"), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	write := func(text string) { writeText(t, filepath.Join(suite, "suite.hcl"), text) }
 	write(meshSuite("hand", `every = "1h"`, sinkBlock("hand", "hand.jsonl")))
 	if _, complaint, err := d.command("apply", suite); err == nil || !strings.Contains(complaint, "-auto-approve") {
 		t.Errorf("a change of standing tests without approval: %v %s", err, complaint)
@@ -219,4 +211,75 @@ func lastField(text string) string {
 		return ""
 	}
 	return fields[len(fields)-1]
+}
+
+// TestSinkSecrets has a suite that is applied from elsewhere bring a secret: the
+// controller uses it, also after a restart, and shows it to nobody.
+func TestSinkSecrets(t *testing.T) {
+	const secret = "open-sesame-open-sesame"
+	var mu sync.Mutex // guards signed
+	signed := 0
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		stamp, mac, _ := strings.Cut(r.Header.Get("Netp-Signature"), ",v1=")
+		h := hmac.New(sha256.New, []byte(secret))
+		h.Write([]byte(strings.TrimPrefix(stamp, "t=") + "." + string(body)))
+		if err == nil && hex.EncodeToString(h.Sum(nil)) == mac {
+			mu.Lock()
+			signed += strings.Count(string(body), `"judgements"`)
+			mu.Unlock()
+		}
+	}))
+	defer receiver.Close()
+	plugins := t.TempDir()
+	buildPlugin(t, plugins, "webhook")
+	d := &deployment{t: t, binary: buildNetp(t), dir: t.TempDir(), http: freeAddress(t), bus: freeAddress(t), env: []string{"NETP_PLUGIN_DIR=" + plugins}}
+	d.startController()
+	d.edge("a", "b")
+	suite := t.TempDir()
+	writeText(t, filepath.Join(suite, "suite.hcl"), meshSuite("secret", "", `
+sink "webhook" "hook" {
+  url    = "`+receiver.URL+`"
+  secret = env("NETP_TEST_SECRET")
+}`))
+	t.Setenv("NETP_TEST_SECRET", secret) // of the command: the controller runs already
+	took := func(n int) func() bool {
+		return func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return signed == n
+		}
+	}
+	d.must("apply", "-inconclusive=pass", suite)
+	eventually(t, "two signed records", took(2))
+	d.controller.kill()
+	os.Unsetenv("NETP_TEST_SECRET") // the controller that starts has it from the store alone
+	d.startController()
+	if n := d.status().Sinks; len(n) != 1 || n[0].Sink != "secret/sink.webhook.hook" {
+		t.Errorf("after a restart the sinks are %+v", n)
+	}
+	d.await("a", "ready")
+	d.await("b", "ready")
+	t.Setenv("NETP_TEST_SECRET", secret)
+	d.must("apply", "-inconclusive=pass", suite)
+	eventually(t, "two more signed records", took(4))
+	if n := d.status().Sinks; len(n) != 1 || n[0].Sink != "secret/sink.webhook.hook" || n[0].Failing {
+		t.Errorf("the sinks are %+v", n)
+	}
+	told := d.must("status", "-json") + d.must("runs", "-json") + d.controller.log.String() + d.controller.out.String()
+	files, err := filepath.Glob(filepath.Join(d.path("controller"), "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if text, err := os.ReadFile(file); err == nil {
+			told += string(text)
+		}
+	}
+	if strings.Contains(told, secret) {
+		t.Error("the secret is told or lies about")
+	}
+	if info, err := os.Stat(filepath.Join(d.path("controller"), "secrets.key")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the key for secrets is %v, %v", info, err)
+	}
 }

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -99,6 +100,34 @@ func prunePositions(t *testing.T, s *store.Store) {
 	got, err := s.RecordsAfter(t.Context(), 0, 10)
 	if err != nil || len(got) != 1 || got[0].Position != 2 {
 		t.Errorf("after everything was pruned: %+v, %v; want position 2", got, err)
+	}
+}
+
+// pruneInterrupted cuts pruning off again and again: in the end everything is gone,
+// and no run was counted twice. The answer to a commit may be lost, and its count.
+func pruneInterrupted(t *testing.T, s *store.Store) {
+	const runs = 30
+	for i := range runs {
+		finished(t, s, run(fmt.Sprintf("%04d", i), "s", noon()), noon())
+	}
+	total := 0
+	for cut := time.Millisecond; ; cut += time.Millisecond {
+		ctx, cancel := context.WithTimeout(t.Context(), cut)
+		n, err := s.Prune(ctx, noon().Add(time.Hour))
+		cancel()
+		total += n
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+	}
+	if kept, err := s.Runs(t.Context(), "", 0); total > runs || err != nil || len(kept) != 0 {
+		t.Errorf("%d runs were pruned of %d, %d are left, %v", total, runs, len(kept), err)
+	}
+	if left, err := s.RecordsAfter(t.Context(), 0, 10); err != nil || len(left) != 0 {
+		t.Errorf("%d records are left, %v", len(left), err)
 	}
 }
 

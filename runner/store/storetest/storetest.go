@@ -58,6 +58,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"old runs go":                          prune,
 		"sinks keep what they lack":            pruneAcknowledged,
 		"positions are never given twice":      prunePositions,
+		"pruning goes on where it was cut off": pruneInterrupted,
 		"many sessions go in small commits":    pruneLarge,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, fresh(t).Open(t)) })

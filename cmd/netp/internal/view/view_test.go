@@ -16,6 +16,7 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/lang/diag"
 	"github.com/netpupper/netp/plan"
+	"github.com/netpupper/netp/runner/store"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -148,6 +149,28 @@ func TestMarkdownKeepsItsBudget(t *testing.T) {
 	if strings.Contains(text, "<b>") || strings.Contains(text, "0|<") {
 		t.Error("a name reached the report unescaped")
 	}
+}
+
+func TestRunsAndHistory(t *testing.T) {
+	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.Local)
+	var out strings.Builder
+	runs := []store.Run{
+		{Report: netp.Report{Run: "01a214b7-b854-7000-8000-000000000001", Suite: "wan", Started: at, Ended: at.Add(time.Minute), Status: netp.Fail}, Sessions: 2,
+			Trigger: store.BySchedule, Slot: &store.Slot{Suite: "wan", Test: "test.voice", Start: at}},
+		{Report: netp.Report{Run: "01a214b7-b855-7000-8000-000000000002", Suite: "wan", Started: at}, Sessions: 2},
+	}
+	if err := (Terminal{Out: &out, Width: 120}).Runs(runs); err != nil {
+		t.Fatal(err)
+	}
+	missed := sample().Records[0]
+	missed.Result = netp.Result{Failure: &netp.Failure{Kind: netp.FailureMissed}}
+	missed.Status, missed.Judgements, missed.Scheduled = netp.Errored, nil, at
+	measured := sample().Records[0]
+	measured.Result.Started = at.Add(time.Hour)
+	if err := (Terminal{Out: &out, Width: 120}).History([]netp.Record{measured, missed}, 2); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "history.txt", out.String())
 }
 
 func TestPlanMarkdownKeepsItsBudget(t *testing.T) {
