@@ -73,7 +73,7 @@ func daemonsDrain(t *testing.T, d *deployment) {
 	if _, complaint, code := d.as(viewer, "agents", "drain", "mel"); code != 1 || !strings.Contains(complaint, "needs the role operator") {
 		t.Errorf("a viewer drains: %d %s", code, complaint)
 	}
-	long := d.suite("5s")
+	long := d.suite("8s") // agents tell what they run every few seconds
 	ended := make(chan int, 1)
 	go func() {
 		_, _, code := d.as(operator, "apply", "-auto-approve", long)
@@ -88,6 +88,7 @@ func daemonsDrain(t *testing.T, d *deployment) {
 	}
 	refused := func(when string) {
 		t.Helper()
+		d.await("syd", "ready")
 		d.await("mel", "drained")
 		out, complaint, code := d.as(operator, "apply", "-auto-approve", d.suite("200ms"))
 		if code != 1 || !strings.Contains(complaint+out, "mel is drained") {
@@ -107,6 +108,7 @@ func daemonsDrain(t *testing.T, d *deployment) {
 		t.Fatalf("resume: %d %s", code, complaint)
 	}
 	d.await("mel", "ready")
+	d.await("syd", "ready")
 	// The signal drains, too: the session in progress comes to its end, then the agent leaves.
 	go func() {
 		_, _, code := d.as(operator, "apply", "-auto-approve", long)
