@@ -193,14 +193,9 @@ func (x *execution) enter() time.Duration {
 		if t.began {
 			continue
 		}
-		w := waiterFor(x.claimant, x.report.Run, t)
-		if resource := x.queue.impossible(w); resource != "" {
-			x.giveUp(t, &netp.Failure{Kind: netp.FailureMissed, Detail: fmt.Sprintf(
-				"The session can never start: it claims more of %s than there is. Lower its rate, or raise the capacity that is declared.", resource)})
-			continue
+		if w := x.turn(t); w != nil {
+			list = append(list, w)
 		}
-		t.waiter = w
-		list = append(list, w)
 	}
 	x.queue.enter(list...)
 	if x.entered == len(x.tasks) {
@@ -209,10 +204,32 @@ func (x *execution) enter() time.Duration {
 	return x.tasks[x.entered].scheduled.Sub(now)
 }
 
+// turn makes what stands in the queue for a session, or ends the session: it is too
+// late for it, or it can never start.
+func (x *execution) turn(t *task) *waiter {
+	if failure := x.missed(t); failure != nil {
+		x.giveUp(t, failure)
+		return nil
+	}
+	w := waiterFor(x.claimant, x.report.Run, t)
+	if resource := x.queue.impossible(w); resource != "" {
+		x.giveUp(t, &netp.Failure{Kind: netp.FailureMissed, Detail: fmt.Sprintf(
+			"The session can never start: it claims more of %s than there is. Lower its rate, or raise the capacity that is declared.", resource)})
+		return nil
+	}
+	t.waiter = w
+	return w
+}
+
 // start begins the sessions that were granted their claims.
 func (x *execution) start(granted []*waiter) {
 	for _, w := range granted {
 		t := x.tasks[w.index]
+		if failure := x.missed(t); failure != nil {
+			x.queue.release(w)
+			x.giveUp(t, failure)
+			continue
+		}
 		t.began, t.claimed = true, w
 		x.left--
 		x.running++
@@ -235,13 +252,13 @@ func (x *execution) end(o outcome) {
 		return
 	}
 	t.attempts, t.last = o.attempts, o.result
-	t.began, t.waiter = false, waiterFor(x.claimant, x.report.Run, t)
+	t.began, t.waiter = false, nil
 	x.left++
 	if x.ending {
-		x.drop(x.unbegun)
-		return
+		x.giveUp(t, x.unbegun(t))
+	} else if w := x.turn(t); w != nil {
+		x.queue.enter(w)
 	}
-	x.queue.enter(t.waiter)
 }
 
 // keep hands a record to the recorder.
@@ -299,16 +316,19 @@ func (x *execution) unbegun(*task) *netp.Failure {
 	return &netp.Failure{Kind: netp.FailureCancelled, Detail: "The run was stopped before the session began."}
 }
 
-// missed is for sessions beyond their window. The tasks are in planned order.
+// missed is for sessions beyond their window.
 func (x *execution) missed(t *task) *netp.Failure {
 	if x.terms.Window <= 0 || x.cfg.Now().Before(t.scheduled.Add(x.terms.Window)) {
 		return nil
 	}
 	detail := fmt.Sprintf("The session could not start within %v of its planned start", x.terms.Window)
-	if t.waiter != nil {
+	switch {
+	case t.waiter != nil:
 		if obstacle := x.queue.obstacle(t.waiter); obstacle != "" {
 			detail += ": " + obstacle
 		}
+	case x.remains != nil:
+		detail += ": the controller was stopped meanwhile"
 	}
 	return &netp.Failure{Kind: netp.FailureMissed, Detail: detail + "."}
 }

@@ -426,10 +426,13 @@ func sumOf(claims []schedule.Claim, r schedule.Resource) (sum float64) {
 }
 
 // obstacle says what a session that waits is waiting for; "" when nothing is in
-// its way.
+// its way, or it does not wait.
 func (q *queue) obstacle(w *waiter) string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if w.state != waiting {
+		return ""
+	}
 	if l, e := passed(w); l != nil {
 		return fmt.Sprintf("%s was promised to %s, whose turn is earlier", l.resource, e.named(w.of))
 	}

@@ -294,12 +294,12 @@ func TestAgentThatNeverComes(t *testing.T) {
 
 func TestMissedWindowSaysWhoWasInTheWay(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{window: time.Millisecond})
+	w := newWorld(t, options{window: 3 * time.Second})
 	w.agent("syd", nil)
 	w.agent("mel", nil)
 	exclusive := []schedule.Claim{{Resource: "link.core", Exclusive: true}}
 	p := makePlan(
-		session{from: "syd", to: "mel", params: netp.Params{"duration": 2.0}, claims: exclusive},
+		session{from: "syd", to: "mel", params: netp.Params{"duration": 6.0}, claims: exclusive},
 		session{from: "mel", to: "syd", params: netp.Params{}, claims: exclusive},
 	)
 	p.Sessions[1].Start = time.Millisecond

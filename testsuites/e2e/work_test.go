@@ -139,16 +139,23 @@ func interrupted(t *testing.T, w *world, work runner.Work) {
 			w.disk.die()
 		}
 	}
-	var end sync.WaitGroup
-	end.Go(func() { w.runner.Execute(context.Background(), work, nil) })
-	<-w.disk.struck
+	end := make(chan struct{})
+	go func() {
+		defer close(end)
+		w.runner.Execute(context.Background(), work, nil)
+	}()
+	select {
+	case <-w.disk.struck:
+	case <-end:
+		t.Fatal("the run ended before its first session")
+	}
 	w.close()
-	end.Wait()
+	<-end
 	w.open()
 }
 
-// TestRecoveredTimedRunKeepsItsWindow lets the window of the second session pass
-// while no controller runs: it is missed, while the first one is judged.
+// TestRecoveredTimedRunKeepsItsWindow lets the window of two sessions pass while no
+// controller runs: they are missed, while the first one is judged.
 func TestRecoveredTimedRunKeepsItsWindow(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{lasting: true})
@@ -157,20 +164,26 @@ func TestRecoveredTimedRunKeepsItsWindow(t *testing.T) {
 	link := []schedule.Claim{{Resource: "link.core", Exclusive: true}}
 	p := makePlan(
 		session{from: "syd", to: "mel", params: netp.Params{"duration": 0.3}, claims: link},
-		session{from: "mel", to: "syd", params: netp.Params{}, claims: link})
-	p.Sessions[1].Start = time.Millisecond
-	interrupted(t, w, runner.Work{Plan: p, Trigger: store.BySchedule, Timed: true, Window: 100 * time.Millisecond})
+		session{from: "mel", to: "syd", params: netp.Params{}, claims: link},
+		session{from: "mel", to: "syd", params: netp.Params{}}) // nothing is in its way
+	began := time.Now()
+	p.Sessions[1].Start, p.Sessions[2].Start = time.Millisecond, 4*time.Second // the last is due only when the controller is dead
+	interrupted(t, w, runner.Work{Plan: p, Trigger: store.BySchedule, Timed: true, Window: 3 * time.Second})
+	<-time.After(time.Until(began.Add(7500 * time.Millisecond)))
 	w.recover(nil)
 	runs, err := w.store.Runs(t.Context(), "suite", 0)
 	if err != nil || len(runs) != 1 || !runs[0].Finished() {
 		t.Fatalf("runs %+v, %v", runs, err)
 	}
 	records, err := w.store.Records(t.Context(), runs[0].Report.Run)
-	if err != nil || len(records) != 2 {
+	if err != nil || len(records) != 3 {
 		t.Fatalf("%d records, %v", len(records), err)
 	}
-	if records[0].Status != netp.Pass || failureKind(records[1]) != netp.FailureMissed {
-		t.Errorf("got %v and %v, want a pass and one missed", records[0].Result.Failure, records[1].Result.Failure)
+	if records[0].Status != netp.Pass || failureKind(records[1]) != netp.FailureMissed || failureKind(records[2]) != netp.FailureMissed {
+		t.Errorf("got %v, %v and %v, want a pass and two missed", records[0].Result.Failure, records[1].Result.Failure, records[2].Result.Failure)
+	}
+	if f := records[2].Result.Failure; f != nil && !strings.Contains(f.Detail, "the controller was stopped meanwhile") {
+		t.Errorf("the reason is %q", f.Detail)
 	}
 }
 
@@ -261,7 +274,7 @@ func TestControllerLostSaysWhatIsKept(t *testing.T) {
 	w.agent("syd", nil)
 	mel := w.agent("mel", nil)
 	p := makePlan(session{from: "syd", to: "mel", params: netp.Params{"duration": 1.0}, timeout: 3 * time.Second, asserts: lossAtMost("loss.ratio <= 0.1")})
-	work := runner.Work{Plan: p, Run: "0199c3a1-0000-7000-8000-000000000003", Timed: true, Window: time.Millisecond}
+	work := runner.Work{Plan: p, Run: "0199c3a1-0000-7000-8000-000000000003", Timed: true, Window: 3 * time.Second}
 	var end sync.WaitGroup
 	end.Go(func() {
 		w.runner.Execute(context.Background(), work, func(e runner.Event) {
