@@ -6,7 +6,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # The race detector needs a C compiler; without one the tests run without it.
 RACE := $(shell command -v gcc > /dev/null && echo -race)
-TEST := $(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE)
+# One package brings up whole deployments again and again: more than the ten minutes that are usual.
+TEST := $(if $(RACE),CGO_ENABLED=1) $(GO) test -timeout 40m $(RACE)
 # Simulations and thousands of small suites, in one goroutine each: a race detector finds nothing there.
 PLAIN := ./testsuites/bench/... ./testsuites/conformance
 RACED = $(filter-out $(shell $(GO) list $(PLAIN)),$(shell $(GO) list ./...))
