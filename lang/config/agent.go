@@ -19,8 +19,8 @@ type Agent struct {
 	Listen string
 	// Address is the IP address that peers dial; "" for the host's own.
 	Address string
-	// Nat says that peers cannot open a path to this agent.
-	Nat bool
+	// NAT says that peers cannot open a path to this agent.
+	NAT bool
 	// Join is a join token, JoinFile a file that holds one; at most one is set.
 	Join, JoinFile string
 	// Drain is how long sessions may go on after the agent was told to stop.
@@ -65,7 +65,7 @@ func ReadAgent(file string, defaults Agent, o Options) (Agent, diag.List) {
 			a.Tags = d.Tags("tags")
 		}
 		if d.Has("nat") {
-			a.Nat = d.Flag("nat")
+			a.NAT = d.Flag("nat")
 		}
 		if d.Has("join") || d.Has("join_file") {
 			a.Join, a.JoinFile = d.Text("join"), d.Path("join_file")

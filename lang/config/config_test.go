@@ -90,7 +90,7 @@ func TestAgentFile(t *testing.T) {
 	}
 	want := Agent{
 		Name: "syd", Tags: map[string]string{"site": "syd", "lat": "-33.87", "edge": "true"},
-		Data: "/var/lib/netp-agent", Listen: "[2001:db8::1]:8620", Address: "192.0.2.7", Nat: true,
+		Data: "/var/lib/netp-agent", Listen: "[2001:db8::1]:8620", Address: "192.0.2.7", NAT: true,
 		JoinFile: "testdata/agent/token", Drain: time.Minute,
 		Interfaces: []netp.Interface{
 			{Name: "telco-a", Address: "10.1.0.10", Netns: "blue", Capacity: 1e8}, {Name: "telco-b", Device: "wan1"}},
@@ -191,5 +191,15 @@ func TestParseListen(t *testing.T) {
 		if strings.ReplaceAll(got, "  ", " ") != want {
 			t.Errorf("%q: %s, want %s", text, got, want)
 		}
+	}
+}
+
+// TestSampleFiles reads the files that the systemd units come with.
+func TestSampleFiles(t *testing.T) {
+	if _, ds := ReadAgent("../../deploy/systemd/agent.hcl", Agent{}, testOptions()); len(ds) > 0 {
+		t.Error(ds)
+	}
+	if _, ds := ReadController("../../deploy/systemd/controller.hcl", Controller{}, testOptions()); len(ds) > 0 {
+		t.Error(ds)
 	}
 }
