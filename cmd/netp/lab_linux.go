@@ -127,7 +127,7 @@ func (a *app) labUp(ctx context.Context, file string, l labfile.Lab) error {
 	if err != nil {
 		return err
 	}
-	var s standing
+	var s labReport
 	if err := json.Unmarshal(said, &s); err != nil {
 		return errors.Join(errors.New("the keeper of the lab ended before it stood"), keeper.Wait())
 	}
@@ -140,8 +140,8 @@ func (a *app) labUp(ctx context.Context, file string, l labfile.Lab) error {
 	return keeper.Process.Release()
 }
 
-// standing is what a keeper says when its lab stands, or why it does not.
-type standing struct {
+// labReport is what a keeper says when its lab stands, or why it does not.
+type labReport struct {
 	Error string      `json:"error,omitempty"`
 	Sites []labSiteAt `json:"sites"`
 }
@@ -159,17 +159,17 @@ const keeperPipe = 3
 // labKeep has a lab until it is told to end.
 func (a *app) labKeep(ctx context.Context, l labfile.Lab) error {
 	report := os.NewFile(keeperPipe, "report")
-	say := func(s standing) error { return errors.Join(json.NewEncoder(report).Encode(s), report.Close()) }
+	say := func(s labReport) error { return errors.Join(json.NewEncoder(report).Encode(s), report.Close()) }
 	release, err := holdLab(l.Name)
 	if err != nil {
-		return errors.Join(err, say(standing{Error: err.Error()}))
+		return errors.Join(err, say(labReport{Error: err.Error()}))
 	}
 	defer release()
 	made, network, err := buildLab(l)
 	if err != nil {
-		return errors.Join(err, say(standing{Error: err.Error()}))
+		return errors.Join(err, say(labReport{Error: err.Error()}))
 	}
-	var s standing
+	var s labReport
 	for _, site := range l.Sites {
 		at := labSiteAt{Name: site.Name, Netns: network.Sites[site.Name].Path()}
 		for _, line := range site.Lines {
@@ -185,7 +185,7 @@ func (a *app) labKeep(ctx context.Context, l labfile.Lab) error {
 }
 
 // agentBlocks are the sites in the language of suites.
-func agentBlocks(s standing) string {
+func agentBlocks(s labReport) string {
 	var out strings.Builder
 	for _, site := range s.Sites {
 		fmt.Fprintf(&out, "agent %q {\n  netns = %q\n", site.Name, site.Netns)
