@@ -8,10 +8,11 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 RACE := $(shell command -v gcc > /dev/null && echo -race)
 # One package brings up whole deployments again and again: more than the ten minutes that are usual.
 TEST := $(if $(RACE),CGO_ENABLED=1) $(GO) test -timeout 40m $(RACE)
-# Simulations and thousands of small suites, in one goroutine each: a race detector finds nothing there.
-PLAIN := ./testsuites/bench/... ./testsuites/conformance
-RACED = $(filter-out $(shell $(GO) list $(PLAIN)),$(shell $(GO) list ./...))
-CLOCKS := ./agent/clock ./agent/engine/...
+# Simulations and thousands of small suites, in one goroutine each: a race detector finds nothing there. In the lab it would
+# slow down the emulator, whose times are measured.
+PLAIN := ./testsuites/bench/... ./testsuites/conformance ./testsuites/lab/...
+RACED = $(filter-out $(shell $(GO) list $(PLAIN) ./testsuites/interop/...),$(shell $(GO) list ./...))
+CLOCKS := ./agent/clock ./agent/engine/... ./testsuites/interop/truth
 SINKS := jsonl influxdb webhook postgres
 SUITES := testsuites/quickstart $(wildcard testsuites/examples/*)
 
@@ -38,7 +39,7 @@ endif
 
 clocks: ## the tests with clocks that are wrong, which only a build with the tag netptest can have
 	$(GO) vet -tags netptest $(CLOCKS)
-	$(GO) test -tags netptest -run 'Fault|Step' $(CLOCKS)
+	$(GO) test -tags netptest -run 'Fault|Step|Answers' $(CLOCKS)
 
 check: fmt vet lint test clocks examples cross ## what CI runs
 
@@ -59,6 +60,9 @@ examples: ## validate and plan the quickstart and every example
 interop: ## compare netp's figures with ping, fping, irtt, iperf3 and a capture, side by side
 	@for p in rtt udp tcp; do $(GO) run ./testsuites/interop/$$p || exit 1; done
 
+truth: ## compare netp's figures, and other programs', with what truly happened on the path; as root, for a quarter of an hour
+	$(GO) run -tags netptest ./testsuites/interop/truth
+
 bench: ## how long large plans take, and how often verdicts are wrong
 	@for p in plan judgement; do $(GO) run ./testsuites/bench/$$p || exit 1; done
 
@@ -69,4 +73,4 @@ cross: ## build for the other platforms
 clean: ## remove what was built
 	rm -rf netp netp-sink-* dist .test.log
 
-.PHONY: help build plugins test check fmt vet lint clocks examples interop bench cross clean
+.PHONY: help build plugins test check fmt vet lint clocks examples interop truth bench cross clean

@@ -25,6 +25,7 @@ var may = map[string][]string{
 	"lang/config":   {"", "lang"},
 	"lang/cron":     {},
 	"lang/diag":     {},
+	"lang/labfile":  {"lang", "testsuites/lab/emulator"}, // what a line can do to packets, as data
 	"plan":          {"", "lang", "estimate", "quantity"},
 	"plan/schedule": {},
 	"agent":         {"", "agent"},
@@ -40,10 +41,11 @@ var may = map[string][]string{
 	"runner/store":  {"", "plan", "testsuites/pgtest"},
 	"plugins":       {"", "plugins/sdk"},
 	"plugins/sdk":   {""},
-	"cmd":           {"", "agent", "estimate", "lang", "plan", "plugins", "quantity", "runner"},
+	"cmd":           {"", "agent", "estimate", "lang", "plan", "plugins", "quantity", "runner", "testsuites/lab"},
 	"testsuites":    {"", "agent", "cmd", "estimate", "lang", "plan", "plugins", "runner"},
 
 	"plugins/postgres":  {"", "plugins/sdk", "testsuites/pgtest"},
+	"testsuites/lab":    {},
 	"testsuites/pgtest": {}, // for tests that need a server
 }
 
@@ -68,6 +70,7 @@ var homes = map[string][]string{
 	"github.com/prometheus/":            {"runner/metrics"},
 	"gopkg.in/yaml.v3":                  {"testsuites/e2e"},                           // tests read the CI templates
 	"github.com/vishvananda/":           {"testsuites", "agent/port", "agent/engine"}, // tests build namespaces
+	"github.com/google/nftables":        {"testsuites/lab"},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

@@ -232,14 +232,35 @@ func (b Block) Choices(name string, allowed []string) []string {
 	all := b.Texts(name)
 	for _, s := range all {
 		if !slices.Contains(allowed, s) {
-			hint := suggest(s, allowed)
-			if hint == "" {
-				hint = " There is: " + listed(allowed) + "."
-			}
-			b.Invalid(name, "%q is none of those %s may list.%s", s, name, hint)
+			b.Invalid(name, "%q is none of those %s may list.%s", s, name, hint(s, allowed))
 		}
 	}
 	return all
+}
+
+// Choice reads a string out of those allowed.
+func (b Block) Choice(name string, allowed []string) string {
+	s := b.Text(name)
+	if slices.Contains(allowed, s) {
+		return s
+	}
+	if b.Has(name) {
+		b.Invalid(name, "%q is none of those %s may be.%s", s, name, hint(s, allowed))
+	}
+	return ""
+}
+
+// Unknown notes that a label names something that is not declared, and suggests what is.
+func (b Block) Unknown(label string, declared []string, what string) {
+	b.args.fail("", sumUnknownReference, "There is no %s %q.%s", what, label, hint(label, declared))
+}
+
+// hint suggests a name, or tells all there are.
+func hint(name string, all []string) string {
+	if like := suggest(name, all); like != "" || len(all) == 0 {
+		return like
+	}
+	return " There is: " + listed(all) + "."
 }
 
 // IsList reports whether an argument is a list or a set.
@@ -262,6 +283,19 @@ func (b Block) BitRate(name string, def float64) float64 {
 		return f
 	}
 	return def
+}
+
+// Share reads a number between 0 and 1, such as 0.5 * percent; def when it is absent.
+func (b Block) Share(name string, def float64) float64 {
+	f, ok := b.args.number(name)
+	if !ok {
+		return def
+	}
+	if !(f >= 0 && f <= 1) {
+		b.args.fail(name, sumOutOfRange, "%s is a share between 0 and 1. Write for example 0.5 * percent.", name)
+		return def
+	}
+	return f
 }
 
 // Size reads a number of bytes such as "50GB"; def when it is absent.

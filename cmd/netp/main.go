@@ -20,6 +20,9 @@ import (
 var version = "0.1.0-dev"
 
 func main() {
+	if code, was := beEmulator(); was {
+		os.Exit(code)
+	}
 	// Short-lived commands over large suites spend their time in the collector;
 	// GOGC and GOMEMLIMIT still have the last word.
 	if _, set := os.LookupEnv("GOGC"); !set {

@@ -98,7 +98,7 @@ func (a *app) root() *cobra.Command {
 		a.initCommand(), a.validateCommand(), a.fmtCommand(), a.planCommand(), a.applyCommand(),
 		a.showCommand(), a.graphCommand(), a.destroyCommand(), a.statusCommand(), a.suspendCommand(), a.resumeCommand(), a.reconcileCommand(),
 		a.runsCommand(), a.historyCommand(), a.explainCommand(),
-		a.controllerCommand(), a.agentCommand(), a.agentsCommand(), a.tokensCommand(), a.doctorCommand(), a.versionCommand(),
+		a.controllerCommand(), a.agentCommand(), a.agentsCommand(), a.tokensCommand(), a.doctorCommand(), a.labCommand(), a.versionCommand(),
 	)
 	return root
 }
