@@ -2,6 +2,7 @@ package port
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"time"
@@ -40,6 +41,30 @@ func makeBlocking(fd int) error {
 		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout),
 		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &timeout),
 		unix.SetNonblock(fd, false))
+}
+
+// Detach takes the socket of a flow (Flow.UDP, which is nil afterwards) out of the runtime's poller and gives its descriptor, as
+// Raw does: for a loop that sleeps by itself, because the poller's thread is woken by every packet that arrives. Read and
+// SetReadDeadline must not be called any more. It is for the owner of the flow, before anything else uses it.
+func (f *Flow) Detach() (fd int, err error) {
+	raw, err := f.UDP.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	var failed error
+	err = raw.Control(func(d uintptr) {
+		fd, failed = unix.FcntlInt(d, unix.F_DUPFD_CLOEXEC, 0)
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return -1, fmt.Errorf("take the socket of a flow out of the poller: %w", err)
+	}
+	if err := makeBlocking(fd); err != nil { // else os.NewFile would put it back
+		unix.Close(fd)
+		return -1, fmt.Errorf("take the socket of a flow out of the poller: %w", err)
+	}
+	err = f.UDP.Close()
+	f.UDP, f.detached = nil, os.NewFile(uintptr(fd), "flow")
+	return fd, err
 }
 
 // settle waits until the initiator is known to have the answer to its hello: it says so, or sends something else, or stops

@@ -146,23 +146,21 @@ func (x *sender) data(w *wheel) {
 	switch pps := x.set.pps() / float64(x.set.streams); {
 	case x.set.flood():
 		x.flood()
-	case x.slow():
+	case x.set.slow():
 		w.run(x.begin, pps, x.step)
 	default:
 		x.pace()
 	}
 	x.stats.ended = clock.Mono()
-	_ = x.flow.SetReadDeadline(time.Now()) // the other half is to tell the end at once; if this fails, it does so soon
+	x.sock.interrupt() // the other half is to tell the end at once
 }
 
-// slow says whether the stream is paced together with others.
-func (x *sender) slow() bool {
-	return !x.set.flood() && x.set.pps()/float64(x.set.streams) <= wheelBelow
-}
+// slow says whether the streams are paced together with others.
+func (s settings) slow() bool { return !s.flood() && s.pps()/float64(s.streams) <= wheelBelow }
 
 // lead is how long the stream is prepared before its first packet.
 func (x *sender) lead() time.Duration {
-	if x.slow() {
+	if x.set.slow() {
 		return wheelLead
 	}
 	return 5 * time.Millisecond

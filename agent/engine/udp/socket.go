@@ -25,6 +25,8 @@ type socket interface {
 	// error, when there are none and the time is over, or when the network has sent an error message. An error is the end of the
 	// socket.
 	read(until int64) ([]datagram, error)
+	// interrupt makes a read that waits return soon.
+	interrupt()
 	// drops is how many packets the system has dropped because we did not read them in time.
 	drops() uint64
 	// describe says what the socket is like.
@@ -88,6 +90,8 @@ func (s *plainSocket) read(until int64) ([]datagram, error) {
 	return s.batch[:], nil
 }
 
+func (s *plainSocket) interrupt() { interrupt(s.flow) }
+
 func (s *plainSocket) drops() uint64 { return 0 }
 
 func (s *plainSocket) describe() socketFacts { return socketFacts{} }
@@ -102,6 +106,9 @@ func setDeadline(f *port.Flow, current *int64, until int64) error {
 	*current = until
 	return f.SetReadDeadline(time.Now().Add(time.Duration(until - now)))
 }
+
+// interrupt ends the read of a flow by its deadline. If that fails, the read ends by itself, a little later.
+func interrupt(f *port.Flow) { _ = f.SetReadDeadline(time.Now()) }
 
 // ended keeps the error after which a socket gives nothing more. A deadline is none, and neither is what an ICMP message left.
 func ended(err error) error {

@@ -21,6 +21,8 @@ const (
 	ordinaryBuffer = 4 << 20
 	coalesceSingle = 400 * time.Microsecond
 	coalesceJoined = 100 * time.Microsecond
+	// uninterrupted bounds the waiting for a socket that is out of the poller: a deadline cannot end it.
+	uninterrupted = 20 * time.Millisecond
 )
 
 // rawSocket is a flow with a socket of its own: non-blocking system calls beside the runtime's poller, so that hundreds of idle
@@ -38,15 +40,21 @@ type rawSocket struct {
 	buffers   [][]byte
 	ancillary []byte
 	batch     []datagram
-	receive   func(fd uintptr) bool
+	receive   func(fd uintptr) bool // false when there is nothing yet
 	got       int
 	failed    syscall.Errno
 	dropped   uint32
 
+	// At high rates the socket is out of the runtime's poller: each packet that comes in or has gone out would wake the thread that
+	// waits there, though nobody waits for the packet, and that costs as much as sending it.
+	detached bool
+
 	// Coalescing: at high rates each wake-up for a few packets costs the sender more than the packets do.
-	busy    bool
-	packets int
-	since   int64
+	busy      bool
+	joined    bool // the kernel does join them
+	packets   int
+	datagrams int
+	since     int64
 
 	segments struct { // of the one goroutine that sends them
 		header  unix.Msghdr
@@ -84,6 +92,12 @@ func openSocket(f *port.Flow, s settings, c *clock.Clock, receives, portable boo
 	count, size := 4, controlSize+1
 	if receives {
 		count, size = raw.shape(s)
+	}
+	if receives && raw.facts.joins && raw.facts.kernelStamps || !receives && !s.slow() {
+		if raw.fd, err = f.Detach(); err != nil {
+			return nil, err
+		}
+		raw.conn, raw.detached = nil, true
 	}
 	raw.allocate(count, size)
 	return raw, nil
@@ -160,7 +174,7 @@ func (r *rawSocket) allocate(count, size int) {
 }
 
 func (r *rawSocket) send(packet []byte) error {
-	_, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(r.fd), uintptr(unsafe.Pointer(&packet[0])), uintptr(len(packet)))
+	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(r.fd), uintptr(unsafe.Pointer(&packet[0])), uintptr(len(packet)), unix.MSG_DONTWAIT, 0, 0)
 	return sendError(errno)
 }
 
@@ -188,7 +202,7 @@ func (r *rawSocket) sendSegments(packets []byte, size int) (bool, error) {
 	binary.NativeEndian.PutUint16(g.control[unix.CmsgLen(0):], uint16(size))
 	g.vector.Base = &packets[0]
 	g.vector.SetLen(len(packets))
-	_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(r.fd), uintptr(unsafe.Pointer(&g.header)), 0)
+	_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(r.fd), uintptr(unsafe.Pointer(&g.header)), unix.MSG_DONTWAIT)
 	switch errno {
 	case unix.EINVAL, unix.EIO, unix.EOPNOTSUPP, unix.ENOPROTOOPT:
 		return false, nil
@@ -197,14 +211,7 @@ func (r *rawSocket) sendSegments(packets []byte, size int) (bool, error) {
 }
 
 func (r *rawSocket) read(until int64) ([]datagram, error) {
-	if r.busy {
-		r.coalesce()
-	}
-	if err := setDeadline(r.flow, &r.deadline, until); err != nil {
-		return nil, err
-	}
-	r.got, r.failed = 0, 0
-	if err := r.conn.Read(r.receive); err != nil {
+	if err := r.wait(until); err != nil {
 		return nil, ended(err)
 	}
 	if r.failed != 0 {
@@ -258,6 +265,7 @@ func (r *rawSocket) parse(d *datagram, ancillary []byte) {
 
 // measure decides whether to wait before the next read, so that more packets are there when it comes.
 func (r *rawSocket) measure() {
+	r.datagrams += r.got
 	for _, d := range r.batch {
 		if d.size > 0 {
 			r.packets += (len(d.data) + d.size - 1) / d.size
@@ -265,21 +273,56 @@ func (r *rawSocket) measure() {
 	}
 	if now := clock.Mono(); now-r.since > int64(20*time.Millisecond) {
 		r.busy = r.facts.kernelStamps && float64(r.packets)*1e9 > joinAbove*float64(now-r.since)
-		r.packets, r.since = 0, now
+		r.joined = r.packets > 2*r.datagrams
+		r.packets, r.datagrams, r.since = 0, 0, now
 	}
 }
 
-// coalesce waits a little when the last read found less than it had room for.
-func (r *rawSocket) coalesce() {
-	if 2*r.got >= len(r.headers) {
-		return
+// wait reads what there is, or waits for it until a time. While much arrives it sleeps between reads that found less than there
+// was room for, and does not wait for the socket.
+func (r *rawSocket) wait(until int64) error {
+	if !r.detached {
+		if err := setDeadline(r.flow, &r.deadline, until); err != nil {
+			return err
+		}
+		return r.conn.Read(r.receive)
 	}
-	wait := coalesceSingle
-	if r.facts.joins {
-		wait = coalesceJoined
+	if r.busy && r.got < len(r.headers) {
+		r.nap()
 	}
-	t := unix.NsecToTimespec(int64(wait))
-	_ = unix.Nanosleep(&t, nil) // waking early costs nothing
+	until = min(until, clock.Mono()+int64(uninterrupted))
+	for !r.receive(uintptr(r.fd)) {
+		r.got, r.failed, r.batch = 0, 0, r.batch[:0]
+		r.measure()
+		left := until - clock.Mono()
+		switch {
+		case left <= 0:
+			return nil
+		case r.busy:
+			r.nap()
+		default:
+			t := unix.NsecToTimespec(left)
+			_, _ = unix.Ppoll([]unix.PollFd{{Fd: int32(r.fd), Events: unix.POLLIN}}, &t, nil) // the next read tells more
+		}
+	}
+	return nil
+}
+
+// nap lets packets gather. The scheduler is not told: it would look after the thread every 20 µs meanwhile, which costs more
+// than all the packets.
+func (r *rawSocket) nap() {
+	pause := coalesceSingle
+	if r.joined {
+		pause = coalesceJoined
+	}
+	t := unix.NsecToTimespec(int64(pause))
+	_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0) // waking early costs nothing
+}
+
+func (r *rawSocket) interrupt() {
+	if !r.detached { // else it looks up soon
+		interrupt(r.flow)
+	}
 }
 
 func (r *rawSocket) drops() uint64 { return uint64(r.dropped) }
