@@ -33,6 +33,9 @@ type Config struct {
 	// a stall of the host, the rest of the schedule is moved: the pause remains a pause instead of becoming a burst that could
 	// overflow a queue on the way. Report.Moved tells.
 	CatchUp time.Duration
+	// Sleep, if not nil, is called in place of the system's sleep: it returns at about a time (clock.Mono, ns) and gives the time
+	// at which it does. So a sender can receive between its packets.
+	Sleep func(until int64) int64
 }
 
 const (
@@ -76,7 +79,10 @@ func New(cfg Config) (*Pacer, error) {
 		late:     int64(orDefault(cfg.Late, defaultLate)),
 		catchUp:  int64(orDefault(cfg.CatchUp, defaultCatchUp)),
 		now:      clock.Mono,
-		sleep:    newSleep(),
+		sleep:    cfg.Sleep,
+	}
+	if p.sleep == nil {
+		p.sleep = newSleep()
 	}
 	if !cfg.Cheap {
 		p.spin = newSpin(orDefault(cfg.MaxSpin, defaultSpin))

@@ -33,6 +33,21 @@ func TestRaw(t *testing.T) {
 		if err != nil || string(packet[:n]) != "raw" {
 			t.Errorf("read %q, %v", packet[:n], err)
 		}
+		if to.UDP != nil {
+			t.Error("the socket is in the runtime's poller, too")
+		}
+		if again, ok := to.Raw(); !ok || again != fd {
+			t.Errorf("the second call gives %d, %v; the first %d", again, ok, fd)
+		}
+	}
+	for _, f := range []*Flow{a, b} {
+		fd, _ := f.Raw()
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); !errors.Is(err, unix.EBADF) {
+			t.Errorf("after Close the socket answers %v; want EBADF", err)
+		}
 	}
 	shared := listen(t, Config{Where: Where{Address: loopback}, portable: true})
 	s, keys = expect(t, shared, 1)
@@ -220,40 +235,5 @@ func TestMissingPlaces(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s: dial says %v; want %q", name, err, c.text)
 		}
-	}
-}
-
-// TestDetach has a flow without the runtime's poller: it carries packets both ways, and ends with Close.
-func TestDetach(t *testing.T) {
-	p := listen(t, Config{Where: Where{Address: loopback}})
-	s, keys := expect(t, p, 1)
-	from, to := pair(t, p, s, keys, Options{})
-	fd, err := to.Detach()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if to.UDP != nil {
-		t.Error("the socket is still in the poller")
-	}
-	if _, err := from.Write([]byte("there")); err != nil {
-		t.Fatal(err)
-	}
-	b := make([]byte, 100)
-	n, err := unix.Read(fd, b)
-	if got := string(b[:max(n, 0)]); err != nil || got != "there" {
-		t.Errorf("got %q, %v", got, err)
-	}
-	if _, err := to.Write([]byte("back")); err != nil {
-		t.Fatal(err)
-	}
-	n, err = from.Read(b)
-	if got := string(b[:max(n, 0)]); err != nil || got != "back" {
-		t.Errorf("got %q, %v", got, err)
-	}
-	if err := to.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err == nil {
-		t.Error("the socket is open after Close")
 	}
 }

@@ -94,10 +94,9 @@ func openSocket(f *port.Flow, s settings, c *clock.Clock, receives, portable boo
 		count, size = raw.shape(s)
 	}
 	if receives && raw.facts.joins && raw.facts.kernelStamps || !receives && !s.slow() {
-		if raw.fd, err = f.Detach(); err != nil {
-			return nil, err
+		if fd, ok := f.Raw(); ok {
+			raw.fd, raw.detached = fd, true
 		}
-		raw.conn, raw.detached = nil, true
 	}
 	raw.allocate(count, size)
 	return raw, nil
