@@ -31,6 +31,8 @@ type socket interface {
 	drops() uint64
 	// describe says what the socket is like.
 	describe() socketFacts
+	// close ends its use, before the flow is closed; no read runs any more.
+	close()
 }
 
 // datagram is what one read of a socket gives: one packet, or several of equal size that the system has joined.
@@ -90,7 +92,10 @@ func (s *plainSocket) read(until int64) ([]datagram, error) {
 	return s.batch[:], nil
 }
 
-func (s *plainSocket) interrupt() { interrupt(s.flow) }
+// interrupt ends the read by its deadline. If that fails, the read ends by itself, a little later.
+func (s *plainSocket) interrupt() { _ = s.flow.SetReadDeadline(time.Now()) }
+
+func (s *plainSocket) close() {}
 
 func (s *plainSocket) drops() uint64 { return 0 }
 
@@ -106,9 +111,6 @@ func setDeadline(f *port.Flow, current *int64, until int64) error {
 	*current = until
 	return f.SetReadDeadline(time.Now().Add(time.Duration(until - now)))
 }
-
-// interrupt ends the read of a flow by its deadline. If that fails, the read ends by itself, a little later.
-func interrupt(f *port.Flow) { _ = f.SetReadDeadline(time.Now()) }
 
 // ended keeps the error after which a socket gives nothing more. A deadline is none, and neither is what an ICMP message left.
 func ended(err error) error {

@@ -2,7 +2,10 @@ package udp
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"net"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -25,33 +28,35 @@ const (
 	uninterrupted = 20 * time.Millisecond
 )
 
-// rawSocket is a flow with a socket of its own: non-blocking system calls beside the runtime's poller, so that hundreds of idle
-// flows need no threads; stamps of arrival by the kernel.
+// rawSocket is a flow with a socket of its own: non-blocking system calls, and stamps of arrival by the kernel. Slow streams wait
+// together in the poller, so that hundreds of them need no threads; a fast one waits alone.
 type rawSocket struct {
-	flow     *port.Flow
-	clock    *clock.Clock
-	fd       int
-	conn     syscall.RawConn
-	facts    socketFacts
-	deadline int64
+	flow  *port.Flow
+	clock *clock.Clock
+	fd    int
+	facts socketFacts
 
 	headers   []header
 	vectors   []unix.Iovec
 	buffers   [][]byte
 	ancillary []byte
 	batch     []datagram
-	receive   func(fd uintptr) bool // false when there is nothing yet
 	got       int
 	failed    syscall.Errno
 	dropped   uint32
 
-	// At high rates the socket is out of the runtime's poller: each packet that comes in or has gone out would wake the thread that
-	// waits there, though nobody waits for the packet, and that costs as much as sending it.
-	detached bool
+	// Waiting with others.
+	poller      *poller
+	roused      chan struct{}
+	interrupted atomic.Bool
+	timer       *time.Timer
+	deadline    int64 // of the timer (clock.Mono); 0 when it does not run
 
-	// Coalescing: at high rates each wake-up for a few packets costs the sender more than the packets do.
+	// Waiting alone: at high rates it sleeps between reads, because to be woken for each packet costs the sender, where it is on the
+	// same host, and the receiver more than the packet.
+	alone     bool
 	busy      bool
-	joined    bool // the kernel does join them
+	joined    bool // the kernel does join packets
 	packets   int
 	datagrams int
 	since     int64
@@ -70,35 +75,42 @@ type header struct {
 }
 
 // openSocket prepares the socket of a flow for the session.
-func openSocket(f *port.Flow, s settings, c *clock.Clock, receives, portable bool) (socket, error) {
+func (e *Engine) openSocket(f *port.Flow, s settings, c *clock.Clock, receives bool) (socket, error) {
 	if f.UDP == nil {
 		return newSharedSocket(f, s, c, receives)
 	}
+	raw := &rawSocket{flow: f, clock: c, poller: &e.poller}
 	conn, err := f.UDP.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	raw := &rawSocket{flow: f, clock: c, conn: conn}
 	var failed error
-	if err := conn.Control(func(fd uintptr) { failed = raw.prepare(int(fd), s, receives) }); err != nil {
+	err = conn.Control(func(fd uintptr) { failed = raw.prepare(int(fd), s, receives) })
+	if err = errors.Join(err, failed); err != nil {
 		return nil, err
 	}
-	if failed != nil {
-		return nil, failed
-	}
-	if portable {
+	if e.portable {
 		return newPlainSocket(f, c), nil
 	}
+	fd, ok := f.Raw()
+	if !ok {
+		return nil, errors.New("the flow gives no descriptor")
+	}
+	raw.fd = fd
 	count, size := 4, controlSize+1
 	if receives {
 		count, size = raw.shape(s)
 	}
-	if receives && raw.facts.joins && raw.facts.kernelStamps || !receives && !s.slow() {
-		if fd, ok := f.Raw(); ok {
-			raw.fd, raw.detached = fd, true
-		}
-	}
 	raw.allocate(count, size)
+	if raw.alone = receives && raw.facts.joins || !receives && !s.slow() || !raw.facts.kernelStamps; raw.alone {
+		return raw, nil
+	}
+	raw.roused = make(chan struct{}, 1)
+	raw.timer = time.NewTimer(0)
+	if err := e.poller.join(raw); err != nil {
+		raw.close()
+		return nil, err
+	}
 	return raw, nil
 }
 
@@ -165,11 +177,6 @@ func (r *rawSocket) allocate(count, size int) {
 		h.Control = &r.ancillary[i*ancillarySize]
 		h.SetControllen(ancillarySize)
 	}
-	r.receive = func(fd uintptr) bool {
-		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.headers[0])), uintptr(len(r.headers)), unix.MSG_DONTWAIT, 0, 0)
-		r.got, r.failed = int(n), errno
-		return errno != unix.EAGAIN && errno != unix.EINTR
-	}
 }
 
 func (r *rawSocket) send(packet []byte) error {
@@ -210,11 +217,13 @@ func (r *rawSocket) sendSegments(packets []byte, size int) (bool, error) {
 }
 
 func (r *rawSocket) read(until int64) ([]datagram, error) {
-	if err := r.wait(until); err != nil {
-		return nil, ended(err)
-	}
-	if r.failed != 0 {
-		return nil, nil // an ICMP message: the sending side sees it too
+	r.wait(until)
+	switch r.failed {
+	case 0:
+	case unix.EBADF:
+		return nil, net.ErrClosed
+	default: // nothing in time; or an ICMP message, which the sending side sees too
+		return nil, nil
 	}
 	r.batch = r.batch[:0]
 	for i := range r.got {
@@ -264,6 +273,10 @@ func (r *rawSocket) parse(d *datagram, ancillary []byte) {
 
 // measure decides whether to wait before the next read, so that more packets are there when it comes.
 func (r *rawSocket) measure() {
+	if !r.alone {
+		r.poller.arrivals.Add(uint64(r.got))
+		return
+	}
 	r.datagrams += r.got
 	for _, d := range r.batch {
 		if d.size > 0 {
@@ -277,34 +290,62 @@ func (r *rawSocket) measure() {
 	}
 }
 
-// wait reads what there is, or waits for it until a time. While much arrives it sleeps between reads that found less than there
-// was room for, and does not wait for the socket.
-func (r *rawSocket) wait(until int64) error {
-	if !r.detached {
-		if err := setDeadline(r.flow, &r.deadline, until); err != nil {
-			return err
+// wait reads what there is, or waits for it until a time.
+func (r *rawSocket) wait(until int64) {
+	if r.alone {
+		until = min(until, clock.Mono()+int64(uninterrupted))
+		if r.busy && r.got < len(r.headers) {
+			r.nap()
 		}
-		return r.conn.Read(r.receive)
 	}
-	if r.busy && r.got < len(r.headers) {
-		r.nap()
-	}
-	until = min(until, clock.Mono()+int64(uninterrupted))
-	for !r.receive(uintptr(r.fd)) {
-		r.got, r.failed, r.batch = 0, 0, r.batch[:0]
+	for !r.receive() {
+		r.batch = r.batch[:0]
 		r.measure()
 		left := until - clock.Mono()
 		switch {
 		case left <= 0:
-			return nil
+			return
 		case r.busy:
 			r.nap()
-		default:
+		case r.alone:
 			t := unix.NsecToTimespec(left)
 			_, _ = unix.Ppoll([]unix.PollFd{{Fd: int32(r.fd), Events: unix.POLLIN}}, &t, nil) // the next read tells more
+		case r.sleep(until):
+			return
 		}
 	}
-	return nil
+}
+
+// receive reads without waiting, and says false when there is nothing.
+func (r *rawSocket) receive() bool {
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(r.fd), uintptr(unsafe.Pointer(&r.headers[0])), uintptr(len(r.headers)), unix.MSG_DONTWAIT, 0, 0)
+	if r.got, r.failed = int(n), errno; errno != 0 {
+		r.got = 0
+	}
+	return errno != unix.EAGAIN && errno != unix.EINTR
+}
+
+// sleep waits until the poller tells of a packet, and says true when the time is over or the sleep was interrupted.
+func (r *rawSocket) sleep(until int64) (over bool) {
+	if r.deadline != until {
+		r.deadline = until
+		r.timer.Reset(time.Duration(until - clock.Mono()))
+	}
+	select {
+	case <-r.roused:
+		return r.interrupted.Swap(false)
+	case <-r.timer.C:
+		r.deadline = 0
+		return true
+	}
+}
+
+// rouse ends a sleep.
+func (r *rawSocket) rouse() {
+	select {
+	case r.roused <- struct{}{}:
+	default: // it will not sleep as it is
+	}
 }
 
 // nap lets packets gather. The scheduler is not told: it would look after the thread every 20 µs meanwhile, which costs more
@@ -319,8 +360,16 @@ func (r *rawSocket) nap() {
 }
 
 func (r *rawSocket) interrupt() {
-	if !r.detached { // else it looks up soon
-		interrupt(r.flow)
+	if !r.alone { // else it looks up soon
+		r.interrupted.Store(true)
+		r.rouse()
+	}
+}
+
+func (r *rawSocket) close() {
+	if !r.alone {
+		r.poller.leave(r)
+		r.timer.Stop()
 	}
 }
 

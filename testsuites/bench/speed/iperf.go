@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/vishvananda/netns"
@@ -45,11 +46,7 @@ type iperfRun struct {
 func (b *bench) iperf(ctx context.Context, where place, args ...string) (run iperfRun, err error) {
 	ctx, cancel := context.WithTimeout(ctx, b.time+30*time.Second)
 	defer cancel()
-	number, err := freePort(where.far, where.dest)
-	if err != nil {
-		return run, err
-	}
-	server, err := listening(ctx, where.far, "Server listening", b.iperf3, "-s", "-1", "-p", number, "-B", where.dest, "--forceflush")
+	server, number, err := b.iperfServer(ctx, where)
 	if err != nil {
 		return run, err
 	}
@@ -66,10 +63,24 @@ func (b *bench) iperf(ctx context.Context, where place, args ...string) (run ipe
 		return run, errors.Join(failed, fmt.Errorf("read its report: %w", err))
 	}
 	if failed != nil || run.report.Error != "" {
-		return run, fmt.Errorf("%s: %w", run.report.Error, failed)
+		return run, errors.Join(errors.New(run.report.Error), failed)
 	}
 	run.sender, run.receiver = processor(client), processor(server)
 	return run, nil
+}
+
+// iperfServer starts a server for one measurement. It tries some ports: one that was free can be taken by the time it binds it.
+func (b *bench) iperfServer(ctx context.Context, where place) (server *exec.Cmd, number string, err error) {
+	for range 5 {
+		if number, err = b.ports.free(where.far, where.dest); err != nil {
+			return nil, "", err
+		}
+		server, err = listening(ctx, where.far, "Server listening", b.iperf3, "-s", "-1", "-p", number, "-B", where.dest, "--forceflush")
+		if err == nil || ctx.Err() != nil || errors.Is(err, exec.ErrNotFound) {
+			break
+		}
+	}
+	return server, number, err
 }
 
 // listening starts a server and waits for the line in which it says that it listens. Its output is read until it ends.
@@ -84,25 +95,43 @@ func listening(ctx context.Context, ns netns.NsHandle, says string, name string,
 		return nil, err
 	}
 	lines := bufio.NewScanner(out)
+	last := ""
 	for lines.Scan() {
-		if strings.Contains(lines.Text(), says) {
+		if last += lines.Text() + " "; strings.Contains(last, says) {
 			go io.Copy(io.Discard, out) // ends with the server
 			return c, nil
 		}
 	}
-	return nil, fmt.Errorf("%s ended before it listened: %w", name, c.Wait())
+	return nil, fmt.Errorf("%s ended before it listened: %w: %s", name, c.Wait(), last)
 }
 
-// freePort is a TCP port that nobody has just now.
-func freePort(ns netns.NsHandle, address string) (number string, err error) {
-	err = inside(ns, func() error {
-		l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
-		if err != nil {
-			return err
+// Ports for servers, below those that the system gives to clients, so that no client has one of them.
+const firstPort, lastPort = 20_000, 30_000
+
+// ports counts the ports that were given out.
+type ports struct{ given atomic.Uint32 }
+
+// free is a port that nobody has just now, TCP or UDP.
+func (p *ports) free(ns netns.NsHandle, address string) (number string, err error) {
+	for range lastPort - firstPort {
+		number = strconv.Itoa(firstPort + int(p.given.Add(1)-1)%(lastPort-firstPort))
+		err = inside(ns, func() error { return vacant(net.JoinHostPort(address, number)) })
+		if err == nil {
+			return number, nil
 		}
-		defer l.Close()
-		number = strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-		return nil
-	})
-	return number, err
+	}
+	return "", err
+}
+
+func vacant(address string) error {
+	stream, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	packets, err := net.ListenPacket("udp", address)
+	if err != nil {
+		stream.Close()
+		return err
+	}
+	return errors.Join(stream.Close(), packets.Close())
 }

@@ -37,6 +37,7 @@ type bench struct {
 	iperf3 string
 	dir    string // for files, removed at the end
 	netp   string // path of the release build; see release
+	ports  ports
 }
 
 // parts are the first arguments of this program when it plays a part for itself.

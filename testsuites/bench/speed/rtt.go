@@ -148,7 +148,7 @@ func (b *bench) irtt(ctx context.Context, where place, args ...string) (text []b
 }
 
 func (b *bench) irttServer(ctx context.Context, where place) (address string, server *exec.Cmd, err error) {
-	number, err := freePort(where.far, where.dest)
+	number, err := b.ports.free(where.far, where.dest)
 	if err != nil {
 		return "", nil, err
 	}
