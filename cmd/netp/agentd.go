@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/olekukonko/tablewriter/pkg/twwidth"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
@@ -69,6 +70,9 @@ func (a *app) agentCommand() *cobra.Command {
 	return c
 }
 
+// restAfter is how long an agent takes to start, with time to spare.
+const restAfter = 2 * time.Second
+
 // serveAgent runs the agent until ctx is done.
 func (a *app) serveAgent(ctx context.Context, f serving) error {
 	logger := a.daemonLogger()
@@ -95,6 +99,8 @@ func (a *app) serveAgent(ctx context.Context, f serving) error {
 		"sessions", f.sessions, "bytes per day", f.bytesPerDay, "peers", f.peers, "endpoints", f.endpoints)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	twwidth.SetCacheCapacity(0) // an agent draws no tables
+	defer time.AfterFunc(restAfter, rest).Stop()
 	var group errgroup.Group
 	group.Go(func() error {
 		err := member.Keep(ctx, logger)
