@@ -80,6 +80,9 @@ func (d *daemon) prepare(o wire.Order, e engine.Engine) (s *session, dataPort st
 	if err != nil {
 		return s, "", d.refuse(netp.FailureUnsupported, "Agent %s cannot start the session: %v.", d.cfg.Name, err).Failure
 	}
+	if o.Session.Path.Endpoint && where.Address.IsLoopback() {
+		where.Address = netip.Addr{} // from there nothing beyond this host is reached
+	}
 	s.job.Dialer = port.Dialer{Where: where}
 	return s, "", nil
 }

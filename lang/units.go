@@ -25,7 +25,9 @@ var (
 	timeUnits = []unit{{"ns", "1e-9"}, {"us", "1e-6"}, {"ms", "1e-3"}, {"s", "1"}, {"min", "60"}, {"h", "3600"}}
 	rateUnits = []unit{{"bps", "1"}, {"kbps", "1e3"}, {"Mbps", "1e6"}, {"Gbps", "1e9"}}
 	sizeUnits = []unit{{"B", "1"}, {"KB", "1e3"}, {"MB", "1e6"}, {"GB", "1e9"}, {"KiB", "1024"}, {"MiB", "1048576"}}
-	bareUnits = []unit{{"percent", "1e-2"}, {"ppm", "1e-6"}}
+	// packetUnits are no constants: a rate in packets is written as a text only.
+	packetUnits = []unit{{"pps", "1"}, {"kpps", "1e3"}, {"Mpps", "1e6"}}
+	bareUnits   = []unit{{"percent", "1e-2"}, {"ppm", "1e-6"}}
 )
 
 // unitConstants are the units as variables.
@@ -133,7 +135,10 @@ func parseISO(s string) (float64, error) {
 }
 
 // parseBitRate reads "10Mbps", as bit/s.
-func parseBitRate(s string) (float64, error) {
+func parseBitRate(s string) (float64, error) { return parseRateIn(s, rateUnits) }
+
+// parseRateIn is parseBitRate where more units are allowed: the error names them.
+func parseRateIn(s string, allowed []unit) (float64, error) {
 	number, name, ok := split(s)
 	if !ok {
 		return 0, wrongUnit(`%q is not a rate. Write for example "10Mbps".`, s)
@@ -147,7 +152,8 @@ func parseBitRate(s string) (float64, error) {
 	case isBytes(name):
 		return 0, wrongUnit("%q counts bytes, and a rate counts bits per second: one byte is eight bits, and netp does not guess. Write for example %q.", s, number+"Mbps")
 	}
-	return 0, wrongUnit("%q is not a unit of rate.%s The units are %s.", name, suggest(name, names(rateUnits)), strings.Join(names(rateUnits), ", "))
+	units := names(allowed)
+	return 0, wrongUnit("%q is not a unit of rate.%s The units are %s.", name, suggest(name, units), strings.Join(units, ", "))
 }
 
 var byteUnit = regexp.MustCompile(`^[kKMGT]?i?(B|Byte|Bytes|byte|bytes|o)(ps|/s)?$`)
@@ -158,8 +164,8 @@ func isBytes(name string) bool { return byteUnit.MatchString(name) }
 // parseRate reads a rate in bits or packets per second.
 func parseRate(s string) (netp.Rate, error) {
 	number, name, ok := split(s)
-	if ok && (name == "pps" || name == "kpps" || name == "Mpps") {
-		f, err := scale(number, map[string]string{"pps": "1", "kpps": "1e3", "Mpps": "1e6"}[name])
+	if u, packets := find(packetUnits, name); ok && packets {
+		f, err := scale(number, u.value)
 		return netp.Rate{PacketsPerSecond: f}, err
 	}
 	if ok && name == "" {
@@ -168,7 +174,7 @@ func parseRate(s string) (netp.Rate, error) {
 		}
 		return netp.Rate{}, wrongUnit("%q has no unit of rate. Write for example %q or %q.", s, number+"pps", number+"Mbps")
 	}
-	f, err := parseBitRate(s)
+	f, err := parseRateIn(s, slices.Concat(packetUnits, rateUnits))
 	return netp.Rate{BitsPerSecond: f}, err
 }
 

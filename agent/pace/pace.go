@@ -170,6 +170,13 @@ func (p *Pacer) Sent(n int, due, at int64) {
 	}
 }
 
+// Resume moves the rest of the schedule to now, after a pause that was meant: it counts neither as lateness nor as moved.
+func (p *Pacer) Resume(now int64) {
+	if behind := now - p.schedule.due; behind > 0 {
+		p.schedule.shift(behind)
+	}
+}
+
 // Errors gives how much later than due packets left (50th and 99th percentile, within 7 %, and maximum), and how many left later
 // than Config.Late. A packet that left early counts as 0.
 func (p *Pacer) Errors() (p50, p99, maximum time.Duration, late uint64) {

@@ -105,3 +105,21 @@ func TestDataPortBehindAFirewallIsNotLoss(t *testing.T) {
 		}
 	}
 }
+
+// TestEndpointFromALoopbackAgent measures a host beyond this one with an agent
+// whose data port is on a loopback address, as the agents of a local run are.
+func TestEndpointFromALoopbackAgent(t *testing.T) {
+	left, _ := namespaces(t)
+	ip(t, "-n "+left+" link set lo up")
+	w := newWorld(t, options{engines: agent.Engines()})
+	w.agent("syd", func(c *agent.Config) {
+		c.Listen = port.Where{Netns: left, Address: netip.MustParseAddr("127.0.0.1")}
+	})
+	for _, to := range []string{"198.51.100.2", "127.0.0.1"} {
+		p := makePlan(session{from: "syd", to: netp.AgentID(to), kind: "rtt", params: defaults(t, "rtt", netp.Params{"mode": "icmp", "duration": 0.2, "interval": 0.01})})
+		p.Sessions[0].Path.Endpoint = true
+		if r := only(t, w.run(t.Context(), p, nil)); r.Status != netp.Pass {
+			t.Errorf("%s: %s, %v", to, r.Status, r.Result.Failure)
+		}
+	}
+}

@@ -37,6 +37,7 @@ type world struct {
 	store   *store.Store
 	public  ed25519.PublicKey
 	private ed25519.PrivateKey
+	epoch   uint64
 	engines []engine.Engine
 	logger  *slog.Logger
 }
@@ -53,7 +54,7 @@ type options struct {
 
 func newWorld(t *testing.T, o options) *world {
 	t.Helper()
-	w := &world{t: t, engines: o.engines, logger: slog.New(slog.NewTextHandler(testLog{t}, nil))}
+	w := &world{t: t, engines: o.engines, epoch: 1, logger: slog.New(slog.NewTextHandler(testLog{t}, nil))}
 	if w.engines == nil {
 		w.engines = []engine.Engine{scripted{}}
 	}
@@ -83,7 +84,7 @@ func newWorld(t *testing.T, o options) *world {
 	}
 	t.Cleanup(func() { w.store.Close() })
 	w.runner, err = runner.New(runner.Config{
-		Bus: queues, Conn: conn, Store: w.store, Key: w.private, Epoch: 1, Lease: o.lease,
+		Bus: queues, Conn: conn, Store: w.store, Key: w.private, Epoch: w.epoch, Lease: o.lease,
 		Catalogue: w.catalogue(), Parallelism: o.parallelism, Window: o.window, Logger: w.logger,
 	})
 	if err != nil {

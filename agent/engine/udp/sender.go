@@ -3,6 +3,7 @@ package udp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -20,6 +21,8 @@ import (
 const (
 	// deadMan is how long after the last report a sender goes on: it has stopped within a second.
 	deadMan = 900 * time.Millisecond
+	// breakLimit is how long a break of the path may be for the stream to go on after it; the receiver waits a little longer.
+	breakLimit = silenceLimit - time.Second
 	// alert bounds how long a sender is away from its duties, however slow its stream is.
 	alert = 100 * time.Millisecond
 	// retry is the pause when the system or the agent's own limit does not let a packet out.
@@ -58,6 +61,7 @@ type sender struct {
 	warmups  uint64
 	denied   int64 // since when the meter says no; 0 while it does not
 	refused  int   // packets in a row
+	holding  int64 // since when nothing is sent because no report comes; 0 while they do
 	segments int   // of a super-packet; 0 when they cannot be sent
 	stats    sendStats
 
@@ -84,7 +88,9 @@ type sendStats struct {
 	lastError error
 	busy      uint64 // times the socket had no room
 	held      uint64 // times the agent's limit said no
-	ended     int64  // clock.Mono
+	breaks    int    // of the path that the stream outlived
+	broken    time.Duration
+	ended     int64 // clock.Mono
 	segmented bool
 }
 
@@ -154,6 +160,9 @@ func (x *sender) data(w *wheel) {
 		x.pace()
 	}
 	x.stats.ended = clock.Mono()
+	if f := x.outlived(); f != nil {
+		x.fault.CompareAndSwap(nil, f)
+	}
 	x.sock.interrupt() // the other half is to tell the end at once
 }
 
@@ -207,8 +216,9 @@ func (x *sender) complete(due int64) bool {
 	return x.end > 0 && due >= x.end || x.sent.Load() >= x.most
 }
 
-// alive says whether the stream goes on, and stops it if not. When the reports have ended it may not send (hold); it ends once the
-// other half has looked for them in vain: a host that stood still for a second must not be taken for a path that is down.
+// alive says whether the stream goes on, and stops it if not. When the reports have ended it may not send (hold). Once the other
+// half has looked for them in vain that is a break of the path, and no host that stood still: the stream goes on when they come
+// again, and ends when they do not.
 func (x *sender) alive(now int64) (alive, hold bool) {
 	overdue := x.heard.Load() + int64(deadMan)
 	switch {
@@ -219,13 +229,50 @@ func (x *sender) alive(now int64) (alive, hold bool) {
 	case x.peer.Load() == stateGone:
 		x.stop(interrupted("The receiver gave up and told the sender so."))
 	case now <= overdue:
+		x.resume(now)
 		return true, false
 	case x.looked.Load() <= overdue:
 		return true, true
+	case now-overdue < int64(breakLimit) && (x.end == 0 || now < x.end):
+		if x.holding == 0 {
+			x.holding = overdue
+		}
+		return true, true
 	default:
-		x.stop(interrupted("No report of the receiver arrived for a second, so the sender stopped. The path back from the receiver is down, or the receiver is."))
+		x.stop(interrupted(fmt.Sprintf("No report of the receiver arrived for %v, so the sender stopped. The path back from the receiver is down, or the receiver is.",
+			(time.Duration(now-overdue) + deadMan).Round(100*time.Millisecond))))
 	}
 	return false, false
+}
+
+// resume goes on after a break of the path. What was due meanwhile is never sent.
+func (x *sender) resume(now int64) {
+	if x.holding == 0 {
+		return
+	}
+	x.stats.breaks++
+	x.stats.broken += time.Duration(now-x.holding) + deadMan
+	x.holding = 0
+	if x.pacer != nil {
+		x.pacer.Resume(now)
+	}
+}
+
+// outlived is the failure of a stream that was sent to its end but for breaks of the path: what it lost is true, and not all that
+// would have been lost.
+func (x *sender) outlived() *netp.Failure {
+	if x.stats.breaks == 0 {
+		return nil
+	}
+	return interrupted(fmt.Sprintf("The path broke %s during the session, for %v in all, and came back. The sender stops a second after the last report of the receiver: what was lost until then is counted, what was not sent is not.",
+		times(x.stats.breaks), x.stats.broken.Round(100*time.Millisecond)))
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 // stop ends the stream before its time; a nil failure means that the context was done.

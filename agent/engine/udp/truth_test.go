@@ -5,11 +5,13 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/clock"
 )
 
 // TestTruth: over random mixtures of loss, copies and reordering the figures are those of the path, to the packet.
@@ -164,6 +166,42 @@ func TestDeadMan(t *testing.T) {
 	}
 	if got := figure(t, r, metricReceived); got != float64(passed) {
 		t.Errorf("received %v; want the %d that were passed on", got, passed)
+	}
+}
+
+// TestBreak: a path that is down for a while and comes back. The sender is silent soon, goes on afterwards, and the loss is that
+// of the path; the result says that it is not all that would have been lost.
+func TestBreak(t *testing.T) {
+	t.Parallel()
+	const length = 2500 * time.Millisecond
+	var broken, during int64
+	path := &relay{script: func(r *relay, to bool, p []byte) [][]byte {
+		now := clock.Mono()
+		if broken == 0 && r.asked > 50 {
+			broken = now
+		}
+		if broken > 0 && now-broken < int64(length) {
+			if to && isCounted(p) {
+				during++
+			}
+			return nil
+		}
+		return [][]byte{p}
+	}}
+	i, r := bench{params: netp.Params{"rate": "100pps", "count": 600.0}, relay: path.open}.run(t)
+	m := netp.Merge(i, r)
+	if m.Completed || m.Failure == nil || m.Failure.Kind != netp.FailureInterrupted || !strings.Contains(m.Failure.Detail, "broke once") {
+		t.Errorf("completed %v, failure %+v; want interrupted once", m.Completed, m.Failure)
+	}
+	asked, passed := path.counts()
+	if sent, lost := figure(t, m, metricSent), figure(t, m, metricLost); sent != 600 || asked != 600 || lost != float64(asked-passed) {
+		t.Errorf("lost %v of %v; want %d of %d", lost, sent, asked-passed, asked)
+	}
+	if during == 0 || during > 150 {
+		t.Errorf("%d packets were sent while the path was down for %v; want those of a second", during, length)
+	}
+	if c := checkOf(t, m, checkAchieved); !c.OK {
+		t.Errorf("the break is taken for a fault of the sender: %+v", c)
 	}
 }
 

@@ -2,6 +2,7 @@ package view
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/netpupper/netp/lang/diag"
 )
@@ -53,8 +54,9 @@ func (t Terminal) excerpt(d diag.Diagnostic) {
 	offset := 0
 	for i, line := range lines {
 		number := itoa(d.Snippet.StartLine + i)
-		t.Printf("  %s: %s\n", number, strings.ReplaceAll(line, "\t", " "))
-		if mark := underline(line, d.Snippet.HighlightStartOffset-offset, d.Snippet.HighlightEndOffset-offset); mark != "" {
+		shown, from := around(line, d.Snippet.HighlightStartOffset-offset, t.excerptWidth())
+		t.Printf("  %s: %s\n", number, strings.ReplaceAll(shown, "\t", " "))
+		if mark := underline(shown, d.Snippet.HighlightStartOffset-offset-from, d.Snippet.HighlightEndOffset-offset-from); mark != "" {
 			t.Printf("  %s  %s\n", strings.Repeat(" ", len(number)), t.paint(red, mark))
 		}
 		offset += len(line) + 1
@@ -62,6 +64,31 @@ func (t Terminal) excerpt(d diag.Diagnostic) {
 	for _, v := range d.Snippet.Values {
 		t.Printf("    │ %s %s\n", t.paint(cyan, v.Traversal), v.Statement)
 	}
+}
+
+// excerptWidth is how much of a line of source is shown.
+func (t Terminal) excerptWidth() int {
+	if t.Width > 0 {
+		return max(t.Width-10, 40)
+	}
+	return 160
+}
+
+// around gives the part of a long line around a byte of it, and how many bytes of
+// the line the part's first byte comes after.
+func around(line string, at, width int) (part string, from int) {
+	if len(line) <= width {
+		return line, 0
+	}
+	from = min(max(at-width/2, 0), len(line)-width)
+	for from > 0 && !utf8.RuneStart(line[from]) {
+		from--
+	}
+	to := from + width
+	for to < len(line) && !utf8.RuneStart(line[to]) {
+		to++
+	}
+	return line[from:to], from
 }
 
 // underline marks bytes start to end of the line with tildes.

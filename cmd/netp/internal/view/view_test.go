@@ -233,3 +233,21 @@ func TestStreamIsOneObjectPerLine(t *testing.T) {
 		t.Errorf("first line %s\nlast line %s", lines[0], lines[len(lines)-1])
 	}
 }
+
+// TestLongLinesAreClipped shows the part of a line that is at fault.
+func TestLongLinesAreClipped(t *testing.T) {
+	code := strings.Repeat("ä", 500) + "wrong" + strings.Repeat("b", 500)
+	at := strings.Index(code, "wrong")
+	var out strings.Builder
+	Terminal{Out: &out, Width: 80}.Diagnostics(diag.List{{Severity: diag.Error, Summary: "Fault", Detail: "It is.",
+		Range:   &diag.Range{Filename: "a.hcl", Start: diag.Pos{Line: 7}},
+		Snippet: &diag.Snippet{Code: code, StartLine: 7, HighlightStartOffset: at, HighlightEndOffset: at + len("wrong")}}}, false)
+	lines := strings.Split(out.String(), "\n")
+	source, mark := []rune(lines[3]), lines[4]
+	if len(source) > 80 {
+		t.Errorf("%d columns", len(source))
+	}
+	if from, to := strings.Index(mark, "~"), strings.LastIndex(mark, "~"); from < 0 || string(source[from:to+1]) != "wrong" {
+		t.Errorf("the mark is under something else:\n%s\n%s", lines[3], mark)
+	}
+}
