@@ -103,8 +103,8 @@ type Duty float64
 // seldom is the duty up to which a loop may have real-time priority: no ordinary program misses what that takes.
 const seldom Duty = 0.25
 
-// Pin ties the calling goroutine to its thread, asks the system for its finest timers and, where it is allowed (root, or
-// CAP_SYS_NICE), for a priority above that of ordinary programs, until release is called by the same goroutine. It is for loops
+// Pin ties the calling goroutine to its thread, asks the system for its finest timers and, where it is allowed (root,
+// CAP_SYS_NICE, or limits on nice and rtprio), for a priority above that of ordinary programs, until release is called by the same goroutine. It is for loops
 // whose lateness would be mistaken for the network's. A loop that seldom runs gets real-time priority, so that a busy host does
 // not delay it; another one only a larger share of the processors.
 func Pin(d Duty) (release func()) {

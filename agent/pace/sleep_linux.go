@@ -55,7 +55,7 @@ func raisePriority(urgent bool) (restore func()) {
 		return func() {} // somebody has chosen already
 	}
 	back := func() { _ = unix.SchedSetAttr(0, before, 0) } // is always allowed
-	wanted := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: realTime, Flags: unix.SCHED_FLAG_RESET_ON_FORK}
+	wanted := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: realTime}
 	if urgent && unix.SchedSetAttr(0, &wanted, 0) == nil {
 		return back
 	}

@@ -44,3 +44,22 @@ func TestPinTakesPriorityBack(t *testing.T) {
 		t.Errorf("a loop that seldom runs has %+v; want a real-time policy", seen[1])
 	}
 }
+
+// TestPinGivesUp: whatever was granted is taken back, also without privilege.
+func TestPinGivesUp(t *testing.T) {
+	for _, d := range []Duty{0, 1} {
+		done := make(chan unix.SchedAttr)
+		go func() {
+			Pin(d)()
+			a, err := unix.SchedGetAttr(0, 0)
+			if err != nil {
+				t.Error(err)
+				a = new(unix.SchedAttr)
+			}
+			done <- *a
+		}()
+		if a := <-done; a.Policy != unix.SCHED_NORMAL || a.Nice < 0 {
+			t.Errorf("after a loop with duty %v its thread has %+v; want an ordinary priority", d, a)
+		}
+	}
+}
