@@ -141,7 +141,8 @@ test "all" {
 
 func eachTerraform(n int) map[string]string {
 	return map[string]string{"main.tf": fmt.Sprintf(`locals {
-  sites = { for i in range(%d) : "s${i}" => { number = i, carrier = "telco-${i %% 7}" } }
+  numbers = [for n in setproduct(range(%d), range(100)) : 100 * n[0] + n[1]] # its range makes 1024 at most
+  sites   = { for i in local.numbers : "s${i}" => { number = i, carrier = "telco-${i %% 7}" } }
 }
 resource "terraform_data" "spoke" {
   for_each = local.sites
@@ -155,7 +156,7 @@ resource "terraform_data" "spoke" {
     }
   }
 }
-`, n)}
+`, n/100)}
 }
 
 // planOf is netp's command over a suite.
@@ -215,7 +216,7 @@ func explicitPlan(ctx context.Context, b *bench) error {
 	}
 	for _, c := range [][]tool{
 		{b.planOf(suite, "validate"), terraformOf(peer, "validate")},
-		{b.planOf(suite, "plan"), terraformOf(peer, "plan", "-refresh=false", "-input=false")},
+		{b.planOf(suite, "plan"), terraformOf(peer, "plan", "-refresh=false", "-input=false", "-no-color")},
 	} {
 		title := fmt.Sprintf("%d blocks in %d files; netp's plan includes schedule, cost and power of as many sessions.", manyPaths, planFiles)
 		if _, err := (contest{title: title, columns: planColumns, tools: c, rounds: b.rounds}).run(ctx); err != nil {
@@ -238,7 +239,7 @@ func eachPlan(ctx context.Context, b *bench) error {
 		}
 		o, err := contest{
 			title: fmt.Sprintf("One block with for_each, %d times.", n), columns: planColumns, rounds: b.rounds,
-			tools: []tool{b.planOf(suite, "plan"), terraformOf(peer, "plan", "-refresh=false", "-input=false")},
+			tools: []tool{b.planOf(suite, "plan"), terraformOf(peer, "plan", "-refresh=false", "-input=false", "-no-color")},
 		}.run(ctx)
 		if err != nil {
 			return err
