@@ -30,7 +30,7 @@ var joinToken = regexp.MustCompile(`-join (\S+)`)
 func atRest(ctx context.Context, b *bench) error {
 	_, err := contest{
 		title:   "An agent that has joined a controller and has no session, by /proc/PID/smaps_rollup; of its RSS, the program's own pages are shared with other processes of the same program.",
-		columns: []column{{name: "RSS MB"}, {name: "of this private MB"}, {name: "anonymous MB"}, {name: "threads"}, {name: "CPU ms/s"}},
+		columns: []column{{name: "RSS MiB"}, {name: "of this private MiB"}, {name: "anonymous MiB"}, {name: "threads"}, {name: "CPU ms/s"}},
 		tools:   []tool{{name: "netp agent", setup: "release build", run: b.rest}}, rounds: b.rounds,
 	}.run(ctx)
 	return err
@@ -168,11 +168,11 @@ func (p process) memory() (figures, error) {
 		}
 		switch words[0] {
 		case "Rss:":
-			f["RSS MB"] = kilobytes / 1e3
+			f["RSS MiB"] = kilobytes / 1024
 		case "Private_Clean:", "Private_Dirty:":
-			f["of this private MB"] += kilobytes / 1e3
+			f["of this private MiB"] += kilobytes / 1024
 		case "Anonymous:":
-			f["anonymous MB"] = kilobytes / 1e3
+			f["anonymous MiB"] = kilobytes / 1024
 		}
 	}
 	return f, nil

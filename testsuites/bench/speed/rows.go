@@ -26,6 +26,6 @@ func rows() []row {
 		{10, "500 concurrent voice streams between two agents", "no loss, CPU time ≤ 0.2 ×", voice},
 		{11, "netp plan of 10 000 explicit paths", "validate ≥ 6 × as fast as terraform, plan ≥ 25 ×, memory ≤ 0.6 ×", explicitPlan},
 		{12, "netp plan of 10 000 paths by for_each", "≤ 0.2 s, and at most 12 × as long as 1 000", eachPlan},
-		{13, "An agent at rest", "RSS ≤ 14 MB", atRest},
+		{13, "An agent at rest", "RSS ≤ 14 MiB", atRest},
 	}
 }
