@@ -63,8 +63,8 @@ interop: ## compare netp's figures with ping, fping, irtt, iperf3 and a capture,
 truth: ## compare netp's figures, and other programs', with what truly happened on the path; as root, for a quarter of an hour
 	$(GO) run -tags netptest ./testsuites/interop/truth
 
-bench: ## how long large plans take, and how often verdicts are wrong
-	@for p in plan judgement; do $(GO) run ./testsuites/bench/$$p || exit 1; done
+bench: ## netp beside the tools it replaces (IPERF3=PATH takes another iperf3), large plans, and how often verdicts are wrong
+	@for p in speed plan judgement; do $(GO) run -trimpath -ldflags '-s -w' ./testsuites/bench/$$p || exit 1; done
 
 cross: ## build for the other platforms
 	@for p in linux/arm64 darwin/arm64 windows/amd64; do echo "== $$p"; \

@@ -162,8 +162,7 @@ func (h *Histogram) RankBounds(k uint64) (low, high int64) {
 	return h.max, h.max
 }
 
-// Quantile is the smallest value with at least the share q of samples at or
-// below it: rank ⌈q·n⌉. 0 when empty.
+// Quantile is the smallest value with at least the share q of samples at or below it: rank ⌈q·n⌉. 0 when empty.
 func (h *Histogram) Quantile(q float64) int64 {
 	return h.Rank(uint64(math.Ceil(q * float64(h.count) * (1 - 1e-15))))
 }

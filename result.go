@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// Result is what an agent found out: facts, no judgement. Each side of a session
-// makes its part; Merge joins them.
+// Result is what an agent found out: facts, no judgement. Each side of a session makes its part; Merge joins them.
 type Result struct {
 	Run     string  `json:"run"`
 	Session string  `json:"session"` // address, as in Session.Addr
@@ -31,8 +30,7 @@ type Result struct {
 	Facts map[string]string `json:"facts,omitempty"`
 }
 
-// Measurement is the raw material of one metric; one of Ratio, Distribution and
-// Value is set, as the metric's shape says.
+// Measurement is the raw material of one metric; one of Ratio, Distribution and Value is set, as the metric's shape says.
 type Measurement struct {
 	Ratio        *Ratio        `json:"ratio,omitempty"`
 	Distribution *Distribution `json:"distribution,omitempty"`
@@ -45,8 +43,7 @@ type Measurement struct {
 // Value makes the Measurement of a plain figure.
 func Value(v float64) Measurement { return Measurement{Value: &v} }
 
-// Interval is one row of a session's time series, for people and charts; at most
-// 600 are kept.
+// Interval is one row of a session's time series, for people and charts; at most 600 are kept.
 type Interval struct {
 	Start  time.Duration      `json:"start"` // since the session started [ns]
 	Length time.Duration      `json:"length"`

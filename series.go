@@ -50,28 +50,33 @@ func (b *Batch) add(v, n int64) {
 
 const baseSamples = 9 // the base is their median
 
-// NewDistribution makes an empty distribution of samples that are multiples of
-// resolution in SI units.
+// NewDistribution makes an empty distribution of samples that are multiples of resolution in SI units.
 func NewDistribution(resolution float64) *Distribution {
 	return &Distribution{Resolution: resolution, All: new(Histogram), BatchLength: 1}
 }
 
 // Record adds the next sample in time order.
-func (d *Distribution) Record(v int64) {
-	n := d.All.Count()
-	if n == baseSamples {
-		d.rebase()
+func (d *Distribution) Record(v int64) { d.RecordN(v, 1) }
+
+// RecordN adds n equal samples that follow each other.
+func (d *Distribution) RecordN(v int64, n uint64) {
+	for some := uint64(0); n > 0; n -= some {
+		count := d.All.Count()
+		if count == baseSamples {
+			d.rebase()
+		}
+		if count%d.BatchLength == 0 {
+			d.nextBatch()
+		}
+		some = min(n, d.BatchLength-count%d.BatchLength) // 1 until there is a base
+		d.All.RecordN(v, some)
+		b, away := d.Batches[len(d.Batches)-1], v-d.Base
+		b.Sum += float64(away) * float64(some)
+		if count >= baseSamples {
+			away = coarse(away)
+		}
+		b.add(away, int64(some))
 	}
-	if n%d.BatchLength == 0 {
-		d.nextBatch()
-	}
-	d.All.Record(v)
-	b := d.Batches[len(d.Batches)-1]
-	b.Sum += float64(v - d.Base)
-	if v -= d.Base; n >= baseSamples {
-		v = coarse(v)
-	}
-	b.add(v, 1)
 }
 
 // rebase moves the base, until then 0, to the median of the first samples.
@@ -109,8 +114,7 @@ func coarse(v int64) int64 {
 	return v >> drop << drop
 }
 
-// Member is the point figure of a distribution member in SI units; NaN when the
-// distribution is empty or has no such member.
+// Member is the point figure of a distribution member in SI units; NaN when the distribution is empty or has no such member.
 func (d *Distribution) Member(name string) float64 {
 	switch empty := d == nil || d.All.Count() == 0; {
 	case empty && name == "count":
@@ -160,8 +164,7 @@ func (r *Ratio) Value() float64 {
 	return float64(r.Events) / float64(r.Trials)
 }
 
-// Tally counts which of a sequence of trials had an event, in any order. The
-// zero value is ready.
+// Tally counts which of a sequence of trials had an event, in any order. The zero value is ready.
 type Tally struct {
 	length  uint64
 	batches []uint64
@@ -199,8 +202,7 @@ func (t *Tally) Total() uint64 { return t.total }
 // Hits gives the events as a Ratio of trials.
 func (t *Tally) Hits(trials uint64) *Ratio { return t.ratio(trials, false) }
 
-// Misses gives the trials without an event as a Ratio of trials: losses, when
-// the events are arrivals.
+// Misses gives the trials without an event as a Ratio of trials: losses, when the events are arrivals.
 func (t *Tally) Misses(trials uint64) *Ratio { return t.ratio(trials, true) }
 
 func (t *Tally) ratio(trials uint64, missed bool) *Ratio {

@@ -191,3 +191,26 @@ func BenchmarkDistributionRecord(b *testing.B) {
 		d.Record(values[i%len(values)])
 	}
 }
+
+// TestRecordN: many samples at once are as many one by one.
+func TestRecordN(t *testing.T) {
+	one, many := netp.NewDistribution(1), netp.NewDistribution(1)
+	for i := range int64(3000) {
+		v, n := 1000+i*i%977, uint64(i%300)
+		many.RecordN(v, n)
+		for range n {
+			one.Record(v)
+		}
+	}
+	for _, d := range []*netp.Distribution{one, many} {
+		for _, b := range d.Batches {
+			b.Sum = math.Round(b.Sum) // they are added up in another order
+		}
+	}
+	if diff := cmp.Diff(one.Batches, many.Batches); diff != "" || one.Base != many.Base || one.BatchLength != many.BatchLength {
+		t.Errorf("batches differ: base %d and %d, length %d and %d\n%s", one.Base, many.Base, one.BatchLength, many.BatchLength, diff)
+	}
+	if a, b := one.All.Buckets(), many.All.Buckets(); !cmp.Equal(a, b) {
+		t.Errorf("buckets differ: %s", cmp.Diff(a, b))
+	}
+}

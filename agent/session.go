@@ -108,6 +108,9 @@ func (d *daemon) prepareResponder(s *session, until time.Time) (netip.AddrPort, 
 func (d *daemon) prepareInitiator(s *session, until time.Time) (netip.AddrPort, error) {
 	o, ip := s.order, s.order.Session.Params.Int("ip")
 	where, err := d.ports.where(o.Session.Path.SourceInterface, ip)
+	if o.Session.Path.Endpoint && where.Address.IsLoopback() {
+		where.Address = netip.Addr{} // from there nothing beyond this host is reached
+	}
 	s.job.Dialer = port.Dialer{Where: where}
 	if err != nil || o.Session.Path.Endpoint {
 		return netip.AddrPort{}, err

@@ -3,7 +3,6 @@ package lang
 import (
 	"errors"
 	"math"
-	"math/big"
 	"slices"
 	"strconv"
 	"time"
@@ -88,8 +87,8 @@ func toText(v cty.Value) (string, bool) {
 	case cty.String:
 		return v.AsString(), true
 	case cty.Number: // whole numbers as convert writes them, and a hundred times faster
-		if i, accuracy := v.AsBigFloat().Int64(); accuracy == big.Exact {
-			return strconv.FormatInt(i, 10), true
+		if s, ok := whole(v.AsBigFloat()); ok {
+			return s, true
 		}
 	}
 	s, err := convert.Convert(v, cty.String)

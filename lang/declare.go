@@ -2,9 +2,9 @@ package lang
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -51,7 +51,7 @@ func (s *scope) declare(b *hclsyntax.Block) {
 	}
 	name := b.Labels[len(b.Labels)-1]
 	for i, label := range b.Labels {
-		if !identifier.MatchString(label) || len(label) > 100 {
+		if !isIdentifier(label) || len(label) > 100 {
 			s.loader.fail(b.LabelRanges[i], sumInvalidName, "%q is not a name. A name begins with a letter or _ and goes on with letters, digits, _ and -; at most 100 of them.", label)
 			return
 		}
@@ -59,7 +59,16 @@ func (s *scope) declare(b *hclsyntax.Block) {
 	s.add(&item{kind: b.Type, ref: kindOf[b.Type] + "." + strings.Join(b.Labels, "."), name: name, block: b, rng: b.DefRange()})
 }
 
-var identifier = regexp.MustCompile(`^[\pL_][\pL\pN_-]*$`)
+// isIdentifier says whether a text is letters, digits, _ and -, and does not begin with a digit or -.
+func isIdentifier(text string) bool {
+	for i, r := range text {
+		if r == '_' || unicode.IsLetter(r) || i > 0 && (r == '-' || unicode.Is(unicode.N, r)) {
+			continue
+		}
+		return false
+	}
+	return text != ""
+}
 
 // add keeps a declaration unless its name is taken.
 func (s *scope) add(it *item) {

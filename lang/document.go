@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -133,16 +132,16 @@ func (b Block) Blocks(kind string) []Block {
 }
 
 // Named gives the inner blocks of a type whose one label is a name, each name once.
-func (b Block) Named(kind string) []Block { return b.named(kind, identifier) }
+func (b Block) Named(kind string) []Block { return b.named(kind, isIdentifier) }
 
-func (b Block) named(kind string, pattern *regexp.Regexp) []Block {
+func (b Block) named(kind string, valid func(string) bool) []Block {
 	seen := map[string]bool{}
 	return slices.DeleteFunc(b.Blocks(kind), func(inner Block) bool {
 		if len(inner.Labels) != 1 {
 			return true // reported
 		}
 		name := inner.Labels[0]
-		if !pattern.MatchString(name) || len(name) > 100 {
+		if !valid(name) || len(name) > 100 {
 			inner.args.fail("", sumInvalidName, "%q is no name for %s: letters, digits, _ and -, at most 100.", name, article(kind))
 		}
 		if seen[name] {
@@ -334,7 +333,7 @@ func (b Block) whole(name string, f float64, def uint64) uint64 {
 // Interfaces decodes the blocks "interface" as in a suite's agent block, by name.
 func (b Block) Interfaces() []netp.Interface {
 	var out []netp.Interface
-	for _, inner := range b.named("interface", interfaceName) {
+	for _, inner := range b.named("interface", interfaceName.MatchString) {
 		out = append(out, inner.args.networkInterface(inner.Labels[0]))
 	}
 	slices.SortFunc(out, func(a, b netp.Interface) int { return strings.Compare(a.Name, b.Name) })

@@ -23,7 +23,8 @@ type meter struct {
 	text     int  // bytes of strings made in the expression being evaluated
 	over     bool // and stays so: the suite is refused
 	reason   string
-	secrets  secrets // nil when nobody shows diagnostics
+	secrets  secrets           // nil when nobody shows diagnostics
+	fraction map[string]string // the texts of numbers that are not whole, see written
 }
 
 // maxTextPerValue bounds the strings in one value, in units of Limits.StringBytes.
@@ -185,6 +186,7 @@ func (e metered) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 func (m *meter) play(r role, v cty.Value) cty.Value {
 	switch r {
 	case part:
+		v = m.written(v)
 		m.made(v)
 	case operand:
 		if s, _ := v.Unmark(); s != cty.NilVal && s.Type() == cty.String && s.IsKnown() && !s.IsNull() && len(s.AsString()) > maxOperandText {

@@ -56,7 +56,7 @@ func (l *loader) directoryName() string {
 func (l *loader) suiteBlock(a *arguments, b *hclsyntax.Block) {
 	s := l.suite
 	if len(b.Labels) == 1 {
-		if s.Name = b.Labels[0]; !identifier.MatchString(s.Name) || len(s.Name) > 100 {
+		if s.Name = b.Labels[0]; !isIdentifier(s.Name) || len(s.Name) > 100 {
 			l.fail(b.LabelRanges[0], sumInvalidName, "%q is not a name. A name begins with a letter or _ and goes on with letters, digits, _ and -; at most 100 of them.", s.Name)
 		}
 	}
@@ -97,7 +97,7 @@ func (l *loader) netpBlock(root *scope, a *arguments) {
 			continue
 		}
 		p := (&arguments{b.env, b.body, b.rng}).plugin(b.labels[0])
-		if !identifier.MatchString(p.Name) {
+		if !isIdentifier(p.Name) {
 			l.fail(b.rng, sumInvalidName, "%q is not the name of a plugin: letters, digits, _ and -.", p.Name)
 		}
 		if slices.ContainsFunc(set.Plugins, func(q Plugin) bool { return q.Name == p.Name }) {

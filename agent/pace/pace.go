@@ -33,6 +33,9 @@ type Config struct {
 	// a stall of the host, the rest of the schedule is moved: the pause remains a pause instead of becoming a burst that could
 	// overflow a queue on the way. Report.Moved tells.
 	CatchUp time.Duration
+	// Sleep, if not nil, is called in place of the system's sleep: it returns at about a time (clock.Mono, ns) and gives the time
+	// at which it does. So a sender can receive between its packets.
+	Sleep func(until int64) int64
 }
 
 const (
@@ -76,7 +79,10 @@ func New(cfg Config) (*Pacer, error) {
 		late:     int64(orDefault(cfg.Late, defaultLate)),
 		catchUp:  int64(orDefault(cfg.CatchUp, defaultCatchUp)),
 		now:      clock.Mono,
-		sleep:    newSleep(),
+		sleep:    cfg.Sleep,
+	}
+	if p.sleep == nil {
+		p.sleep = newSleep()
 	}
 	if !cfg.Cheap {
 		p.spin = newSpin(orDefault(cfg.MaxSpin, defaultSpin))
@@ -91,13 +97,22 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 	return d
 }
 
-// Pin ties the calling goroutine to its thread and asks the system for its finest timers, until release is called by the same
-// goroutine.
-func (p *Pacer) Pin() (release func()) {
+// Duty is the share of a processor that a loop takes at most, from 0 to 1.
+type Duty float64
+
+// seldom is the duty up to which a loop may have real-time priority: no ordinary program misses what that takes.
+const seldom Duty = 0.25
+
+// Pin ties the calling goroutine to its thread, asks the system for its finest timers and, where it is allowed (root,
+// CAP_SYS_NICE, or limits on nice and rtprio), for a priority above that of ordinary programs, until release is called by the same goroutine. It is for loops
+// whose lateness would be mistaken for the network's. A loop that seldom runs gets real-time priority, so that a busy host does
+// not delay it; another one only a larger share of the processors.
+func Pin(d Duty) (release func()) {
 	runtime.LockOSThread()
-	restore := fineTimers()
+	timers, priority := fineTimers(), raisePriority(d <= seldom)
 	return func() {
-		restore()
+		priority()
+		timers()
 		runtime.UnlockOSThread()
 	}
 }

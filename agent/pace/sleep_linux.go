@@ -41,3 +41,27 @@ func fineTimers() (restore func()) {
 	}
 	return func() { unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(slack), 0, 0, 0) }
 }
+
+// What a pinned thread asks for: the lowest real-time priority, else a nice value that is urgent, and yet below the kernel's threads.
+const (
+	realTime = 1
+	raised   = -10
+)
+
+// raisePriority asks for a higher priority of the calling thread, a real-time one or not, and gives what takes that back.
+func raisePriority(urgent bool) (restore func()) {
+	before, err := unix.SchedGetAttr(0, 0)
+	if err != nil || before.Policy != unix.SCHED_NORMAL {
+		return func() {} // somebody has chosen already
+	}
+	back := func() { _ = unix.SchedSetAttr(0, before, 0) } // is always allowed
+	wanted := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: realTime}
+	if urgent && unix.SchedSetAttr(0, &wanted, 0) == nil {
+		return back
+	}
+	wanted = unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: raised}
+	if before.Nice <= raised || unix.SchedSetAttr(0, &wanted, 0) != nil {
+		return func() {}
+	}
+	return back
+}

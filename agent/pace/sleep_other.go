@@ -18,3 +18,6 @@ func newSleep() func(until int64) int64 {
 
 // fineTimers does nothing: the runtime's timers are as fine as they are.
 func fineTimers() (restore func()) { return func() {} }
+
+// raisePriority does nothing.
+func raisePriority(bool) (restore func()) { return func() {} }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 )
@@ -14,7 +15,7 @@ import (
 // The portable way to use it is Read and Write. On Linux the flow has a socket of its own, and Raw gives its descriptor for
 // loops of system calls.
 type Flow struct {
-	// UDP is the connected socket of the flow. It is nil on the responding side of systems other than Linux.
+	// UDP is the connected socket of the flow. It is nil on the responding side of systems other than Linux, and after Raw.
 	UDP    *net.UDPConn
 	Stream uint16
 	Role   uint8
@@ -23,6 +24,7 @@ type Flow struct {
 	Local, Remote       netip.AddrPort
 
 	shared   *link           // in place of UDP
+	detached *os.File        // in place of UDP, see Raw
 	nonce    [nonceSize]byte // of the hello that made the flow
 	session  SessionID
 	hello    [setupSize]byte // responder: answered with ack when it comes again
@@ -51,10 +53,13 @@ func (f *Flow) Write(b []byte) (int, error) {
 	if f.shared != nil {
 		return f.shared.write(b)
 	}
+	if f.detached != nil {
+		return f.detached.Write(b)
+	}
 	return f.UDP.Write(b)
 }
 
-// SetReadDeadline ends a Read at t with os.ErrDeadlineExceeded; the zero time never. It has no effect on Raw.
+// SetReadDeadline ends a Read at t with os.ErrDeadlineExceeded; the zero time never. It must not be called after Raw.
 func (f *Flow) SetReadDeadline(t time.Time) error {
 	if f.shared != nil {
 		f.shared.deadline.set(t)
@@ -80,9 +85,12 @@ func (f *Flow) Setup(packet []byte) bool {
 func (f *Flow) Close() error {
 	var err error
 	f.once.Do(func() {
-		if f.shared != nil {
+		switch {
+		case f.shared != nil:
 			f.shared.close()
-		} else {
+		case f.detached != nil:
+			err = f.detached.Close()
+		default:
 			err = f.UDP.Close()
 		}
 		if f.release != nil {

@@ -13,25 +13,43 @@ import (
 // be stopped, at least this often.
 const rawTimeout = 100 * time.Millisecond
 
-// Raw gives the descriptor of the flow's socket for blocking system calls, and ok = true where there is one. The first call
-// makes the socket blocking, with a timeout of 100 ms (EAGAIN) for each read and write; deadlines have no effect any more.
-// The descriptor stays the flow's: do not close it, and do not use it after Close.
+// Raw gives the descriptor of the flow's socket for system calls, and ok = true where there is one. The first call makes the
+// socket blocking, with a timeout of 100 ms (EAGAIN) for each read and write, and takes it out of the runtime's poller, whose
+// thread would be woken by every packet that comes or has left, whoever waits for it. From then on UDP is nil, and Read and
+// deadlines are no longer for use: the owner of the flow calls Raw before anything else uses it. The descriptor stays the
+// flow's: do not close it, and do not use it after Close.
 //
 // A packet of a stranger that arrived in the very moment in which the socket was connected can be in it (udp_linux.go). Its tag
 // is wrong, like that of any forged packet.
 func (f *Flow) Raw() (fd int, ok bool) {
-	if f.shared != nil {
+	if f.detached == nil && (f.shared != nil || f.detach() != nil) {
 		return -1, false
 	}
+	return int(f.detached.Fd()), true
+}
+
+// detach replaces the connection by a copy of its descriptor that the runtime does not know.
+func (f *Flow) detach() error {
 	raw, err := f.UDP.SyscallConn()
 	if err != nil {
-		return -1, false
+		return err
 	}
+	var fd int
+	var failed error
 	err = raw.Control(func(d uintptr) {
-		fd = int(d)
-		ok = makeBlocking(fd) == nil
+		if fd, failed = unix.FcntlInt(d, unix.F_DUPFD_CLOEXEC, 0); failed != nil {
+			return
+		}
+		if failed = makeBlocking(fd); failed != nil { // os.NewFile would give a non-blocking one to the poller
+			unix.Close(fd)
+		}
 	})
-	return fd, ok && err == nil
+	if err = errors.Join(err, failed); err != nil {
+		return err
+	}
+	err = f.UDP.Close()
+	f.UDP, f.detached = nil, os.NewFile(uintptr(fd), "flow")
+	return err
 }
 
 func makeBlocking(fd int) error {

@@ -33,6 +33,21 @@ func TestRaw(t *testing.T) {
 		if err != nil || string(packet[:n]) != "raw" {
 			t.Errorf("read %q, %v", packet[:n], err)
 		}
+		if to.UDP != nil {
+			t.Error("the socket is in the runtime's poller, too")
+		}
+		if again, ok := to.Raw(); !ok || again != fd {
+			t.Errorf("the second call gives %d, %v; the first %d", again, ok, fd)
+		}
+	}
+	for _, f := range []*Flow{a, b} {
+		fd, _ := f.Raw()
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); !errors.Is(err, unix.EBADF) {
+			t.Errorf("after Close the socket answers %v; want EBADF", err)
+		}
 	}
 	shared := listen(t, Config{Where: Where{Address: loopback}, portable: true})
 	s, keys = expect(t, shared, 1)

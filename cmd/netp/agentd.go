@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/olekukonko/tablewriter/pkg/twwidth"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
@@ -151,6 +152,9 @@ func (a *app) agentFile(file string, given *agentSettings) (config.Agent, error)
 	return s, given.apply(&s)
 }
 
+// restAfter is how long an agent takes to start, with time to spare.
+const restAfter = 2 * time.Second
+
 // serveAgent runs the agent until ctx is done.
 func (a *app) serveAgent(ctx context.Context, s config.Agent) error {
 	logger := a.daemonLogger()
@@ -177,6 +181,8 @@ func (a *app) serveAgent(ctx context.Context, s config.Agent) error {
 		"sessions", s.Limits.Sessions, "bytes per day", s.Limits.BytesPerDay, "peers", s.Limits.Peers, "endpoints", s.Limits.Endpoints, "kinds", s.Limits.Kinds)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	twwidth.SetCacheCapacity(0) // an agent draws no tables
+	defer time.AfterFunc(restAfter, rest).Stop()
 	var group errgroup.Group
 	group.Go(func() error {
 		err := member.Keep(ctx, logger)

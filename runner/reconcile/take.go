@@ -28,7 +28,7 @@ func (r *Reconciler) take(ctx context.Context, source string, revision gitops.Re
 		faults = append(faults, found...)
 	}
 	if faults.HasErrors() {
-		return &gitops.Fault{Reason: gitops.ReasonPlan, Revision: revision, Diagnostics: faults, Err: errors.New(firstError(faults))}
+		return &gitops.Fault{Reason: gitops.ReasonPlan, Revision: revision, Diagnostics: faults, Err: faults.Err()}
 	}
 	if err := r.drop(ctx, source, suites); err != nil {
 		return err
@@ -117,23 +117,4 @@ func sinks(s gitops.Suite) []apply.Sink {
 		out = append(out, apply.Sink{Addr: one.Addr, Type: one.Type, Arguments: one.Arguments, Secrets: one.Secrets})
 	}
 	return out
-}
-
-// firstError is the first error with its place, and how many more there are.
-func firstError(ds diag.List) string {
-	errs, _ := ds.Count()
-	for _, d := range ds {
-		if d.Severity != diag.Error {
-			continue
-		}
-		text := d.Summary + ": " + d.Detail
-		if d.Range != nil {
-			text = fmt.Sprintf("%s:%d: %s", d.Range.Filename, d.Range.Start.Line, text)
-		}
-		if errs > 1 {
-			text += fmt.Sprintf(" (and %d more)", errs-1)
-		}
-		return text
-	}
-	return ""
 }

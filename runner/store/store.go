@@ -96,6 +96,9 @@ func (s *Store) explain(ctx context.Context, operation string, err error) error 
 	if err == nil || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return err
 	}
+	if ctx.Err() != nil { // drivers have many words for having been interrupted
+		return fmt.Errorf("%s %s: %w: %w", operation, s.where, ctx.Err(), err)
+	}
 	if remedy := s.dialect.remedy(err); remedy != "" {
 		return fmt.Errorf("%s %s: %s: %w", operation, s.where, remedy, err)
 	}

@@ -75,13 +75,13 @@ type connector struct {
 }
 
 // watch does what time brings with it until the session stops, then waits for the handshakes.
-func (s *connector) watch(cancel context.CancelCauseFunc) {
+func (s *connector) watch() {
 	ticker := time.NewTicker(patience)
 	defer ticker.Stop()
 	for !s.stop.Load() {
 		<-ticker.C
 		s.read = clock.Mono() - int64(patience) // handshakes are noted as they end
-		s.tick(clock.Mono(), cancel)
+		s.tick(clock.Mono())
 	}
 	s.pending.Wait() // each ends with its timeout
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/netpupper/netp/agent/clock"
 	"github.com/netpupper/netp/agent/engine"
 	"github.com/netpupper/netp/agent/engine/rtt/stamp"
+	"github.com/netpupper/netp/agent/pace"
 	"github.com/netpupper/netp/agent/port"
 )
 
@@ -106,6 +107,7 @@ func newReflector(j engine.Job, c settings, sock socket, flow *port.Flow) *refle
 
 // run answers until the initiator is done, the session has taken too long, or ctx is done.
 func (r *reflector) run(ctx context.Context) error {
+	defer pace.Pin(1)() // what it is late with its answers is the client's rtt_user, and its stamps' error
 	buffer := make([]byte, 64<<10)
 	departed := r.departed
 	var a arrival

@@ -24,12 +24,15 @@ const (
 	// unanswered, before the far end is taken as unreachable.
 	quietStart  = time.Second
 	quietProbes = 5
+	// perProbe is how much time of a processor a probe takes at most: to wait for its time, to send it, to take its answer.
+	perProbe = 100 * time.Microsecond
 	// closings bounds the packets that ask for the reflector's last count, and closingEvery is the time between them.
 	closings     = 5
 	closingEvery = 100 * time.Millisecond
 )
 
-// session is a running session of packets: one goroutine sends, one receives.
+// session is a running session of packets. One goroutine sends and one receives, or, where the socket can do that, one does both
+// until all probes are sent: a goroutine that waits for answers would be woken by each departure, which delays the probe.
 type session struct {
 	job      engine.Job
 	settings settings
@@ -44,6 +47,11 @@ type session struct {
 	pacer    *pace.Pacer
 	start    int64 // clock.Mono when the first probe was due
 	facts    map[string]string
+	poller   poller // the socket, when the sender receives; else nil
+	buffer   []byte // of the receiver, like arrival
+	arrival  arrival
+	departed func(uint64, int64)     // depart, made once: it would be allocated at each use
+	cancel   context.CancelCauseFunc // ends the session
 
 	stop     atomic.Bool
 	notify   chan struct{} // an answer came, for those who wait for the last ones
@@ -101,6 +109,7 @@ func (s span) String() string {
 func newSession(j engine.Job, c settings, sock socket, p protocol, target netip.Addr) *session {
 	s := newBareSession(j, c, p.size(), target)
 	s.socket, s.protocol, s.clocks, s.emit = sock, p, sock.clocks(), s.probe
+	s.buffer, s.departed = make([]byte, 64<<10), s.depart
 	s.facts["size"] = fmt.Sprint(p.size() - udpHeader) // ICMP's header is as long as UDP's
 	return s
 }
@@ -135,16 +144,22 @@ func (c settings) openProbes() int {
 	return 2*int((c.timeout+grace)/c.interval) + 1024
 }
 
-// run sends, waits for what is under way, and gives the result. Beside it, receive runs until stop is set.
-func (s *session) run(ctx context.Context, receive func(context.CancelCauseFunc)) (netp.Result, error) {
+// run sends, waits for what is under way, and gives the result. Beside it, receive runs until stop is set; with a poller, once all
+// probes are sent.
+func (s *session) run(ctx context.Context, receive func()) (netp.Result, error) {
 	if err := s.prepare(); err != nil {
 		return netp.Result{}, err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	ctx, s.cancel = context.WithCancelCause(ctx)
+	defer s.cancel(nil)
 	var receiving sync.WaitGroup
-	receiving.Go(func() { receive(cancel) })
+	if s.poller == nil {
+		receiving.Go(receive)
+	}
 	err := s.send(ctx)
+	if s.poller != nil {
+		receiving.Go(receive)
+	}
 	if err == nil {
 		err = s.drain(ctx)
 	}
@@ -165,7 +180,11 @@ func (s *session) prepare() error {
 	if c.poisson {
 		schedule = pace.Poisson(s.start, rate, s.job.Seed, uint64(s.job.ID))
 	}
-	pacer, err := pace.New(pace.Config{Schedule: schedule, CatchUp: max(c.interval, 50*time.Millisecond)})
+	config := pace.Config{Schedule: schedule, CatchUp: max(c.interval, 50*time.Millisecond)}
+	if p, ok := s.socket.(poller); ok {
+		s.poller, config.Sleep = p, s.listen
+	}
+	pacer, err := pace.New(config)
 	if err != nil {
 		return err
 	}
@@ -182,9 +201,8 @@ func (s *session) prepare() error {
 
 // send sends all probes when they are due, until the schedule is over or ctx done.
 func (s *session) send(ctx context.Context) error {
-	release := s.pacer.Pin()
-	defer release()
 	c := s.settings
+	defer pace.Pin(pace.Duty(perProbe.Seconds() / c.interval.Seconds()))()
 	counting := s.start + int64(c.omit)
 	over := counting + int64(c.measured)
 	for slots := uint64(0); ; {
@@ -201,6 +219,29 @@ func (s *session) send(ctx context.Context) error {
 			slots++
 		}
 		s.pacer.Sent(1, due, s.emit(counted))
+		if s.poller != nil && s.pacer.Due() <= clock.Mono() { // behind the schedule: there will be no sleep
+			s.sweep()
+		}
+	}
+}
+
+// listen receives until a time of clock.Mono. It is the pacer's sleep.
+func (s *session) listen(until int64) (now int64) {
+	for s.sweep(); s.poller.await(until) && clock.Mono() < until; {
+		s.sweep()
+	}
+	return clock.Mono()
+}
+
+// atOnce bounds the answers that are taken in a row, so that nobody can keep us from sending.
+const atOnce = 16
+
+// sweep takes what is there.
+func (s *session) sweep() {
+	for range atOnce {
+		if s.get(s.poller.poll) != nil {
+			return
+		}
 	}
 }
 
@@ -255,40 +296,48 @@ func (s *session) transmit(packet []byte, sequence uint64) {
 }
 
 // receive takes the answers until stop is set and nothing is left to read.
-func (s *session) receive(cancel context.CancelCauseFunc) {
-	buffer := make([]byte, 64<<10)
-	departed := s.departed // made once: it would be allocated at each use
-	var a arrival
+func (s *session) receive() {
 	for last := int64(math.MaxInt64); clock.Mono() < last; {
-		n, err := s.socket.receive(buffer, &a)
-		now := clock.Mono()
-		s.socket.departures(departed)
+		err := s.get(s.socket.receive)
 		stopped := s.stop.Load()
 		switch err {
-		case nil:
-			s.take(buffer[:n], &a, now)
+		case nil, errICMP:
 		case errNothing:
-			s.read = now
 			if stopped {
 				return
 			}
-		case errICMP:
-			s.mu.Lock()
-			s.seen.icmp++
-			s.mu.Unlock()
 		default:
-			cancel(fmt.Errorf("receive: %w", err))
 			return
 		}
 		if stopped {
-			last = min(last, now+int64(time.Second)) // in case somebody floods us
+			last = min(last, clock.Mono()+int64(time.Second)) // in case somebody floods us
 		}
-		s.tick(now, cancel)
 	}
 }
 
-// departed notes the kernel's stamp of a departure.
-func (s *session) departed(sequence uint64, kernel int64) {
+// get receives once and deals with what that gives.
+func (s *session) get(receive func([]byte, *arrival) (int, error)) error {
+	n, err := receive(s.buffer, &s.arrival)
+	now := clock.Mono()
+	s.socket.departures(s.departed)
+	switch err {
+	case nil:
+		s.take(s.buffer[:n], &s.arrival, now)
+	case errNothing:
+		s.read = now
+	case errICMP:
+		s.mu.Lock()
+		s.seen.icmp++
+		s.mu.Unlock()
+	default:
+		s.cancel(fmt.Errorf("receive: %w", err))
+	}
+	s.tick(now)
+	return err
+}
+
+// depart notes the kernel's stamp of a departure.
+func (s *session) depart(sequence uint64, kernel int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// A stamp from before the call that sent the probe belongs to another one.
@@ -367,7 +416,7 @@ func (s *session) trip(p *probe, e *echo, a *arrival, now int64) answer {
 }
 
 // tick does what time brings with it.
-func (s *session) tick(now int64, cancel context.CancelCauseFunc) {
+func (s *session) tick(now int64) {
 	if now-s.ticked < int64(patience) {
 		return
 	}
@@ -376,7 +425,7 @@ func (s *session) tick(now int64, cancel context.CancelCauseFunc) {
 	defer s.mu.Unlock()
 	s.ledger.settle(s.read)
 	if s.ledger.answers == 0 && s.ledger.next >= quietProbes && now-s.start > int64(s.settings.timeout+quietStart) {
-		cancel(s.unreachable())
+		s.cancel(s.unreachable())
 	}
 	if now-s.reported >= int64(progressEvery) {
 		s.reported = now

@@ -33,6 +33,15 @@ type socket interface {
 	close() error
 }
 
+// poller is a socket that one goroutine can both send and receive on.
+type poller interface {
+	socket
+	// await waits until something may be there to receive, or until a time of clock.Mono; then it says false.
+	await(until int64) bool
+	// poll is receive without waiting.
+	poll(packet []byte, a *arrival) (int, error)
+}
+
 // arrival is what is known of a packet that was received.
 type arrival struct {
 	kernel int64  // the kernel's stamp, Unix nanoseconds; 0 when there is none

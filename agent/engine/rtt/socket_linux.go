@@ -23,6 +23,7 @@ type kernelSocket struct {
 	sent      atomic.Uint32            // send calls since the kernel last began to count them
 
 	in, errs message // for receive and departures: one goroutine
+	polled   [1]unix.PollFd
 }
 
 const (
@@ -160,7 +161,22 @@ func explain(errno unix.Errno) error {
 }
 
 func (s *kernelSocket) receive(packet []byte, a *arrival) (int, error) {
-	n, errno := s.in.receive(s.fd, packet, 0)
+	return s.take(packet, a, 0)
+}
+
+func (s *kernelSocket) poll(packet []byte, a *arrival) (int, error) {
+	return s.take(packet, a, unix.MSG_DONTWAIT)
+}
+
+func (s *kernelSocket) await(until int64) bool {
+	timeout := unix.NsecToTimespec(max(until-clock.Mono(), 0))
+	s.polled[0] = unix.PollFd{Fd: int32(s.fd), Events: unix.POLLIN}
+	n, err := unix.Ppoll(s.polled[:], &timeout, nil)
+	return n > 0 || err != nil
+}
+
+func (s *kernelSocket) take(packet []byte, a *arrival, flags int) (int, error) {
+	n, errno := s.in.receive(s.fd, packet, flags)
 	if errno != 0 {
 		return 0, explain(errno)
 	}

@@ -31,14 +31,14 @@ func TestStallOfTheHostLosesNothing(t *testing.T) {
 	for range probes {
 		s.probe(true)
 	}
-	cancel := func(err error) { t.Errorf("given up: %v", err) }
+	s.cancel = func(err error) { t.Errorf("given up: %v", err) }
 	packet := make([]byte, stamp.OpenSize)
 	for i := range uint64(probes) {
 		p := *s.ledger.at(i)
 		request := stamp.Request{Sequence: uint32(i), Time: stamp.NTP(p.wall), Estimate: 1}
 		codec.PutReply(packet, stamp.Reply{Sequence: uint32(i), Time: 5 << 32, Received: 5 << 32, Estimate: 1, Request: request})
 		s.take(packet, &arrival{kernel: p.wall + network}, p.left+stall)
-		s.tick(p.left+stall, cancel)
+		s.tick(p.left + stall)
 	}
 	s.ledger.finish()
 	if s.ledger.received != probes || s.ledger.lost != 0 || s.ledger.late != 0 {

@@ -181,9 +181,7 @@ func (c *collector) count(t *track, a *arrival, n uint64, delay int64) {
 	bytes := n * uint64(a.size)
 	c.bytes += bytes
 	c.jitterSum += t.spacing(a, n)
-	for i := range n {
-		c.observe(c.index(t, a.sequence+i), delay)
-	}
+	c.observe(t, a.sequence, n, delay)
 	*c.rates.at(a.received) += bytes
 	r := c.rows.at(a.sent)
 	r.received += n
@@ -201,22 +199,28 @@ func (t *track) spacing(a *arrival, n uint64) (sum float64) {
 	}
 	t.transit, t.hasTransit = transit, true
 	sum = t.jitter
-	for range n - 1 {
-		t.jitter -= t.jitter / 16
-		sum += t.jitter
+	if n > 1 { // each value is 15/16 of the one before
+		left := math.Pow(15./16, float64(n-1))
+		sum += t.jitter * 15 * (1 - left)
+		t.jitter *= left
 	}
 	return sum
 }
 
-// observe records a delay, once there is a reference.
-func (c *collector) observe(index uint64, delay int64) {
-	if c.pending == nil {
-		c.record(index, delay)
-		return
+// observe records the delay of n packets from one on, once there is a reference.
+func (c *collector) observe(t *track, sequence, n uint64, delay int64) {
+	for ; n > 0 && c.pending != nil; n-- {
+		c.pending = append(c.pending, sample{c.index(t, sequence), delay})
+		if len(c.pending) == settling {
+			c.settle()
+		}
+		sequence++
 	}
-	c.pending = append(c.pending, sample{index, delay})
-	if len(c.pending) == settling {
-		c.settle()
+	c.relative.RecordN(delay-c.reference, n)
+	if c.tooLateToPlay(delay) {
+		for i := range n {
+			c.useless.Hit(c.index(t, sequence+i))
+		}
 	}
 }
 
@@ -226,15 +230,16 @@ func (c *collector) settle() {
 	c.pending = nil
 	c.reference = c.smallest
 	for _, s := range waiting {
-		c.record(s.index, s.delay)
+		c.relative.Record(s.delay - c.reference)
+		if c.tooLateToPlay(s.delay) {
+			c.useless.Hit(s.index)
+		}
 	}
 }
 
-func (c *collector) record(index uint64, delay int64) {
-	c.relative.Record(delay - c.reference)
-	if c.set.playout > 0 && delay-c.smallest > int64(c.set.playout) {
-		c.useless.Hit(index)
-	}
+// tooLateToPlay says whether a delay is beyond the playout buffer, if there is one.
+func (c *collector) tooLateToPlay(delay int64) bool {
+	return c.set.playout > 0 && delay-c.smallest > int64(c.set.playout)
 }
 
 // lag marks the row in which packets that arrived at a time waited long for us to read them.

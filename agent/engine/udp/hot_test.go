@@ -39,14 +39,17 @@ func hotPair(t testing.TB, p netp.Params) (*sender, *receiver) {
 	t.Cleanup(func() { to.Close() })
 	s := newSettings(p)
 	job := engine.Job{Clock: new(clock.Clock), SameClock: true}
-	out, err := openSocket(from, s, job.Clock, false, false)
+	e := New()
+	out, err := e.openSocket(from, s, job.Clock, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, err := openSocket(to, s, job.Clock, true, false)
+	in, err := e.openSocket(to, s, job.Clock, true)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(out.close)
+	t.Cleanup(in.close)
 	at := place{0, wayForward}
 	x, r := newSender(at, s, from, out, job), newReceiver(at, to, in, newCollector(s, true), job)
 	r.state = stateReceiving

@@ -8,6 +8,7 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/clock"
 	"github.com/netpupper/netp/agent/engine"
+	"github.com/netpupper/netp/agent/pace"
 	"github.com/netpupper/netp/agent/port"
 )
 
@@ -100,8 +101,12 @@ func newReceiver(p place, f *port.Flow, sock socket, c *collector, job engine.Jo
 	return r
 }
 
-// run receives the stream until its end, or until ctx is done.
+// run receives the stream until its end, or until ctx is done. What it reads too late the kernel drops, so that the flood of a
+// busy host is read with priority.
 func (r *receiver) run(ctx context.Context) {
+	if r.set.flood() {
+		defer pace.Pin(1)()
+	}
 	now := clock.Mono()
 	r.entered, r.heard, r.due = now, now, now
 	for {

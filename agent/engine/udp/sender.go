@@ -29,6 +29,8 @@ const (
 	retry = time.Millisecond
 	// denial is how long the agent's own limit may hold a stream back before it gives up.
 	denial = time.Second
+	// perPacket is how much time of a processor a paced packet takes at most: to wait for its time, and to send it.
+	perPacket = 100 * time.Microsecond
 	// atOnce bounds the packets of one step, so that slow streams on the wheel wait for no other.
 	atOnce = 64
 	// refusals is how many packets in a row the system may refuse before the stream gives up.
@@ -152,7 +154,7 @@ func (x *sender) data(w *wheel) {
 	switch pps := x.set.pps() / float64(x.set.streams); {
 	case x.set.flood():
 		x.flood()
-	case x.slow():
+	case x.set.slow():
 		w.run(x.begin, pps, x.step)
 	default:
 		x.pace()
@@ -161,17 +163,15 @@ func (x *sender) data(w *wheel) {
 	if f := x.outlived(); f != nil {
 		x.fault.CompareAndSwap(nil, f)
 	}
-	_ = x.flow.SetReadDeadline(time.Now()) // the other half is to tell the end at once; if this fails, it does so soon
+	x.sock.interrupt() // the other half is to tell the end at once
 }
 
-// slow says whether the stream is paced together with others.
-func (x *sender) slow() bool {
-	return !x.set.flood() && x.set.pps()/float64(x.set.streams) <= wheelBelow
-}
+// slow says whether the streams are paced together with others.
+func (s settings) slow() bool { return !s.flood() && s.pps()/float64(s.streams) <= wheelBelow }
 
 // lead is how long the stream is prepared before its first packet.
 func (x *sender) lead() time.Duration {
-	if x.slow() {
+	if x.set.slow() {
 		return wheelLead
 	}
 	return 5 * time.Millisecond
@@ -179,7 +179,7 @@ func (x *sender) lead() time.Duration {
 
 // pace is the data half on a thread of its own.
 func (x *sender) pace() {
-	defer x.pacer.Pin()()
+	defer pace.Pin(pace.Duty(x.set.pps() * perPacket.Seconds()))()
 	next, more := x.begin, true
 	for more {
 		now, _ := x.pacer.Wait(x.ctx, next) // when ctx is done, the step ends the stream

@@ -37,7 +37,8 @@ type receiving struct {
 // run runs this side of the session, with all flows open.
 func (e *Engine) run(ctx context.Context, job engine.Job, s settings, flows *flows, role netp.Role, began time.Time) netp.Result {
 	x := &session{job: job, set: s, role: role, began: began}
-	if f := x.prepare(flows, e.portable); f != nil {
+	defer x.close()
+	if f := x.prepare(e, flows); f != nil {
 		return failed(began, f)
 	}
 	x.host = host.Read()
@@ -60,7 +61,7 @@ func (e *Engine) run(ctx context.Context, job engine.Job, s settings, flows *flo
 }
 
 // prepare makes a sender or a receiver of each flow.
-func (x *session) prepare(flows *flows, portable bool) *netp.Failure {
+func (x *session) prepare(e *Engine, flows *flows) *netp.Failure {
 	for _, way := range ways(x.set.direction) {
 		sends := (way == wayForward) == (x.role == netp.Initiator)
 		if sends {
@@ -70,7 +71,7 @@ func (x *session) prepare(flows *flows, portable bool) *netp.Failure {
 		}
 		for stream := range x.set.streams {
 			p := place{uint16(stream), way}
-			sock, err := openSocket(flows.all[p], x.set, x.job.Clock, !sends, portable)
+			sock, err := e.openSocket(flows.all[p], x.set, x.job.Clock, !sends)
 			if err != nil {
 				return socketFailure(err)
 			}
@@ -82,6 +83,20 @@ func (x *session) prepare(flows *flows, portable bool) *netp.Failure {
 		}
 	}
 	return nil
+}
+
+// close ends the use of the sockets.
+func (x *session) close() {
+	if x.sending != nil {
+		for _, s := range x.sending.senders {
+			s.sock.close()
+		}
+	}
+	if x.inbound != nil {
+		for _, r := range x.inbound.receivers {
+			r.sock.close()
+		}
+	}
 }
 
 func socketFailure(err error) *netp.Failure {

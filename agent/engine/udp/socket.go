@@ -25,10 +25,14 @@ type socket interface {
 	// error, when there are none and the time is over, or when the network has sent an error message. An error is the end of the
 	// socket.
 	read(until int64) ([]datagram, error)
+	// interrupt makes a read that waits return soon.
+	interrupt()
 	// drops is how many packets the system has dropped because we did not read them in time.
 	drops() uint64
 	// describe says what the socket is like.
 	describe() socketFacts
+	// close ends its use, before the flow is closed; no read runs any more.
+	close()
 }
 
 // datagram is what one read of a socket gives: one packet, or several of equal size that the system has joined.
@@ -87,6 +91,11 @@ func (s *plainSocket) read(until int64) ([]datagram, error) {
 	s.batch[0] = datagram{data: s.buffer[:n], size: n, stamp: stamp}
 	return s.batch[:], nil
 }
+
+// interrupt ends the read by its deadline. If that fails, the read ends by itself, a little later.
+func (s *plainSocket) interrupt() { _ = s.flow.SetReadDeadline(time.Now()) }
+
+func (s *plainSocket) close() {}
 
 func (s *plainSocket) drops() uint64 { return 0 }
 

@@ -2,7 +2,10 @@ package udp
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"net"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -21,32 +24,42 @@ const (
 	ordinaryBuffer = 4 << 20
 	coalesceSingle = 400 * time.Microsecond
 	coalesceJoined = 100 * time.Microsecond
+	// uninterrupted bounds the waiting for a socket that is out of the poller: a deadline cannot end it.
+	uninterrupted = 20 * time.Millisecond
 )
 
-// rawSocket is a flow with a socket of its own: non-blocking system calls beside the runtime's poller, so that hundreds of idle
-// flows need no threads; stamps of arrival by the kernel.
+// rawSocket is a flow with a socket of its own: non-blocking system calls, and stamps of arrival by the kernel. Slow streams wait
+// together in the poller, so that hundreds of them need no threads; a fast one waits alone.
 type rawSocket struct {
-	flow     *port.Flow
-	clock    *clock.Clock
-	fd       int
-	conn     syscall.RawConn
-	facts    socketFacts
-	deadline int64
+	flow  *port.Flow
+	clock *clock.Clock
+	fd    int
+	facts socketFacts
 
 	headers   []header
 	vectors   []unix.Iovec
 	buffers   [][]byte
 	ancillary []byte
 	batch     []datagram
-	receive   func(fd uintptr) bool
 	got       int
 	failed    syscall.Errno
 	dropped   uint32
 
-	// Coalescing: at high rates each wake-up for a few packets costs the sender more than the packets do.
-	busy    bool
-	packets int
-	since   int64
+	// Waiting with others.
+	poller      *poller
+	roused      chan struct{}
+	interrupted atomic.Bool
+	timer       *time.Timer
+	deadline    int64 // of the timer (clock.Mono); 0 when it does not run
+
+	// Waiting alone: at high rates it sleeps between reads, because to be woken for each packet costs the sender, where it is on the
+	// same host, and the receiver more than the packet.
+	alone     bool
+	busy      bool
+	joined    bool // the kernel does join packets
+	packets   int
+	datagrams int
+	since     int64
 
 	segments struct { // of the one goroutine that sends them
 		header  unix.Msghdr
@@ -62,30 +75,42 @@ type header struct {
 }
 
 // openSocket prepares the socket of a flow for the session.
-func openSocket(f *port.Flow, s settings, c *clock.Clock, receives, portable bool) (socket, error) {
+func (e *Engine) openSocket(f *port.Flow, s settings, c *clock.Clock, receives bool) (socket, error) {
 	if f.UDP == nil {
 		return newSharedSocket(f, s, c, receives)
 	}
+	raw := &rawSocket{flow: f, clock: c, poller: &e.poller}
 	conn, err := f.UDP.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	raw := &rawSocket{flow: f, clock: c, conn: conn}
 	var failed error
-	if err := conn.Control(func(fd uintptr) { failed = raw.prepare(int(fd), s, receives) }); err != nil {
+	err = conn.Control(func(fd uintptr) { failed = raw.prepare(int(fd), s, receives) })
+	if err = errors.Join(err, failed); err != nil {
 		return nil, err
 	}
-	if failed != nil {
-		return nil, failed
-	}
-	if portable {
+	if e.portable {
 		return newPlainSocket(f, c), nil
 	}
+	fd, ok := f.Raw()
+	if !ok {
+		return nil, errors.New("the flow gives no descriptor")
+	}
+	raw.fd = fd
 	count, size := 4, controlSize+1
 	if receives {
 		count, size = raw.shape(s)
 	}
 	raw.allocate(count, size)
+	if raw.alone = receives && raw.facts.joins || !receives && !s.slow() || !raw.facts.kernelStamps; raw.alone {
+		return raw, nil
+	}
+	raw.roused = make(chan struct{}, 1)
+	raw.timer = time.NewTimer(0)
+	if err := e.poller.join(raw); err != nil {
+		raw.close()
+		return nil, err
+	}
 	return raw, nil
 }
 
@@ -152,15 +177,10 @@ func (r *rawSocket) allocate(count, size int) {
 		h.Control = &r.ancillary[i*ancillarySize]
 		h.SetControllen(ancillarySize)
 	}
-	r.receive = func(fd uintptr) bool {
-		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.headers[0])), uintptr(len(r.headers)), unix.MSG_DONTWAIT, 0, 0)
-		r.got, r.failed = int(n), errno
-		return errno != unix.EAGAIN && errno != unix.EINTR
-	}
 }
 
 func (r *rawSocket) send(packet []byte) error {
-	_, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(r.fd), uintptr(unsafe.Pointer(&packet[0])), uintptr(len(packet)))
+	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(r.fd), uintptr(unsafe.Pointer(&packet[0])), uintptr(len(packet)), unix.MSG_DONTWAIT, 0, 0)
 	return sendError(errno)
 }
 
@@ -188,7 +208,7 @@ func (r *rawSocket) sendSegments(packets []byte, size int) (bool, error) {
 	binary.NativeEndian.PutUint16(g.control[unix.CmsgLen(0):], uint16(size))
 	g.vector.Base = &packets[0]
 	g.vector.SetLen(len(packets))
-	_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(r.fd), uintptr(unsafe.Pointer(&g.header)), 0)
+	_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(r.fd), uintptr(unsafe.Pointer(&g.header)), unix.MSG_DONTWAIT)
 	switch errno {
 	case unix.EINVAL, unix.EIO, unix.EOPNOTSUPP, unix.ENOPROTOOPT:
 		return false, nil
@@ -197,18 +217,13 @@ func (r *rawSocket) sendSegments(packets []byte, size int) (bool, error) {
 }
 
 func (r *rawSocket) read(until int64) ([]datagram, error) {
-	if r.busy {
-		r.coalesce()
-	}
-	if err := setDeadline(r.flow, &r.deadline, until); err != nil {
-		return nil, err
-	}
-	r.got, r.failed = 0, 0
-	if err := r.conn.Read(r.receive); err != nil {
-		return nil, ended(err)
-	}
-	if r.failed != 0 {
-		return nil, nil // an ICMP message: the sending side sees it too
+	r.wait(until)
+	switch r.failed {
+	case 0:
+	case unix.EBADF:
+		return nil, net.ErrClosed
+	default: // nothing in time; or an ICMP message, which the sending side sees too
+		return nil, nil
 	}
 	r.batch = r.batch[:0]
 	for i := range r.got {
@@ -258,6 +273,11 @@ func (r *rawSocket) parse(d *datagram, ancillary []byte) {
 
 // measure decides whether to wait before the next read, so that more packets are there when it comes.
 func (r *rawSocket) measure() {
+	if !r.alone {
+		r.poller.arrivals.Add(uint64(r.got))
+		return
+	}
+	r.datagrams += r.got
 	for _, d := range r.batch {
 		if d.size > 0 {
 			r.packets += (len(d.data) + d.size - 1) / d.size
@@ -265,21 +285,92 @@ func (r *rawSocket) measure() {
 	}
 	if now := clock.Mono(); now-r.since > int64(20*time.Millisecond) {
 		r.busy = r.facts.kernelStamps && float64(r.packets)*1e9 > joinAbove*float64(now-r.since)
-		r.packets, r.since = 0, now
+		r.joined = r.packets > 2*r.datagrams
+		r.packets, r.datagrams, r.since = 0, 0, now
 	}
 }
 
-// coalesce waits a little when the last read found less than it had room for.
-func (r *rawSocket) coalesce() {
-	if 2*r.got >= len(r.headers) {
-		return
+// wait reads what there is, or waits for it until a time.
+func (r *rawSocket) wait(until int64) {
+	if r.alone {
+		until = min(until, clock.Mono()+int64(uninterrupted))
+		if r.busy && r.got < len(r.headers) {
+			r.nap()
+		}
 	}
-	wait := coalesceSingle
-	if r.facts.joins {
-		wait = coalesceJoined
+	for !r.receive() {
+		r.batch = r.batch[:0]
+		r.measure()
+		left := until - clock.Mono()
+		switch {
+		case left <= 0:
+			return
+		case r.busy:
+			r.nap()
+		case r.alone:
+			t := unix.NsecToTimespec(left)
+			_, _ = unix.Ppoll([]unix.PollFd{{Fd: int32(r.fd), Events: unix.POLLIN}}, &t, nil) // the next read tells more
+		case r.sleep(until):
+			return
+		}
 	}
-	t := unix.NsecToTimespec(int64(wait))
-	_ = unix.Nanosleep(&t, nil) // waking early costs nothing
+}
+
+// receive reads without waiting, and says false when there is nothing.
+func (r *rawSocket) receive() bool {
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(r.fd), uintptr(unsafe.Pointer(&r.headers[0])), uintptr(len(r.headers)), unix.MSG_DONTWAIT, 0, 0)
+	if r.got, r.failed = int(n), errno; errno != 0 {
+		r.got = 0
+	}
+	return errno != unix.EAGAIN && errno != unix.EINTR
+}
+
+// sleep waits until the poller tells of a packet, and says true when the time is over or the sleep was interrupted.
+func (r *rawSocket) sleep(until int64) (over bool) {
+	if r.deadline != until {
+		r.deadline = until
+		r.timer.Reset(time.Duration(until - clock.Mono()))
+	}
+	select {
+	case <-r.roused:
+		return r.interrupted.Swap(false)
+	case <-r.timer.C:
+		r.deadline = 0
+		return true
+	}
+}
+
+// rouse ends a sleep.
+func (r *rawSocket) rouse() {
+	select {
+	case r.roused <- struct{}{}:
+	default: // it will not sleep as it is
+	}
+}
+
+// nap lets packets gather. The scheduler is not told: it would look after the thread every 20 µs meanwhile, which costs more
+// than all the packets.
+func (r *rawSocket) nap() {
+	pause := coalesceSingle
+	if r.joined {
+		pause = coalesceJoined
+	}
+	t := unix.NsecToTimespec(int64(pause))
+	_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0) // waking early costs nothing
+}
+
+func (r *rawSocket) interrupt() {
+	if !r.alone { // else it looks up soon
+		r.interrupted.Store(true)
+		r.rouse()
+	}
+}
+
+func (r *rawSocket) close() {
+	if !r.alone {
+		r.poller.leave(r)
+		r.timer.Stop()
+	}
 }
 
 func (r *rawSocket) drops() uint64 { return uint64(r.dropped) }

@@ -7,8 +7,11 @@ import (
 	"github.com/netpupper/netp/agent/port"
 )
 
+// poller is the runtime's.
+type poller struct{}
+
 // openSocket prepares the socket of a flow for the session. The code point can be set where the flow has a socket of its own.
-func openSocket(f *port.Flow, s settings, c *clock.Clock, receives, _ bool) (socket, error) {
+func (*Engine) openSocket(f *port.Flow, s settings, c *clock.Clock, receives bool) (socket, error) {
 	if f.UDP == nil {
 		return newSharedSocket(f, s, c, receives)
 	}

@@ -27,9 +27,10 @@ import (
 const Kind netp.Kind = "udp"
 
 // Engine runs sessions of the kind. The zero value is ready; one Engine serves all sessions of an agent, whose slow streams it
-// paces together.
+// paces together, and for whose packets it waits together.
 type Engine struct {
 	wheel    wheel
+	poller   poller
 	portable bool // use on Linux what the other systems use
 }
 
