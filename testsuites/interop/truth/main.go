@@ -70,6 +70,11 @@ func (t *table) add(kept bool, promise string, cells ...string) {
 	t.rows = append(t.rows, append(cells, verdict))
 }
 
+// undecided adds a row that says nothing about netp, and why.
+func (t *table) undecided(why string, cells ...string) {
+	t.rows = append(t.rows, append(cells, "undecided: "+why))
+}
+
 // join adds the rows of parts that were made at the same time.
 func (t *table) join(parts []table) {
 	for _, p := range parts {
