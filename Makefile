@@ -6,10 +6,13 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # The race detector needs a C compiler; without one the tests run without it.
 RACE := $(shell command -v gcc > /dev/null && echo -race)
-TEST := $(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE)
-# Simulations and thousands of small suites, in one goroutine each: a race detector finds nothing there.
-PLAIN := ./testsuites/bench/... ./testsuites/conformance
-RACED = $(filter-out $(shell $(GO) list $(PLAIN)),$(shell $(GO) list ./...))
+# One package brings up whole deployments again and again: more than the ten minutes that are usual.
+TEST := $(if $(RACE),CGO_ENABLED=1) $(GO) test -timeout 40m $(RACE)
+# Simulations and thousands of small suites, in one goroutine each: a race detector finds nothing there. In the lab it would
+# slow down the emulator, whose times are measured.
+PLAIN := ./testsuites/bench/... ./testsuites/conformance ./testsuites/lab/...
+RACED = $(filter-out $(shell $(GO) list $(PLAIN) ./testsuites/interop/...),$(shell $(GO) list ./...))
+CLOCKS := ./agent/clock ./agent/engine/... ./testsuites/interop/truth
 SINKS := jsonl influxdb webhook postgres
 SUITES := testsuites/quickstart $(wildcard testsuites/examples/*)
 
@@ -34,7 +37,11 @@ else
 	$(GO) test $(PLAIN)
 endif
 
-check: fmt vet lint test examples cross ## what CI runs
+clocks: ## the tests with clocks that are wrong, which only a build with the tag netptest can have
+	$(GO) vet -tags netptest $(CLOCKS)
+	$(GO) test -tags netptest -run 'Fault|Step|Answers' $(CLOCKS)
+
+check: fmt vet lint test clocks examples cross ## what CI runs
 
 fmt: ## every file is gofmt'ed and every suite canonical
 	@out=$$(gofmt -l .); test -z "$$out" || { echo "gofmt needed:"; echo "$$out"; exit 1; }
@@ -53,6 +60,9 @@ examples: ## validate and plan the quickstart and every example
 interop: ## compare netp's figures with ping, fping, irtt, iperf3 and a capture, side by side
 	@for p in rtt udp tcp; do $(GO) run ./testsuites/interop/$$p || exit 1; done
 
+truth: ## compare netp's figures, and other programs', with what truly happened on the path; as root, for a quarter of an hour
+	$(GO) run -tags netptest ./testsuites/interop/truth
+
 bench: ## netp beside the tools it replaces (IPERF3=PATH takes another iperf3), large plans, and how often verdicts are wrong
 	@for p in speed plan judgement; do $(GO) run -trimpath -ldflags '-s -w' ./testsuites/bench/$$p || exit 1; done
 
@@ -63,4 +73,4 @@ cross: ## build for the other platforms
 clean: ## remove what was built
 	rm -rf netp netp-sink-* dist .test.log
 
-.PHONY: help build plugins test check fmt vet lint examples interop bench cross clean
+.PHONY: help build plugins test check fmt vet lint clocks examples interop truth bench cross clean

@@ -8,15 +8,14 @@ type Agent struct {
 	Name       AgentID           `json:"name"`
 	Tags       map[string]string `json:"tags,omitempty"`
 	Interfaces []Interface       `json:"interfaces,omitempty"`
-	// Address is the default address of the agent's data port; empty until it registered.
-	Address string `json:"address,omitempty"`
-	// Netns is the network namespace a local agent works in; empty for the process's own.
-	Netns string `json:"netns,omitempty"`
-	// Kinds are the traffic kinds the agent can run; nil for an agent not yet registered.
-	Kinds   []Kind     `json:"kinds,omitempty"`
-	Limits  Limits     `json:"limits,omitzero"`
-	Clock   ClockState `json:"clock,omitzero"`
-	Version string     `json:"version,omitempty"`
+	Address    string            `json:"address,omitempty"` // of the data port by default; empty until it registered
+	Netns      string            `json:"netns,omitempty"`   // a local agent works in; empty for the process's own
+	Kinds      []Kind            `json:"kinds,omitempty"`   // it can run; nil for an agent not yet registered
+	Limits     Limits            `json:"limits,omitzero"`
+	Clock      ClockState        `json:"clock,omitzero"`
+	Drained    bool              `json:"drained,omitempty"` // the controller gives it no new sessions
+	NAT        bool              `json:"nat,omitempty"`     // peers cannot dial it: it is behind NAT
+	Version    string            `json:"version,omitempty"`
 	// Host identifies the kernel the agent runs on: two agents with the same
 	// Host read the same clock.
 	Host string `json:"host,omitempty"`

@@ -22,7 +22,10 @@ var may = map[string][]string{
 	"estimate":      {"", "quantity"},
 	"lang":          {"", "lang"},
 	"lang/assert":   {"", "lang/diag", "estimate", "quantity"},
+	"lang/config":   {"", "lang"},
+	"lang/cron":     {},
 	"lang/diag":     {},
+	"lang/labfile":  {"lang", "testsuites/lab/emulator"}, // what a line can do to packets, as data
 	"plan":          {"", "lang", "estimate", "quantity"},
 	"plan/schedule": {},
 	"agent":         {"", "agent"},
@@ -35,11 +38,15 @@ var may = map[string][]string{
 	"runner":        {"", "plan", "lang", "estimate", "quantity", "agent/wire"},
 	"runner/bus":    {},
 	"runner/enrol":  {"", "agent/wire"},
-	"runner/store":  {"", "plan"},
+	"runner/store":  {"", "plan", "testsuites/pgtest"},
 	"plugins":       {"", "plugins/sdk"},
 	"plugins/sdk":   {""},
-	"cmd":           {"", "agent", "estimate", "lang", "plan", "plugins", "quantity", "runner"},
+	"cmd":           {"", "agent", "estimate", "lang", "plan", "plugins", "quantity", "runner", "testsuites/lab"},
 	"testsuites":    {"", "agent", "cmd", "estimate", "lang", "plan", "plugins", "runner"},
+
+	"plugins/postgres":  {"", "plugins/sdk", "testsuites/pgtest"},
+	"testsuites/lab":    {},
+	"testsuites/pgtest": {}, // for tests that need a server
 }
 
 // homes says where each heavy dependency may be imported; tests too.
@@ -59,8 +66,11 @@ var homes = map[string][]string{
 	"github.com/olekukonko/tablewriter": {"cmd/netp"},
 	"golang.org/x/term":                 {"cmd/netp"},
 	"gonum.org/":                        {"estimate"},
-	"github.com/netresearch/go-cron":    {"lang", "runner"},
+	"github.com/netresearch/go-cron":    {"lang/cron"},
+	"github.com/prometheus/":            {"runner/metrics"},
+	"gopkg.in/yaml.v3":                  {"testsuites/e2e"},                           // tests read the CI templates
 	"github.com/vishvananda/":           {"testsuites", "agent/port", "agent/engine"}, // tests build namespaces
+	"github.com/google/nftables":        {"testsuites/lab"},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

@@ -77,17 +77,18 @@ type FailureKind string
 
 // Failure kinds. The list only grows.
 const (
-	FailureUnreachable FailureKind = "unreachable" // no answer from the data port
-	FailureRefused     FailureKind = "refused"     // an agent's limits or the peer said no
-	FailureTimeout     FailureKind = "timeout"     // a step did not end in time
-	FailureInterrupted FailureKind = "interrupted" // the path died during the session
-	FailureAgentLost   FailureKind = "agent_lost"  // an agent went away
-	FailureCancelled   FailureKind = "cancelled"   // somebody stopped the run
-	FailureMissed      FailureKind = "missed"      // it could not start in its window
-	FailureUnsupported FailureKind = "unsupported" // the agent cannot do this
-	FailurePermission  FailureKind = "permission"  // the host does not allow it
-	FailureName        FailureKind = "dns"         // a name did not resolve
-	FailureInternal    FailureKind = "internal"    // a fault in netp
+	FailureUnreachable FailureKind = "unreachable"     // no answer from the data port
+	FailureRefused     FailureKind = "refused"         // an agent's limits or the peer said no
+	FailureTimeout     FailureKind = "timeout"         // a step did not end in time
+	FailureInterrupted FailureKind = "interrupted"     // the path died during the session
+	FailureAgentLost   FailureKind = "agent_lost"      // an agent went away
+	FailureCancelled   FailureKind = "cancelled"       // somebody stopped the run
+	FailureMissed      FailureKind = "missed"          // it could not start in its window
+	FailureUnsupported FailureKind = "unsupported"     // the agent cannot do this
+	FailurePermission  FailureKind = "permission"      // the host does not allow it
+	FailureName        FailureKind = "dns"             // a name did not resolve
+	FailureInternal    FailureKind = "internal"        // a fault in netp
+	FailureController  FailureKind = "controller_lost" // it was stopped, and the parts did not reach the next one
 )
 
 // Failure says why a session has no complete result.
@@ -105,7 +106,7 @@ func (f *Failure) Error() string { return string(f.Kind) + ": " + f.Detail }
 // network under test.
 func (f *Failure) Retryable() bool {
 	switch f.Kind {
-	case FailureAgentLost, FailureInternal:
+	case FailureAgentLost, FailureController, FailureInternal:
 		return true
 	}
 	return false
@@ -126,10 +127,8 @@ func Merge(parts ...Result) Result {
 	out.Completed = len(parts) > 0
 	for _, p := range parts {
 		out.Completed = out.Completed && p.Completed
-		if out.Failure == nil || (p.Failure != nil && out.Failure.Kind == FailureCancelled) {
-			if p.Failure != nil {
-				out.Failure = p.Failure
-			}
+		if p.Failure != nil && (out.Failure == nil || out.Failure.Kind == FailureCancelled) {
+			out.Failure = p.Failure
 		}
 		for name, m := range p.Metrics {
 			if out.Metrics == nil {

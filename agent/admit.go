@@ -2,6 +2,8 @@ package agent
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/netpupper/netp"
@@ -19,12 +21,26 @@ func (d *daemon) engineFor(k netp.Kind) (engine.Engine, bool) {
 	return nil, false
 }
 
+// runs reports whether the agent's limits allow a kind.
+func (d *daemon) runs(k netp.Kind) bool { return d.cfg.Kinds == nil || slices.Contains(d.cfg.Kinds, k) }
+
+func kindList(kinds []netp.Kind) string {
+	words := make([]string, len(kinds))
+	for i, k := range kinds {
+		words[i] = string(k)
+	}
+	return strings.Join(words, ", ")
+}
+
 // admit says why the agent does not take the session on; nil when it does. What
 // it admits by declaration the meter holds it to in the data path.
 func (d *daemon) admit(o wire.Order, spec netp.KindSpec) *netp.Failure {
 	refused := func(format string, args ...any) *netp.Failure {
 		detail := fmt.Sprintf("Agent %s ", d.cfg.Name) + fmt.Sprintf(format, args...)
 		return &netp.Failure{Kind: netp.FailureRefused, Detail: detail, Agent: d.cfg.Name}
+	}
+	if !d.runs(spec.Kind) {
+		return refused("runs no %s sessions: its limits allow %s only.", spec.Kind, kindList(d.cfg.Kinds))
 	}
 	if spec.Check != nil {
 		if faults := spec.Check(o.Session.Params); len(faults) > 0 {

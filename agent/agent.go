@@ -41,6 +41,8 @@ type Config struct {
 	Reach *Reach
 	// Engines are the kinds of traffic the agent can run.
 	Engines []engine.Engine
+	// Kinds are those of them that it is allowed to run; nil for all.
+	Kinds []netp.Kind
 	// Listen is where the agent works when a path names no interface; Port is the
 	// number of its data port, 0 for a free one.
 	Listen port.Where
@@ -48,6 +50,8 @@ type Config struct {
 	// Address is what peers dial instead of the address of Listen; empty for that
 	// one, or for the host's first usable address when Listen has none.
 	Address string
+	// NAT says that peers cannot dial the agent; it opens the data path itself then.
+	NAT bool
 	// Dial connects to the bus; the agent closes the connection.
 	Dial func(context.Context) (*wire.Conn, error)
 	// ControllerKey is the only key whose orders are obeyed.
@@ -132,6 +136,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		incarnation: uuid.NewString(),
 		announceNow: make(chan struct{}, 1),
 		welcomed:    make(chan struct{}),
+		answer:      make(chan struct{}),
 		orders:      make(map[orderKey]*answer),
 		sessions:    make(map[sessionKey]*session),
 	}

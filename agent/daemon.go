@@ -31,6 +31,7 @@ type daemon struct {
 	lease    time.Time     // when it runs out; has a monotonic reading
 	length   time.Duration // of the lease
 	ahead    time.Duration // the controller's clock minus ours
+	answer   chan struct{} // closed and replaced by each welcome
 	orders   map[orderKey]*answer
 	sessions map[sessionKey]*session
 }
@@ -64,6 +65,7 @@ func (d *daemon) announce(ctx context.Context) error {
 		case err != nil && joined:
 			d.cfg.Logger.Warn("the controller does not answer", "error", err)
 		case err == nil && !joined:
+			sick(d.cfg.Logger, d.hello().Health)
 			d.cfg.Logger.Info("joined", "agent", d.cfg.Name, "data port", d.ports.address())
 		}
 		joined = err == nil
@@ -105,6 +107,8 @@ func (d *daemon) renew(ctx context.Context) error {
 	}
 	d.lease, d.length = sent.Add(w.Lease), w.Lease
 	d.ahead = w.Time.Sub(answered.Add(-answered.Sub(sent) / 2))
+	close(d.answer)
+	d.answer = make(chan struct{})
 	d.forget()
 	return nil
 }
@@ -114,10 +118,12 @@ func (d *daemon) hello() wire.Hello {
 	d.mu.Lock()
 	running, draining := len(d.sessions), d.draining
 	d.mu.Unlock()
+	description := d.describe()
 	return wire.Hello{
 		MinVersion:   wire.MinVersion,
 		MaxVersion:   wire.MaxVersion,
-		Agent:        d.describe(),
+		Agent:        description,
+		Health:       d.health(description.Clock),
 		Installation: d.spool.installation,
 		Incarnation:  d.incarnation,
 		Running:      running,
@@ -132,13 +138,16 @@ func (d *daemon) describe() netp.Agent {
 		Tags:       d.cfg.Tags,
 		Interfaces: d.cfg.Interfaces,
 		Address:    d.ports.address(),
+		NAT:        d.cfg.NAT,
 		Netns:      d.cfg.Listen.Netns,
 		Limits:     d.cfg.Limits,
 		Version:    d.cfg.Version,
 		Host:       d.cfg.Clock.HostID(),
 	}
 	for _, e := range d.cfg.Engines {
-		a.Kinds = append(a.Kinds, e.Spec().Kind)
+		if kind := e.Spec().Kind; d.runs(kind) {
+			a.Kinds = append(a.Kinds, kind)
+		}
 	}
 	if state, err := d.cfg.Clock.Read(); err == nil {
 		a.Clock = netp.ClockState{Known: true, Synchronised: state.Synchronised, MaxError: state.MaxError, Source: state.Source}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -14,12 +15,12 @@ type sessionKey struct {
 	run     string
 	session string
 	attempt int
-	epoch   uint64
 }
 
 // orderKey names an order: what is done once however often it is heard.
 type orderKey struct {
 	sessionKey
+	epoch uint64
 	order wire.OrderType
 }
 
@@ -43,7 +44,14 @@ func (d *daemon) order(o wire.Order) wire.Reply {
 	}
 	if err := d.valid(o); err != nil {
 		d.cfg.Logger.Warn("order refused", "order", o.Type, "session", o.Session.Addr, "reason", err)
-		return d.refuse(netp.FailureRefused, "Agent %s refused the order: %v.", d.cfg.Name, err)
+		kind := netp.FailureRefused
+		if errors.Is(err, errUnheard) {
+			kind = netp.FailureAgentLost
+		}
+		return d.refuse(kind, "Agent %s refused the order: %v.", d.cfg.Name, err)
+	}
+	if o.Type == wire.Query { // the answer changes
+		return d.carryOut(o)
 	}
 	a, first := d.remember(o)
 	if !first {
@@ -71,6 +79,8 @@ func (d *daemon) carryOut(o wire.Order) (reply wire.Reply) {
 	case wire.Cancel:
 		d.cancel(o)
 		return wire.Reply{Accepted: true}
+	case wire.Query:
+		return wire.Reply{Accepted: true, Nothing: !d.owes(o)}
 	}
 	return d.refuse(netp.FailureUnsupported, "Agent %s knows no order %q.", d.cfg.Name, o.Type)
 }
@@ -78,21 +88,44 @@ func (d *daemon) carryOut(o wire.Order) (reply wire.Reply) {
 // valid checks signature-independent things: addressee, epoch, time, lease.
 func (d *daemon) valid(o wire.Order) error {
 	d.mu.Lock()
-	now, lease := d.now(), d.lease
+	now := d.now()
 	d.mu.Unlock()
 	bounds := wire.Bounds{Audience: d.cfg.Name, Incarnation: d.incarnation, Epoch: d.spool.highestEpoch(), Now: now, Slack: clockSlack}
 	if err := bounds.Check(o); err != nil {
 		return err
 	}
-	if time.Now().After(lease) && o.Type != wire.Cancel {
-		return fmt.Errorf("its own lease ran out at %s: it hears the controller, but is not heard", lease.UTC().Format(time.RFC3339))
+	if lease := d.renewed(); time.Now().After(lease) && o.Type != wire.Cancel {
+		return fmt.Errorf("its own lease ran out at %s: %w", lease.UTC().Format(time.RFC3339), errUnheard)
 	}
 	return d.spool.raiseEpoch(o.Epoch)
 }
 
+// errUnheard is why an agent whose lease ran out begins nothing: for the controller
+// it is not there.
+var errUnheard = errors.New("it hears the controller, but is not heard")
+
+// renewed gives the end of the lease. If that is past, as after a restart of the
+// controller, it announces the agent and waits for the answer.
+func (d *daemon) renewed() time.Time {
+	d.mu.Lock()
+	lease, answer := d.lease, d.answer
+	d.mu.Unlock()
+	if !time.Now().After(lease) {
+		return lease
+	}
+	d.announceSoon()
+	select {
+	case <-answer:
+	case <-time.After(2 * helloTimeout):
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.lease
+}
+
 // remember notes an order and says whether it is heard for the first time.
 func (d *daemon) remember(o wire.Order) (*answer, bool) {
-	key := orderKey{keyOf(o), o.Type}
+	key := orderKey{keyOf(o), o.Epoch, o.Type}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if a := d.orders[key]; a != nil {
@@ -104,7 +137,7 @@ func (d *daemon) remember(o wire.Order) (*answer, bool) {
 }
 
 func keyOf(o wire.Order) sessionKey {
-	return sessionKey{run: o.Run, session: o.Session.Addr, attempt: o.Attempt, epoch: o.Epoch}
+	return sessionKey{run: o.Run, session: o.Session.Addr, attempt: o.Attempt}
 }
 
 // forget drops orders that are invalid by their date. d.mu is held.
@@ -117,7 +150,8 @@ func (d *daemon) forget() {
 	}
 }
 
-// cancel ends a session, or keeps one from starting whose order comes later.
+// cancel ends a session, or keeps one from starting whose order comes later. A
+// controller ends what the one before it began, too.
 func (d *daemon) cancel(o wire.Order) {
 	d.mu.Lock()
 	s := d.sessions[keyOf(o)]
@@ -125,6 +159,14 @@ func (d *daemon) cancel(o wire.Order) {
 	if s != nil {
 		s.stop(&netp.Failure{Kind: netp.FailureCancelled, Detail: "The controller cancelled the session.", Agent: d.cfg.Name})
 	}
+}
+
+// owes says whether a result of the session is still to come from here.
+func (d *daemon) owes(o wire.Order) bool {
+	d.mu.Lock()
+	s := d.sessions[keyOf(o)]
+	d.mu.Unlock()
+	return s != nil || d.spool.keeps(o.Run, o.Session.Addr, o.Attempt)
 }
 
 // refuse is the reply that says no.

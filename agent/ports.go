@@ -50,7 +50,7 @@ func openPorts(cfg Config) (*ports, error) {
 func (p *ports) openHome(cfg Config) (place, error) {
 	home := place{where: cfg.Listen}
 	var err error
-	if home.port, err = p.listen(cfg, cfg.Listen, cfg.Port); err != nil {
+	if home.port, err = p.listen(cfg, cfg.Listen, nil, cfg.Port); err != nil {
 		return home, err
 	}
 	home.addresses, err = addresses(cfg.Address, cfg.Listen)
@@ -73,7 +73,12 @@ func (p *ports) openInterface(cfg Config, i netp.Interface) error {
 	}
 	at.port = p.home.port
 	if !p.home.reaches(at.where) {
-		if at.port, err = p.listen(cfg, at.where, p.home.port.Addr().Port()); err != nil {
+		// By a device alone the port would be open on all addresses, and collide with the one at home.
+		var only []netip.Addr
+		if i.Device != "" && i.Address == "" {
+			only = at.addresses
+		}
+		if at.port, err = p.listen(cfg, at.where, only, p.home.port.Addr().Port()); err != nil {
 			return err
 		}
 	}
@@ -88,8 +93,8 @@ func (h place) reaches(w port.Where) bool {
 		(!h.where.Address.IsValid() || h.where.Address == w.Address)
 }
 
-func (p *ports) listen(cfg Config, w port.Where, number uint16) (*port.Port, error) {
-	one, err := port.Listen(port.Config{Where: w, Port: number, Logger: cfg.Logger})
+func (p *ports) listen(cfg Config, w port.Where, only []netip.Addr, number uint16) (*port.Port, error) {
+	one, err := port.Listen(port.Config{Where: w, Addresses: only, Port: number, Logger: cfg.Logger})
 	if err != nil {
 		return nil, err
 	}

@@ -52,11 +52,11 @@ func (r *Reach) peers() []netip.Prefix {
 	return r.Peers
 }
 
-// allows says why an order leads out of reach; nil when it does not. Whom a
-// responder sends to is not known yet: its data port holds it to peers.
+// allows says why an order leads out of reach; nil when it does not. Whom an end
+// that waits will send to is not known yet: its data port holds it to peers.
 func (r *Reach) allows(o wire.Order) error {
 	switch {
-	case r == nil || o.Type != wire.Start:
+	case r == nil || o.Type != wire.Start && !o.Inward:
 		return nil
 	case o.Session.Path.Endpoint:
 		host := endpointHost(o.Session.Path.Dest)
@@ -64,7 +64,7 @@ func (r *Reach) allows(o wire.Order) error {
 			return fmt.Errorf("the endpoint %q is none of those it may measure (-allow-endpoint)", o.Session.Path.Dest)
 		}
 		return nil
-	case r.Peers == nil:
+	case r.Peers == nil || o.Type == wire.Start && o.Inward: // who comes is held to them by the data port
 		return nil
 	}
 	peer, err := netip.ParseAddrPort(o.Peer)

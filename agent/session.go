@@ -22,6 +22,10 @@ type session struct {
 	meter  *meter
 	ctx    context.Context
 	stop   context.CancelCauseFunc
+	// visit and invitation are the two sides of a path that the responder opens; at
+	// most one is there.
+	visit      *port.Visit
+	invitation *port.Invitation
 }
 
 // begin admits a session and starts it. Every no has its reason.
@@ -45,8 +49,8 @@ func (d *daemon) begin(o wire.Order) wire.Reply {
 	return wire.Reply{Accepted: true, DataPort: dataPort}
 }
 
-// prepare makes the session's job: the open data port for the responder, the
-// dialer and the peer for the initiator.
+// prepare makes the session's job: the open data port for the end that waits, the
+// dialer and the peer for the one that opens the path.
 func (d *daemon) prepare(o wire.Order, e engine.Engine) (s *session, dataPort string, f *netp.Failure) {
 	d.mu.Lock()
 	left := o.NotAfter.Sub(d.now())
@@ -60,31 +64,75 @@ func (d *daemon) prepare(o wire.Order, e engine.Engine) (s *session, dataPort st
 		Log:      d.cfg.Logger.With("session", o.Session.Addr),
 	}
 	s.ctx, s.stop = context.WithCancelCause(d.life)
-	ip := o.Session.Params.Int("ip")
+	until := time.Now().Add(left)
+	var address netip.AddrPort
+	var err error
 	if o.Type == wire.Prepare {
-		at, address, err := d.ports.find(o.Session.Path.DestInterface, ip)
-		if err == nil {
-			s.job.Accept, err = at.Expect(port.Expectation{ID: id, Keys: s.job.Keys, Peers: d.cfg.Reach.peers(), Until: time.Now().Add(left)})
-		}
-		if err != nil {
-			return s, "", d.refuse(netp.FailureUnsupported, "Agent %s cannot open its data port for the session: %v.", d.cfg.Name, err).Failure
-		}
-		return s, address.String(), nil
-	}
-	where, err := d.ports.where(o.Session.Path.SourceInterface, ip)
-	if err == nil && !o.Session.Path.Endpoint {
-		if s.job.Peer, err = netip.ParseAddrPort(o.Peer); err != nil {
-			err = fmt.Errorf("the peer's data port %q: %w", o.Peer, err)
-		}
+		address, err = d.prepareResponder(s, until)
+	} else {
+		address, err = d.prepareInitiator(s, until)
 	}
 	if err != nil {
-		return s, "", d.refuse(netp.FailureUnsupported, "Agent %s cannot start the session: %v.", d.cfg.Name, err).Failure
+		return s, "", d.refuse(netp.FailureUnsupported, "Agent %s cannot open its data port for the session: %v.", d.cfg.Name, err).Failure
 	}
+	if address.IsValid() {
+		dataPort = address.String()
+	}
+	return s, dataPort, nil
+}
+
+// prepareResponder opens the data port for the initiator, and gives its address; or
+// it makes ready to open the path itself.
+func (d *daemon) prepareResponder(s *session, until time.Time) (netip.AddrPort, error) {
+	o, ip := s.order, s.order.Session.Params.Int("ip")
+	e := port.Expectation{ID: s.job.ID, Keys: s.job.Keys, Peers: d.cfg.Reach.peers(), Until: until}
+	if o.Inward {
+		peer, err := peerOf(o)
+		if err != nil {
+			return netip.AddrPort{}, err
+		}
+		where, err := d.ports.where(o.Session.Path.DestInterface, ip)
+		s.visit = port.NewVisit(port.Dialer{Where: where}, peer, e)
+		s.job.Accept = s.visit.Session
+		return netip.AddrPort{}, err
+	}
+	at, address, err := d.ports.find(o.Session.Path.DestInterface, ip)
+	if err == nil {
+		s.job.Accept, err = at.Expect(e)
+	}
+	return address, err
+}
+
+// prepareInitiator makes ready to dial; or it opens the data port for a responder
+// that opens the path, and gives its address.
+func (d *daemon) prepareInitiator(s *session, until time.Time) (netip.AddrPort, error) {
+	o, ip := s.order, s.order.Session.Params.Int("ip")
+	where, err := d.ports.where(o.Session.Path.SourceInterface, ip)
 	if o.Session.Path.Endpoint && where.Address.IsLoopback() {
 		where.Address = netip.Addr{} // from there nothing beyond this host is reached
 	}
 	s.job.Dialer = port.Dialer{Where: where}
-	return s, "", nil
+	if err != nil || o.Session.Path.Endpoint {
+		return netip.AddrPort{}, err
+	}
+	if !o.Inward {
+		s.job.Peer, err = peerOf(o)
+		return netip.AddrPort{}, err
+	}
+	at, address, err := d.ports.find(o.Session.Path.SourceInterface, ip)
+	if err == nil {
+		s.invitation, err = at.Invite(port.Expectation{ID: s.job.ID, Keys: s.job.Keys, Peers: d.cfg.Reach.peers(), Until: until})
+	}
+	s.job.Dialer.Inward, s.job.Peer = s.invitation, address // nobody can dial the peer's own
+	return address, err
+}
+
+func peerOf(o wire.Order) (netip.AddrPort, error) {
+	peer, err := netip.ParseAddrPort(o.Peer)
+	if err != nil {
+		err = fmt.Errorf("the peer's data port %q: %w", o.Peer, err)
+	}
+	return peer, err
 }
 
 // enter puts the session among those that run, unless a cancel came first, the
@@ -94,7 +142,7 @@ func (d *daemon) enter(s *session) *netp.Failure {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
-	case d.orders[orderKey{key, wire.Cancel}] != nil:
+	case d.orders[orderKey{key, s.order.Epoch, wire.Cancel}] != nil:
 		return d.refuse(netp.FailureCancelled, "The session was cancelled before it started.").Failure
 	case d.draining:
 		return d.refuse(netp.FailureRefused, "Agent %s is being stopped and takes no new sessions.", d.cfg.Name).Failure
@@ -111,6 +159,9 @@ func (d *daemon) enter(s *session) *netp.Failure {
 func (s *session) close() {
 	if s.job.Accept != nil {
 		s.job.Accept.Close()
+	}
+	if s.invitation != nil {
+		s.invitation.Close()
 	}
 	s.stop(nil)
 }
@@ -129,6 +180,14 @@ func (d *daemon) runSession(s *session) {
 	defer stop()
 	results := make(chan netp.Result, 1) // room for the result of an engine that was given up
 	go func() { results <- d.play(ctx, s) }()
+	if s.visit != nil {
+		visited := make(chan struct{})
+		go func() {
+			defer close(visited)
+			d.openPath(ctx, s)
+		}()
+		defer func() { cancel(); <-visited }()
+	}
 	var result netp.Result
 	select {
 	case result = <-results:
@@ -144,6 +203,18 @@ func (d *daemon) runSession(s *session) {
 	d.mu.Unlock()
 	d.deliverLater(result)
 	d.spool.saveUsage(d.day.usage(time.Now()))
+}
+
+// openPath opens the path of a session from the inside. What cannot be opened ends
+// the session.
+func (d *daemon) openPath(ctx context.Context, s *session) {
+	err := s.visit.Run(ctx)
+	if unreachable := new(port.Unreachable); errors.As(err, &unreachable) {
+		s.stop(&netp.Failure{Kind: netp.FailureUnreachable, Agent: d.cfg.Name, Detail: fmt.Sprintf(
+			"Agent %s is behind NAT and opens the path itself, but could not: %v.", d.cfg.Name, err)})
+	} else if err != nil && ctx.Err() == nil {
+		s.stop(&netp.Failure{Kind: netp.FailureInternal, Agent: d.cfg.Name, Detail: fmt.Sprintf("Agent %s could not open the path: %v.", d.cfg.Name, err)})
+	}
 }
 
 // giveUp gives a channel that is closed stopGrace after ctx is done, unless stop

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/wire"
 )
 
@@ -229,6 +230,18 @@ func (s *spool) confirm(keys []wire.PartKey) {
 		}
 	}
 	s.signal()
+}
+
+// keeps says whether a part of an attempt, of either end, waits here.
+func (s *spool) keeps(run, session string, attempt int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, role := range []netp.Role{netp.Initiator, netp.Responder} {
+		if s.pending[s.name(wire.PartKey{Run: run, Session: session, Attempt: attempt, Part: role})] != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // again makes everything due: the connection is new.

@@ -81,18 +81,22 @@ func (in *instance) interfaces(a *arguments) []netp.Interface {
 			l.failAt(in.addr, b.rng, sumDuplicate, "The agent already has an interface %q.", name)
 			continue
 		}
-		ia := &arguments{b.env, b.body, b.rng}
-		i := netp.Interface{Name: name, Netns: ia.netns()}
-		i.Address, _ = ia.text("address")
-		if _, err := netip.ParseAddr(i.Address); err != nil && i.Address != "" {
-			ia.fail("address", sumInvalidValue, "%q is not an IP address. Write the address to send from, without a prefix length.", i.Address)
-		}
-		i.Device, _ = ia.text("device")
-		i.Capacity, _ = ia.quantity("capacity", parseBitRate)
-		out = append(out, i)
+		out = append(out, (&arguments{b.env, b.body, b.rng}).networkInterface(name))
 	}
 	slices.SortFunc(out, func(a, b netp.Interface) int { return strings.Compare(a.Name, b.Name) })
 	return out
+}
+
+// networkInterface decodes the arguments of an interface block.
+func (a *arguments) networkInterface(name string) netp.Interface {
+	i := netp.Interface{Name: name, Netns: a.netns()}
+	i.Address, _ = a.text("address")
+	if _, err := netip.ParseAddr(i.Address); err != nil && i.Address != "" {
+		a.fail("address", sumInvalidValue, "%q is not an IP address. Write the address to send from, without a prefix length.", i.Address)
+	}
+	i.Device, _ = a.text("device")
+	i.Capacity, _ = a.quantity("capacity", parseBitRate)
+	return i
 }
 
 var interfaceType = cty.Object(map[string]cty.Type{

@@ -44,7 +44,8 @@ func (a *arguments) fail(name, summary, format string, args ...any) {
 }
 
 // value evaluates an argument; false when it is absent, null or faulty. Marked
-// values are refused: everything but sinks and variables is shown in plans.
+// values are refused: everything but sinks and variables is shown in plans. Those
+// of a document are shown nowhere.
 func (a *arguments) value(name string) (cty.Value, bool) {
 	attr := a.body.Attributes[name]
 	if attr == nil {
@@ -53,6 +54,9 @@ func (a *arguments) value(name string) (cty.Value, bool) {
 	v := a.env.eval(attr.Expr)
 	if !v.IsKnown() || v.IsNull() && !v.IsMarked() {
 		return cty.NilVal, false
+	}
+	if v.ContainsMarked() && a.loader().document {
+		v, _ = v.UnmarkDeep()
 	}
 	if v.ContainsMarked() {
 		a.fail(name, sumSensitive, "%s is shown in plans and records, and this value is sensitive. Use another value, or nonsensitive() if it is no secret.", name)

@@ -62,6 +62,7 @@ type VariableValue struct {
 // loader is the state of one Load.
 type loader struct {
 	*collector
+	document  bool // this is no suite, see Document
 	options   Options
 	limits    Limits
 	meter     *meter

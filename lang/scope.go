@@ -332,7 +332,7 @@ func (e *env) refer(t hcl.Traversal, values rootValues, other map[string]cty.Val
 	if slices.Contains(e.names, root) {
 		return
 	}
-	if _, ok := referable[root]; ok {
+	if _, ok := referable[root]; ok && !e.scope.loader.document {
 		if it, ok := e.scope.lookup(t); ok {
 			values.set(t, e.scope.resolve(it, t.SourceRange()))
 		} else if named(t, referable[root]) {
@@ -352,6 +352,10 @@ func (e *env) refer(t hcl.Traversal, values rootValues, other map[string]cty.Val
 func (e *env) unknownRoot(t hcl.Traversal) {
 	root := t.RootName()
 	l := e.scope.loader
+	if l.document {
+		l.fail(t.SourceRange(), sumUnknownReference, "There is no %q here. A configuration file has no references: write the value, a text in quotes, or env(\"NAME\") for a variable of the environment.", root)
+		return
+	}
 	switch root {
 	case "each":
 		l.fail(t.SourceRange(), sumInvalidReference, "each is there only in a block that has for_each.")

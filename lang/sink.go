@@ -10,35 +10,40 @@ import (
 func (in *instance) sink() cty.Value {
 	l, a := in.scope.loader, in.arguments()
 	s := Sink{Addr: in.addr, Type: in.block.Labels[0], Range: addressOf(in.rng)}
+	s.Arguments, s.Secrets = a.divided(in.addr)
+	l.suite.Sinks = append(l.suite.Sinks, s)
+	return cty.ObjectVal(map[string]cty.Value{"addr": cty.StringVal(in.addr), "name": cty.StringVal(in.name), "type": cty.StringVal(s.Type)})
+}
+
+// divided gives the arguments of a body as JSON without the sensitive ones, and
+// those apart; see divide.
+func (a *arguments) divided(addr string) (text []byte, secrets map[string]string) {
 	open := map[string]cty.Value{}
 	for _, name := range attributeNames(a.body) {
 		if name == "for_each" {
 			continue
 		}
-		attr := a.body.Attributes[name]
-		v := a.env.eval(attr.Expr)
+		v := a.env.eval(a.body.Attributes[name].Expr)
 		if !v.ContainsMarked() && !v.IsWhollyKnown() {
 			continue // reported
 		}
-		secrets := map[string]string{}
-		open[name] = divide(v, name, secrets)
-		for path, text := range secrets {
-			if s.Secrets == nil {
-				s.Secrets = map[string]string{}
+		found := map[string]string{}
+		open[name] = divide(v, name, found)
+		for path, text := range found {
+			if secrets == nil {
+				secrets = map[string]string{}
 			}
-			s.Secrets[path] = text
+			secrets[path] = text
 		}
-		if _, whole := secrets[name]; whole {
+		if _, whole := found[name]; whole {
 			delete(open, name)
 		}
 	}
 	text, err := ctyjson.Marshal(cty.ObjectVal(open), cty.ObjectVal(open).Type())
 	if err != nil {
-		l.failAt(in.addr, in.rng, sumInvalidValue, "The arguments of this sink cannot be written as JSON: %v.", err)
+		a.loader().failAt(addr, a.at, sumInvalidValue, "The arguments of this sink cannot be written as JSON: %v.", err)
 	}
-	s.Arguments = text
-	l.suite.Sinks = append(l.suite.Sinks, s)
-	return cty.ObjectVal(map[string]cty.Value{"addr": cty.StringVal(in.addr), "name": cty.StringVal(in.name), "type": cty.StringVal(s.Type)})
+	return text, secrets
 }
 
 // divide takes the sensitive parts out of a value and puts them under their paths

@@ -96,8 +96,7 @@ func (l *loader) netpBlock(root *scope, a *arguments) {
 		if len(b.labels) != 1 {
 			continue
 		}
-		pa := &arguments{b.env, b.body, b.rng}
-		p := Plugin{Name: b.labels[0]}
+		p := (&arguments{b.env, b.body, b.rng}).plugin(b.labels[0])
 		if !isIdentifier(p.Name) {
 			l.fail(b.rng, sumInvalidName, "%q is not the name of a plugin: letters, digits, _ and -.", p.Name)
 		}
@@ -105,14 +104,20 @@ func (l *loader) netpBlock(root *scope, a *arguments) {
 			l.fail(b.rng, sumDuplicate, "The plugin %q is already named above.", p.Name)
 			continue
 		}
-		p.Source, _ = pa.text("source")
-		if p.Version, _ = pa.text("version"); p.Version != "" {
-			if _, err := version.NewConstraint(p.Version); err != nil {
-				pa.fail("version", sumInvalidValue, "%q is not a version constraint. Write for example \"~> 1.2\" or \">= 1.0, < 2.0\".", p.Version)
-			}
-		}
 		set.Plugins = append(set.Plugins, p)
 	}
+}
+
+// plugin decodes the arguments of a plugin block.
+func (a *arguments) plugin(name string) Plugin {
+	p := Plugin{Name: name}
+	p.Source, _ = a.text("source")
+	if p.Version, _ = a.text("version"); p.Version != "" {
+		if _, err := version.NewConstraint(p.Version); err != nil {
+			a.fail("version", sumInvalidValue, "%q is not a version constraint. Write for example \"~> 1.2\" or \">= 1.0, < 2.0\".", p.Version)
+		}
+	}
+	return p
 }
 
 // checkVersion compares the running version with what the suite requires. A

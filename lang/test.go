@@ -7,10 +7,10 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/netresearch/go-cron"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/lang/cron"
 )
 
 // test decodes a test block.
@@ -35,51 +35,65 @@ func (in *instance) test() cty.Value {
 	return cty.ObjectVal(map[string]cty.Value{"addr": cty.StringVal(in.addr), "name": cty.StringVal(in.name)})
 }
 
-// minEvery is the shortest period of a standing test.
-const minEvery = time.Second
+// A standing test repeats at least once in a leap year and at most once a second.
+const (
+	minEvery = time.Second
+	maxEvery = 366 * 24 * time.Hour
+)
 
 // schedule reads every, or cron and time_zone, and slip.
 func (in *instance) schedule(a *arguments, t *Test) {
-	if d, ok := a.duration("every"); ok {
-		t.Every = d
-		if d < minEvery {
-			a.fail("every", sumOutOfRange, "every must be at least %v.", minEvery)
-		}
-	}
-	t.Slip, _ = a.duration("slip")
-	t.Cron, _ = a.text("cron")
-	t.TimeZone, _ = a.text("time_zone")
+	var every, byCron, zone, slip bool
+	t.Every, every = a.duration("every")
+	t.Cron, byCron = a.text("cron")
+	t.TimeZone, zone = a.text("time_zone")
+	t.Slip, slip = a.duration("slip")
 	switch {
-	case a.has("every") && a.has("cron"):
+	case every && byCron:
 		a.fail("cron", sumConflict, "A test repeats either every so often or by cron. Remove one of them.")
-	case a.has("time_zone") && !a.has("cron"):
+	case zone && !a.has("cron"):
 		a.fail("time_zone", sumConflict, "time_zone says in which zone the hours of cron are meant, and there is no cron here. Remove it.")
-	case t.Cron != "":
-		if why := badCron(t.Cron); why != "" {
-			a.fail("cron", sumInvalidSchedule, "%s", why)
+	case slip && !a.has("every") && !a.has("cron"):
+		a.fail("slip", sumConflict, "slip says how late a session of a standing test may begin, and this test runs once. Remove it, or add every or cron.")
+	}
+	period := t.Every
+	if every && (t.Every < minEvery || t.Every > maxEvery) {
+		period = 0
+		a.fail("every", sumOutOfRange, "every must be at least %v and at most 366 days.", minEvery)
+	}
+	if byCron {
+		period = a.cron(t)
+	}
+	if zone {
+		if _, err := cron.Zone(t.TimeZone); err != nil {
+			a.fail("time_zone", sumInvalidSchedule, "%s", err)
 		}
 	}
-	if t.TimeZone != "" {
-		if _, err := time.LoadLocation(t.TimeZone); err != nil || t.TimeZone == "Local" {
-			a.fail("time_zone", sumInvalidSchedule, "%q is not a time zone. Write a name of the IANA database, for example \"Australia/Sydney\" or \"UTC\".", t.TimeZone)
-		}
+	if slip {
+		a.slip(t.Slip, period)
 	}
 }
 
-// badCron says what is wrong with a cron expression.
-func badCron(s string) string {
+// cron checks the expression; it gives the shortest time between two turns, 0
+// when there is a fault.
+func (a *arguments) cron(t *Test) time.Duration {
+	s, err := cron.Parse(t.Cron, "")
+	if err != nil {
+		a.fail("cron", sumInvalidSchedule, "%s", err)
+		return 0
+	}
+	return s.Gap()
+}
+
+// slip checks that a session of one turn begins before its next turn is due, so
+// that none ever meets itself. The period is 0 when it is not known.
+func (a *arguments) slip(slip, period time.Duration) {
 	switch {
-	case strings.HasPrefix(s, "@every"):
-		return `Write every = "…" instead of cron = "@every …".`
-	case strings.Contains(s, "TZ="):
-		return "Write the zone as time_zone = \"…\", not inside the cron expression."
-	case len(s) > 200:
-		return "A cron expression has at most 200 characters."
+	case slip < minEvery:
+		a.fail("slip", sumOutOfRange, "slip must be at least %v: no session begins to the moment.", minEvery)
+	case period > 0 && slip > period:
+		a.fail("slip", sumOutOfRange, "slip must be at most %v, the time between two turns of this test: a session that is later than that is missed, for its next turn has come.", period)
 	}
-	if _, err := cron.StandardParser().Parse(s); err != nil {
-		return "This is not a cron expression: " + strings.TrimSuffix(err.Error(), ".") + ". Write minute, hour, day of the month, month and day of the week: \"0 2 * * *\" is every day at two."
-	}
-	return ""
 }
 
 // profileRef resolves the profile of a test; nil when it has a fault.

@@ -106,9 +106,10 @@ func hostOf(s string) string {
 	return ""
 }
 
-// matching lists the registered agents that an agent set stands for.
+// matching lists the registered agents that an agent set stands for: without the
+// drained ones, unless those are all.
 func (b *builder) matching(set *lang.AgentSet) []*member {
-	var out []*member
+	var out, drained []*member
 	for _, m := range b.fleet.members {
 		if !m.registered {
 			continue
@@ -119,9 +120,24 @@ func (b *builder) matching(set *lang.AgentSet) []*member {
 				"Make it hold for every agent, for example with try(…, false).", set.Addr, set.Where, m.Name, err), set.Addr, &set.Range)
 			return nil
 		}
-		if ok {
+		switch {
+		case ok && m.Drained:
+			drained = append(drained, m)
+		case ok:
 			out = append(out, m)
 		}
+	}
+	switch {
+	case len(drained) == 0:
+	case len(out) == 0: // better sessions that are recorded as missed than a path without any
+		return drained
+	default:
+		var names []string
+		for _, m := range drained {
+			names = append(names, string(m.Name))
+		}
+		b.fault(diag.Warning, "Agent drained", fmt.Sprintf("%s leaves out %s, which the controller gives no new sessions: drained by netp agents drain, until netp agents resume.",
+			set.Addr, list(names)), set.Addr, &set.Range)
 	}
 	if len(out) == 0 {
 		b.fault(diag.Warning, "No agent matches", fmt.Sprintf("None of the %d registered agents matches %s, which wants %s. "+

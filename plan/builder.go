@@ -33,6 +33,7 @@ type draft struct {
 	*lang.Test
 	spec   netp.KindSpec
 	demand netp.Demand
+	turns  rhythm
 	// all are the sessions the suite asks for, sorted by address; selected those
 	// that targets and excludes leave.
 	all, selected []Session
@@ -65,9 +66,11 @@ func (b *builder) build() (*Plan, diag.List) {
 	b.expand()
 	b.choose()
 	b.checkAgents()
+	b.checkNAT()
 	b.checkKinds()
 	b.checkLimits()
 	b.checkLength()
+	b.checkTurns()
 	if b.diags.HasErrors() {
 		return nil, b.diags.Sorted()
 	}
@@ -82,7 +85,7 @@ func (b *builder) build() (*Plan, diag.List) {
 	p.Cost = b.cost(p)
 	p.Changes = b.changes()
 	p.Warnings = b.diags.Sorted()
-	p.Hash = p.hash()
+	p.Hash = p.Digest()
 	return p, p.Warnings
 }
 
@@ -96,7 +99,7 @@ func (b *builder) gather() {
 	}
 	total := 0.0
 	for i := range suite.Tests {
-		t := &draft{Test: &suite.Tests[i]}
+		t := &draft{Test: &suite.Tests[i], turns: rhythmOf(&suite.Tests[i])}
 		spec, ok := b.in.Catalogue.Find(t.Profile.Kind)
 		if !ok {
 			b.fault(diag.Error, "Unknown kind", fmt.Sprintf("%s uses the kind %q, which this build of netp does not know.", t.Addr, t.Profile.Kind), t.Addr, &t.Range)
@@ -198,8 +201,8 @@ func (t *draft) test() Test {
 		Tags: t.Tags, Assertions: slices.Clone(t.Asserts), Timeout: t.demand.Duration + Timeout,
 		Attributes: t.attributes(), Partial: t.partial(),
 	}
-	if t.Every > 0 || t.Cron != "" {
-		out.Standing = &Standing{Every: t.Every, Cron: t.Cron, TimeZone: t.TimeZone, Slip: t.Slip}
+	if t.standing() {
+		out.Standing = t.schedule()
 	}
 	return out
 }

@@ -56,7 +56,7 @@ func (b *builder) checkLimits() {
 				if i == 1 {
 					sends = t.demand.Reverse
 				}
-				perDay[m.Name] += float64(sends.Bytes) * t.timesPerDay()
+				perDay[m.Name] += float64(sends.Bytes) * t.turns.perDay
 				if !told[m.Name] {
 					told[m.Name] = b.checkLimit(t, m, sends)
 				}
@@ -94,15 +94,6 @@ func (b *builder) checkLimit(t *draft, m *member, sends netp.Load) bool {
 	return found
 }
 
-// timesPerDay is how often a session of the test runs in a day; tests with a
-// calendar schedule count once, which is a lower bound.
-func (t *draft) timesPerDay() float64 {
-	if t.Every <= 0 {
-		return 1
-	}
-	return (24 * time.Hour).Seconds() / t.Every.Seconds()
-}
-
 // longest is how long a run may take at most. Beyond it nobody waits, and far
 // beyond it times no longer fit their type.
 const longest = 366 * 24 * time.Hour
@@ -136,39 +127,4 @@ func (b *builder) share(c schedule.Claim) float64 {
 		return c.Rate / capacity
 	}
 	return 0
-}
-
-// checkPeriods finds standing tests that together ask more of a resource than
-// there is time: whatever the order, some of their sessions would be missed.
-func (b *builder) checkPeriods() {
-	busy := map[schedule.Resource]float64{}
-	tests := map[schedule.Resource]map[string]bool{}
-	for _, t := range b.tests {
-		if t.Every <= 0 {
-			continue
-		}
-		for _, s := range t.selected {
-			for _, c := range s.Claims {
-				part := s.Slot.Seconds() / t.Every.Seconds() * b.share(c)
-				busy[c.Resource] += part
-				if tests[c.Resource] == nil {
-					tests[c.Resource] = map[string]bool{}
-				}
-				tests[c.Resource][t.Addr] = tests[c.Resource][t.Addr] || part > 0
-			}
-		}
-	}
-	for _, r := range sorted(busy) {
-		if busy[r] <= 1 {
-			continue
-		}
-		var names []string
-		for _, name := range sorted(tests[r]) {
-			if tests[r][name] {
-				names = append(names, name)
-			}
-		}
-		b.fault(diag.Warning, "Schedule cannot be kept", fmt.Sprintf("%s claim %s for %.3g times as long as there is time, so sessions would be missed. "+
-			"Run them less often, shorten them, or put fewer paths on it.", list(names), r, busy[r]), names[0], &b.test(names[0]).Range)
-	}
 }

@@ -70,11 +70,17 @@ func (c *claiming) add(r schedule.Resource, rate float64) {
 func (c *claiming) sessions(p netp.Path) {
 	for _, m := range c.b.ends(p) {
 		if m.Limits.Sessions > 0 {
-			r := schedule.Resource(fmt.Sprintf("agent.%s sessions", m.Name))
+			r := AgentSessions(m.Name)
 			c.b.capacities[r] = float64(m.Limits.Sessions)
 			c.list = append(c.list, schedule.Claim{Resource: r, Rate: 1})
 		}
 	}
+}
+
+// AgentSessions is the resource of which an agent has as many as it runs sessions
+// at a time; each session claims one.
+func AgentSessions(id netp.AgentID) schedule.Resource {
+	return schedule.Resource(fmt.Sprintf("agent.%s sessions", id))
 }
 
 // side names one direction of the interface at one end of a path, and notes its

@@ -27,11 +27,20 @@ type costing struct {
 	bytes map[schedule.Resource]uint64
 	loads map[schedule.Resource][]traffic
 	paths map[string]uint64
+	// perDay is how often a session of a standing test runs in a day, by test.
+	perDay map[string]float64
+	shares map[schedule.Resource]*PlaceShare
 }
 
 // cost says what the plan takes from the network when each session runs once.
 func (b *builder) cost(p *Plan) Cost {
-	c := costing{b: b, bytes: map[schedule.Resource]uint64{}, loads: map[schedule.Resource][]traffic{}, paths: map[string]uint64{}}
+	c := costing{b: b, bytes: map[schedule.Resource]uint64{}, loads: map[schedule.Resource][]traffic{}, paths: map[string]uint64{},
+		perDay: map[string]float64{}, shares: map[schedule.Resource]*PlaceShare{}}
+	for _, t := range b.tests {
+		if t.standing() {
+			c.perDay[t.Addr] = t.turns.perDay
+		}
+	}
 	demands := map[string]netp.Demand{}
 	for _, t := range p.Tests {
 		demands[t.Addr] = t.Demand
@@ -49,6 +58,7 @@ func (b *builder) cost(p *Plan) Cost {
 	for _, path := range sorted(c.paths) {
 		c.cost.Paths = append(c.cost.Paths, PathCost{Path: path, Bytes: c.paths[path]})
 	}
+	c.cost.Standing = c.standing()
 	return c.cost
 }
 
@@ -108,6 +118,7 @@ func (c *costing) put(r schedule.Resource, s Session, d netp.Demand, l netp.Load
 		return
 	}
 	c.bytes[r] += l.Bytes
+	c.share(r, s, l)
 	c.loads[r] = append(c.loads[r], traffic{s.Start, s.Start + d.Duration, l.Rate})
 }
 

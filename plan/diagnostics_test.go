@@ -26,6 +26,20 @@ func TestDiagnostics(t *testing.T) {
 			diag.Error, "Agent not registered", []string{"an agent named mel", "test.bulk, test.voice", "-exclude=agent.mel"}},
 		{"agent not registered, not needed", func(in *Input) { in.Inventory = in.Inventory[1:]; in.Excludes = []string{"agent.mel"} },
 			diag.Warning, "Agent not registered", []string{"No session of this plan needs it"}},
+		{"agent drained", func(in *Input) { in.Inventory[0].Drained = true },
+			diag.Warning, "Agent drained", []string{"Agent mel is drained", "test.bulk, test.voice", "netp agents resume mel"}},
+		{"drained member of a set", func(in *Input) {
+			in.Inventory[0].Drained = true
+			in.Suite.AgentSets = []lang.AgentSet{{Addr: "agents.edge", Matches: func(a netp.Agent) (bool, error) { return true, nil }}}
+			in.Suite.Paths[0].Mesh = ends("agents.edge")
+		}, diag.Warning, "Agent drained", []string{"agents.edge leaves out mel"}},
+		{"set whose members are all drained", func(in *Input) {
+			in.Inventory[0].Drained = true
+			in.Suite.AgentSets = []lang.AgentSet{{Addr: "agents.edge", Matches: func(a netp.Agent) (bool, error) { return a.Name == in.Inventory[0].Name, nil }}}
+			in.Suite.Paths[0].Mesh = ends("syd", "agents.edge")
+		}, diag.Warning, "Agent drained", []string{"Agent mel is drained", "recorded as missed"}},
+		{"both ends behind NAT", func(in *Input) { in.Inventory[0].NAT, in.Inventory[1].NAT = true, true },
+			diag.Warning, "Both ends behind NAT", []string{"mel->per", "-address"}},
 		{"set without members", func(in *Input) {
 			in.Suite.AgentSets = []lang.AgentSet{{Addr: "agents.edge", Where: `tags.site == "x"`, Matches: func(netp.Agent) (bool, error) { return false, nil }}}
 			in.Suite.Paths[0].Mesh = ends("syd", "mel", "agents.edge")
@@ -68,6 +82,10 @@ func TestDiagnostics(t *testing.T) {
 			diag.Error, "Session cannot be placed", []string{"99.2 kbit/s over link.core, which has 64 kbit/s", "profile.udp.voice"}},
 		{"period too short", func(in *Input) { in.Suite.Tests[0].Every = time.Minute },
 			diag.Warning, "Schedule cannot be kept", []string{"test.bulk, test.voice claim link.core for 1.1 times"}},
+		{"session longer than its period", func(in *Input) { in.Suite.Tests[1].Every = time.Minute },
+			diag.Error, "Session longer than its period", []string{"test.voice takes 61 s", "comes after 60 s", "shorten profile.udp.voice"}},
+		{"turns too dense", func(in *Input) { in.Suite.Tests[0].Cron = "* 2 * * *" },
+			diag.Warning, "Schedule cannot be kept", []string{"test.bulk claim link.core for 1.1 times"}},
 		{"longer than a year", func(in *Input) {
 			in.Suite.Tests[0].Profile = profile("tcp", "slow", netp.Params{"duration": 100 * 86400.0})
 		}, diag.Error, "Schedule too long", []string{"link.core for 601 days", "at most 366"}},

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// hash identifies what the plan does.
-func (p *Plan) hash() string {
+// Digest identifies what the plan does: it is what Hash must be.
+func (p *Plan) Digest() string {
 	bare := *p
 	bare.Hash, bare.Created, bare.Warnings = "", time.Time{}, nil
 	sum := sha256.New()

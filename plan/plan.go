@@ -75,14 +75,6 @@ type Test struct {
 	Partial bool `json:"partial,omitempty"`
 }
 
-// Standing is the schedule of a test that repeats.
-type Standing struct {
-	Every    time.Duration `json:"every,omitempty"`
-	Cron     string        `json:"cron,omitempty"`
-	TimeZone string        `json:"time_zone,omitempty"`
-	Slip     time.Duration `json:"slip,omitempty"`
-}
-
 // Session is one test on one path with its place in the schedule.
 type Session struct {
 	Addr string    `json:"addr"` // test.voice["syd->mel"]
@@ -140,6 +132,8 @@ type Cost struct {
 	AssumedRate float64     `json:"assumed_rate,omitempty"`
 	Places      []PlaceCost `json:"places"` // busiest first
 	Paths       []PathCost  `json:"paths"`
+	// Standing is what the standing tests take all the time; busiest first.
+	Standing []PlaceShare `json:"standing,omitempty"`
 }
 
 // PlaceCost is the traffic over one interface direction or link.

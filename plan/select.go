@@ -80,13 +80,29 @@ func (b *builder) examples() string {
 	return list(addrs)
 }
 
-// checkAgents finds sessions whose agents never registered.
+// checkNAT warns of pairs of agents of which neither can open the path to the other.
+func (b *builder) checkNAT() {
+	for _, t := range b.tests {
+		stuck := map[string]bool{}
+		for _, s := range t.selected {
+			if ends := b.ends(s.Path); len(ends) == 2 && ends[0].NAT && ends[1].NAT {
+				stuck[s.Path.Key()] = true
+			}
+		}
+		if len(stuck) > 0 {
+			b.fault(diag.Warning, "Both ends behind NAT", fmt.Sprintf("On these pairs of %s both agents are behind NAT, so neither can open the path to the other, unless they are behind the same one: %s. "+
+				"Forward the data port of one of them to it and give that agent -address.", t.Addr, list(sorted(stuck))), t.Addr, &t.Range)
+		}
+	}
+}
+
+// checkAgents finds sessions whose agents never registered, or are drained.
 func (b *builder) checkAgents() {
-	missing := map[netp.AgentID]map[string]bool{}
+	missing := map[netp.AgentID]map[string]bool{} // tests by agent
 	for _, t := range b.tests {
 		for _, s := range t.selected {
 			for _, m := range b.ends(s.Path) {
-				if m.registered {
+				if m.registered && !m.Drained {
 					continue
 				}
 				if missing[m.Name] == nil {
@@ -97,10 +113,15 @@ func (b *builder) checkAgents() {
 		}
 	}
 	for _, m := range b.fleet.members {
+		tests := sorted(missing[m.Name])
 		if m.registered {
+			if len(tests) > 0 {
+				b.fault(diag.Warning, "Agent drained", fmt.Sprintf("Agent %s is drained: the controller gives it no new sessions, and those of %s with it are recorded as missed. "+
+					"To let it work again: netp agents resume %s.", m.Name, list(tests), m.Name), "agent."+string(m.Name), nil)
+			}
 			continue
 		}
-		if tests := sorted(missing[m.Name]); len(tests) > 0 {
+		if len(tests) > 0 {
 			b.fault(diag.Error, "Agent not registered", fmt.Sprintf("The controller does not know an agent named %s; %s cannot run without it. "+
 				"Start netp agent there under this name, or leave it out with -exclude=%s.", m.Name, list(tests), m.declared.Addr), m.declared.Addr, &m.declared.Range)
 		} else {

@@ -128,14 +128,8 @@ func dscp(v int) string {
 // repetition says when a test runs: "every 5m", "once, exclusive".
 func (t *draft) repetition() string {
 	text := "once"
-	switch {
-	case t.Every > 0:
-		text = "every " + compact(t.Every)
-	case t.Cron != "":
-		text = fmt.Sprintf("cron %q", t.Cron)
-		if t.TimeZone != "" {
-			text += " " + t.TimeZone
-		}
+	if t.standing() {
+		text = t.schedule().String()
 	}
 	if t.demand.Forward.Exclusive || t.demand.Reverse.Exclusive {
 		text += ", exclusive"

@@ -4,59 +4,34 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/wire"
 	"github.com/netpupper/netp/plan"
-	"github.com/netpupper/netp/plan/schedule"
 	"github.com/netpupper/netp/runner/store"
 )
 
-// Run executes a plan: every session once. It needs Serve to run. events hears
-// what happens, one call at a time, and must not block for long; nil for nobody.
-//
-// When ctx is done the sessions in progress are stopped, within a second agents
-// send nothing more, and those not yet begun do not begin; all have their records,
-// and the report says Cancelled. An error means that the run could not be
-// recorded (the store), or that Serve does not run.
-func (r *Runner) Run(ctx context.Context, p *plan.Plan, events func(Event)) (netp.Report, error) {
-	if events == nil {
-		events = func(Event) {}
-	}
-	select {
-	case <-r.ready:
-	case <-ctx.Done():
-		return netp.Report{}, context.Cause(ctx)
-	}
-	x, err := r.newExecution(p, events)
-	if err != nil {
-		return netp.Report{}, err
-	}
-	if err := r.cfg.Store.SaveRun(context.WithoutCancel(ctx), x.summary()); err != nil {
-		return netp.Report{}, err
-	}
-	if err := x.run(ctx); err != nil {
-		return x.report, err
-	}
-	err = r.cfg.Store.SaveRun(context.WithoutCancel(ctx), x.summary())
-	done := x.report
-	done.Records = nil
-	events(RunDone{Report: done})
-	return x.report, err
-}
-
-// execution is one run while it runs. Only its run method's goroutine touches it.
+// execution is one run while it runs. Only the goroutine of its run method touches
+// what follows tell; the sessions' goroutines send to the channels.
 type execution struct {
 	*Runner
-	plan   *plan.Plan
-	tasks  []*task // in the order of the queue
-	queue  *queue
-	report netp.Report
-	tell   func(Event)
+	plan    *plan.Plan
+	trigger store.Trigger
+	slot    *store.Slot
+	terms   store.Terms
+	tell    func(Event)
+
+	report   netp.Report
+	tasks    []*task // in planned order
+	byAddr   map[string]*task
+	entered  int       // of tasks, in order: those whose time had come
+	claimant *claimant // the run in the queue
+	remains  *remains  // of a run that is recovered; nil for others
 
 	life      context.Context // of the sessions
 	stop      context.CancelCauseFunc
+	left      int   // sessions neither begun nor dropped
 	running   int   // sessions begun and not ended
 	unwritten int   // records on their way to the store
 	ending    bool  // no session begins any more
@@ -64,7 +39,7 @@ type execution struct {
 
 	events  chan Event        // from sessions
 	ended   chan outcome      // from sessions
-	records chan netp.Record  // to the recorder; has room for all: nobody waits for it
+	records chan entry        // to the recorder; has room for all: nobody waits for it
 	written chan writtenBatch // from the recorder
 }
 
@@ -76,6 +51,18 @@ type task struct {
 	test      plan.Test
 	spec      netp.KindSpec
 	scheduled time.Time
+
+	began   bool    // or dropped, or in the store before
+	waiter  *waiter // what stands in the queue; nil before its time
+	claimed *waiter // what holds its claims; nil when it has none
+	// attempts were made by an earlier controller, and last is what came of the last.
+	attempts int
+	last     netp.Result
+
+	// The session's goroutine keeps these: the last orders, and until when agents
+	// that are out of reach may still be carrying them out.
+	ordered wire.Order
+	loose   time.Time
 }
 
 // outcome is how a session ended.
@@ -83,86 +70,11 @@ type outcome struct {
 	task     *task
 	attempts int
 	result   netp.Result
+	again    bool // it is to be tried again, in its turn
 }
 
 // eventBuffer lets sessions go on while an event is being told.
 const eventBuffer = 1024
-
-func (r *Runner) newExecution(p *plan.Plan, tell func(Event)) (*execution, error) {
-	x := &execution{
-		Runner: r, plan: p, tell: tell,
-		events:  make(chan Event, eventBuffer),
-		ended:   make(chan outcome),
-		records: make(chan netp.Record, len(p.Sessions)),
-		written: make(chan writtenBatch),
-		report: netp.Report{
-			FormatVersion: netp.FormatVersion, Run: r.cfg.NewID(), Suite: p.Suite.Name, Revision: p.Suite.Revision,
-			Started: r.cfg.Now(),
-		},
-	}
-	tests := make(map[string]plan.Test, len(p.Tests))
-	for _, t := range p.Tests {
-		tests[t.Addr] = t
-	}
-	sessions := slices.Clone(p.Sessions)
-	slices.SortStableFunc(sessions, func(a, b plan.Session) int { return int(a.Start - b.Start) })
-	items := make([]schedule.Item, len(sessions))
-	capacity := x.capacities()
-	for i, s := range sessions {
-		test, ok := tests[s.Test]
-		spec, known := r.cfg.Catalogue.Find(test.Kind)
-		if !ok || !known {
-			return nil, fmt.Errorf("run plan: session %s is of test %q and kind %q, which this plan or this build does not have", s.Addr, s.Test, test.Kind)
-		}
-		x.tasks = append(x.tasks, &task{
-			index: i, planned: s, test: test, spec: spec, scheduled: x.report.Started.Add(s.Start),
-			session: netp.Session{Addr: s.Addr, Kind: test.Kind, Path: s.Path, Params: test.Params, Duration: test.Timeout},
-		})
-		items[i] = schedule.Item{ID: s.Addr, Duration: s.Slot, Claims: x.claims(s, capacity)}
-	}
-	x.queue = newQueue(items, capacity)
-	return x, nil
-}
-
-// allSessions is claimed by every session when their number is bounded.
-const allSessions schedule.Resource = "run sessions"
-
-// capacities are those of the plan's places, and of what the runner itself bounds.
-func (x *execution) capacities() map[schedule.Resource]float64 {
-	out := make(map[schedule.Resource]float64)
-	for _, p := range x.plan.Cost.Places {
-		out[p.Place] = p.Capacity
-	}
-	if x.cfg.Parallelism > 0 {
-		out[allSessions] = float64(x.cfg.Parallelism)
-	}
-	for _, m := range x.fleet.Members() {
-		if n := m.Agent.Limits.Sessions; n > 0 {
-			out[slots(m.Agent.Name)] = float64(n)
-		}
-	}
-	return out
-}
-
-// slots is the resource of which an agent has as many as it runs sessions at a time.
-func slots(id netp.AgentID) schedule.Resource {
-	return schedule.Resource("agent " + string(id) + " sessions")
-}
-
-// claims are the plan's, and one of each bound on the number of sessions.
-func (x *execution) claims(s plan.Session, capacity map[schedule.Resource]float64) []schedule.Claim {
-	claims := slices.Clone(s.Claims)
-	bounds := []schedule.Resource{allSessions, slots(s.Path.Source)}
-	if !s.Path.Endpoint {
-		bounds = append(bounds, slots(netp.AgentID(s.Path.Dest)))
-	}
-	for _, b := range bounds {
-		if capacity[b] > 0 {
-			claims = append(claims, schedule.Claim{Resource: b, Rate: 1})
-		}
-	}
-	return claims
-}
 
 // errNotServing ends a run whose controller no longer hears its agents.
 var errNotServing = errors.New("the controller stopped serving during the run")
@@ -172,22 +84,26 @@ const missedPoll = 200 * time.Millisecond
 
 // run brings every session to its record.
 func (x *execution) run(ctx context.Context) error {
-	x.tell(RunStarted{Run: x.report.Run, Suite: x.report.Suite, Started: x.report.Started, Sessions: len(x.tasks), Makespan: x.plan.Makespan})
-	x.listen(x.events)
-	defer x.listen(nil)
 	x.life, x.stop = context.WithCancelCause(ctx)
 	defer x.stop(nil)
 	go x.record(context.WithoutCancel(ctx))
 	defer close(x.records)
+	x.tell(RunStarted{Run: x.report.Run, Suite: x.report.Suite, Started: x.report.Started, Sessions: len(x.tasks), Makespan: x.plan.Makespan})
+	x.resume()
+	if x.report.Cancelled { // when the controller before this one was stopped
+		x.ending = true
+		x.stop(nil)
+		x.drop(x.unbegun)
+	}
+	if x.terms.Missed != nil {
+		x.drop(func(*task) *netp.Failure { return x.terms.Missed })
+	}
 	missed := time.NewTicker(missedPoll)
 	defer missed.Stop()
-	x.start(x.queue.takeAll())
-	for x.running > 0 || x.unwritten > 0 || x.queue.left > 0 {
-		if x.running == 0 && x.unwritten == 0 { // nobody holds anything, and still nobody may start
-			x.unblock()
-			continue
-		}
-		x.step(ctx, missed.C)
+	due := time.NewTimer(x.enter())
+	defer due.Stop()
+	for x.left > 0 || x.running > 0 || x.unwritten > 0 {
+		x.step(ctx, missed.C, due)
 	}
 	x.drainEvents()
 	x.report.Ended = x.cfg.Now()
@@ -198,7 +114,7 @@ func (x *execution) run(ctx context.Context) error {
 }
 
 // step takes in one thing that happens.
-func (x *execution) step(ctx context.Context, missed <-chan time.Time) {
+func (x *execution) step(ctx context.Context, missed <-chan time.Time, due *time.Timer) {
 	cancelled, over := ctx.Done(), x.over
 	if x.ending {
 		cancelled, over = nil, nil
@@ -206,131 +122,230 @@ func (x *execution) step(ctx context.Context, missed <-chan time.Time) {
 	select {
 	case e := <-x.events:
 		x.tell(e)
+	case <-x.claimant.wake:
+		x.start(x.queue.collect(x.claimant))
 	case o := <-x.ended:
 		x.running--
-		x.keep(x.terminal(o))
-		x.queue.release(o.task.index)
-		x.start(x.queue.take())
+		x.end(o)
 	case w := <-x.written:
-		x.unwritten -= len(w.records)
-		x.account(w)
+		x.unwritten -= len(w.entries)
+		x.release(w)
 		if w.err != nil {
 			x.abandon(w.err)
+			break
 		}
+		for _, e := range w.entries {
+			x.account(e.record)
+		}
+	case <-due.C:
+		due.Reset(x.enter())
 	case <-missed:
 		x.drop(x.missed)
-		x.start(x.queue.take())
 	case <-over:
 		x.abandon(errNotServing)
 	case <-cancelled:
-		x.ending = true
-		x.report.Cancelled = true
-		x.drop(x.unbegun)
+		x.cancel()
 	}
 }
 
-// abandon ends the run because it cannot go on.
-func (x *execution) abandon(why error) {
+// cancel stops the run because somebody wants it stopped. That is noted at once: a
+// controller that starts again must not begin what is left.
+func (x *execution) cancel() {
 	x.ending = true
-	x.failed = errors.Join(x.failed, why)
-	x.stop(why)
+	x.report.Cancelled = true
+	if err := x.cfg.Store.SaveRun(context.WithoutCancel(x.life), x.begun()); err != nil {
+		x.abandon(err)
+		return
+	}
 	x.drop(x.unbegun)
 }
 
-// unblock ends those who can never start, so that the others can.
-func (x *execution) unblock() {
-	if x.drop(x.impossible) == 0 {
-		x.drop(x.stuck)
+// abandon ends the run because it cannot go on. What has no record yet gets none:
+// the next controller finds it and brings it to its end.
+func (x *execution) abandon(why error) {
+	x.ending = true
+	if x.failed == nil {
+		x.failed = why
 	}
-	x.start(x.queue.take())
+	x.stop(why)
+	for _, t := range x.tasks {
+		if !t.began && (t.waiter == nil || x.queue.withdraw(t.waiter)) {
+			t.began = true
+			x.left--
+		}
+	}
+	x.queue.settle()
+}
+
+// idle is how long to wait for the next session's time when there is none.
+const idle = time.Hour
+
+// enter lets those stand in the queue whose time has come, and says when to look
+// again. A session that can never start ends here, so that nobody waits for it.
+func (x *execution) enter() time.Duration {
+	now := x.cfg.Now()
+	var list []*waiter
+	for ; x.entered < len(x.tasks); x.entered++ {
+		t := x.tasks[x.entered]
+		if x.terms.Timed && now.Before(t.scheduled) {
+			break
+		}
+		if t.began {
+			continue
+		}
+		if w := x.turn(t); w != nil {
+			list = append(list, w)
+		}
+	}
+	x.queue.enter(list...)
+	if x.entered == len(x.tasks) {
+		return idle
+	}
+	return x.tasks[x.entered].scheduled.Sub(now)
+}
+
+// turn makes what stands in the queue for a session, or ends the session: it is too
+// late for it, or it can never start.
+func (x *execution) turn(t *task) *waiter {
+	if failure := x.missed(t); failure != nil {
+		x.giveUp(t, failure)
+		return nil
+	}
+	w := waiterFor(x.claimant, x.report.Run, t)
+	if resource := x.queue.impossible(w); resource != "" {
+		x.giveUp(t, &netp.Failure{Kind: netp.FailureMissed, Detail: fmt.Sprintf(
+			"The session can never start: it claims more of %s than there is. Lower its rate, or raise the capacity that is declared.", resource)})
+		return nil
+	}
+	t.waiter = w
+	return w
+}
+
+// start begins the sessions that were granted their claims.
+func (x *execution) start(granted []*waiter) {
+	for _, w := range granted {
+		t := x.tasks[w.index]
+		if failure := x.missed(t); failure != nil {
+			x.queue.release(w)
+			x.giveUp(t, failure)
+			continue
+		}
+		t.began, t.claimed = true, w
+		x.left--
+		x.running++
+		go x.session(x.life, t)
+	}
+}
+
+// end takes in how a session ended.
+func (x *execution) end(o outcome) {
+	t := o.task
+	if !o.again && x.failed == nil {
+		x.keep(t, x.terminal(o))
+		return
+	}
+	if t.claimed != nil {
+		x.queue.release(t.claimed)
+		t.claimed = nil
+	}
+	if x.failed != nil {
+		return
+	}
+	t.attempts, t.last = o.attempts, o.result
+	t.began, t.waiter = false, nil
+	x.left++
+	if x.ending {
+		x.giveUp(t, x.unbegun(t))
+	} else if w := x.turn(t); w != nil {
+		x.queue.enter(w)
+	}
 }
 
 // keep hands a record to the recorder.
-func (x *execution) keep(r netp.Record) {
+func (x *execution) keep(t *task, r netp.Record) {
 	x.unwritten++
-	x.records <- r
+	x.records <- entry{t, r}
 }
 
-// listen says where the run's progress goes; nil for nowhere.
-func (x *execution) listen(events chan<- Event) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if events == nil {
-		delete(x.runs, x.report.Run)
-		return
+// release gives back the claims of sessions whose records are in the store: what
+// is claimed without a record is, to the next controller, perhaps still running.
+// Claims of what may really still be running are given back when that is over.
+func (x *execution) release(w writtenBatch) {
+	var done []*waiter
+	for _, e := range w.entries {
+		claimed, left := e.task.claimed, e.task.loose.Sub(x.cfg.Now())
+		switch {
+		case claimed == nil:
+		case left > 0:
+			time.AfterFunc(left, func() { x.queue.release(claimed) })
+		default:
+			done = append(done, claimed)
+		}
 	}
-	x.runs[x.report.Run] = events
-}
-
-// start begins sessions.
-func (x *execution) start(indices []int) {
-	for _, i := range indices {
-		x.running++
-		go x.session(x.life, x.tasks[i])
-	}
+	x.queue.release(done...)
 }
 
 // drop ends waiting sessions for which why gives a failure, without their ever
-// having begun, and says how many.
-func (x *execution) drop(why func(*task) *netp.Failure) int {
-	n := 0
+// having begun.
+func (x *execution) drop(why func(*task) *netp.Failure) {
 	for _, t := range x.tasks {
-		if !x.queue.waiting[t.index] {
+		if t.began {
 			continue
 		}
-		if failure := why(t); failure != nil {
-			x.queue.drop(t.index)
-			x.keep(x.terminal(outcome{task: t, result: x.without(t, 1, failure)}))
-			n++
+		failure := why(t)
+		if failure != nil && (t.waiter == nil || x.queue.withdraw(t.waiter)) {
+			x.giveUp(t, failure)
 		}
 	}
-	return n
+	x.queue.settle()
+}
+
+// giveUp ends a session that this controller has not begun. What came of an attempt
+// of the one before says more than the failure.
+func (x *execution) giveUp(t *task, failure *netp.Failure) {
+	t.began = true
+	x.left--
+	o := outcome{task: t, attempts: t.attempts, result: t.last}
+	if t.attempts == 0 {
+		o.result = x.without(t, 1, failure)
+	}
+	x.keep(t, x.terminal(o))
 }
 
 func (x *execution) unbegun(*task) *netp.Failure {
 	return &netp.Failure{Kind: netp.FailureCancelled, Detail: "The run was stopped before the session began."}
 }
 
-func (x *execution) impossible(t *task) *netp.Failure {
-	c := x.queue.obstacle(t.index)
-	if c.Resource == "" {
-		return nil
-	}
-	return &netp.Failure{Kind: netp.FailureMissed, Detail: fmt.Sprintf("The session can never start: it claims more of %s than there is. Lower its rate, or raise the capacity that is declared.", c.Resource)}
-}
-
-// stuck is for what cannot happen: everything is free and still nobody may start.
-func (x *execution) stuck(*task) *netp.Failure {
-	return &netp.Failure{Kind: netp.FailureInternal, Detail: "The session was never let start although nothing was in its way, a fault in netp."}
-}
-
-// missed is for sessions beyond their window. The tasks are in planned order.
+// missed is for sessions beyond their window.
 func (x *execution) missed(t *task) *netp.Failure {
-	if x.cfg.Window <= 0 || x.cfg.Now().Before(t.scheduled.Add(x.cfg.Window)) {
+	if x.terms.Window <= 0 || x.cfg.Now().Before(t.scheduled.Add(x.terms.Window)) {
 		return nil
 	}
-	detail := fmt.Sprintf("The session could not start within %v of its planned start", x.cfg.Window)
-	if c := x.queue.obstacle(t.index); c.Resource != "" {
-		detail += fmt.Sprintf(": %s was in use by %s", c.Resource, c.Blocker)
+	detail := fmt.Sprintf("The session could not start within %v of its planned start", x.terms.Window)
+	switch {
+	case t.waiter != nil:
+		if obstacle := x.queue.obstacle(t.waiter); obstacle != "" {
+			detail += ": " + obstacle
+		}
+	case x.remains != nil:
+		detail += ": the controller was stopped meanwhile"
 	}
 	return &netp.Failure{Kind: netp.FailureMissed, Detail: detail + "."}
 }
 
-// account takes records that are in the store into the report.
-func (x *execution) account(w writtenBatch) {
-	for _, r := range w.records {
-		x.report.Records = append(x.report.Records, r)
-		if x.report.Status == "" || r.Status.Worse(x.report.Status) {
-			x.report.Status = r.Status
-		}
-		if f := r.Result.Failure; f != nil && f.Kind == netp.FailureCancelled {
-			x.report.Counts.Skipped++
-		} else {
-			x.report.Counts.Add(r.Status)
-		}
-		x.drainEvents() // what the session told before it ended comes before its end
-		x.tell(SessionDone{Record: r})
+// account takes a record that is in the store into the report.
+func (x *execution) account(r netp.Record) {
+	x.report.Records = append(x.report.Records, r)
+	if x.report.Status == "" || r.Status.Worse(x.report.Status) {
+		x.report.Status = r.Status
 	}
+	if f := r.Result.Failure; f != nil && f.Kind == netp.FailureCancelled {
+		x.report.Counts.Skipped++
+	} else {
+		x.report.Counts.Add(r.Status)
+	}
+	x.drainEvents() // what the session told before it ended comes before its end
+	x.tell(SessionDone{Record: r})
 }
 
 func (x *execution) drainEvents() {
@@ -342,9 +357,4 @@ func (x *execution) drainEvents() {
 			return
 		}
 	}
-}
-
-// summary is the run as the store keeps it.
-func (x *execution) summary() store.Run {
-	return store.Run{Report: x.report, PlanHash: x.plan.Hash, Version: x.cfg.Version, Sessions: len(x.tasks)}
 }

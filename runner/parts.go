@@ -7,6 +7,7 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/wire"
 	"github.com/netpupper/netp/runner/bus"
+	"github.com/netpupper/netp/runner/store"
 )
 
 // tryKey names a try at a session whose parts are waited for.
@@ -16,11 +17,16 @@ type tryKey struct {
 	attempt int
 }
 
-// route is where the parts of a try go, and who may send which.
+// tryOf names a try within its run.
+type tryOf struct {
+	session string
+	attempt int
+}
+
+// route is where the parts of a try go.
 type route struct {
-	parts  chan netp.Result // room for both
-	agents map[netp.Role]netp.AgentID
-	seen   map[netp.Role]bool // guarded by Runner.mu
+	parts chan netp.Result   // room for both
+	seen  map[netp.Role]bool // guarded by Runner.mu
 }
 
 // take stores the parts of a batch, confirms them to their agents and hands them
@@ -54,8 +60,9 @@ func (r *Runner) take(ctx context.Context, batch []bus.Message) error {
 	return nil
 }
 
-// read decodes a part and checks that it comes from the agent it says, and, while
-// its session runs, that this agent plays this part of it.
+// read decodes a part and checks that it comes from the agent it says, and, until
+// its run has ended, that this agent was given this part in this attempt, by this
+// controller or the one before. After the run nothing depends on it any more.
 func (r *Runner) read(m bus.Message) (netp.Result, error) {
 	id, err := wire.PartSender(m.Subject)
 	if err != nil {
@@ -70,8 +77,8 @@ func (r *Runner) read(m bus.Message) (netp.Result, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if to := r.sessions[tryKey{p.Run, p.Session, p.Attempt}]; to != nil && to.agents[p.Part] != id {
-		return netp.Result{}, fmt.Errorf("agent %q is not the %s of session %s", id, p.Part, p.Session)
+	if tries, ok := r.begunTries[p.Run]; ok && tries[tryOf{p.Session, p.Attempt}][p.Part] != id {
+		return netp.Result{}, fmt.Errorf("agent %q is not the %s in attempt %d at session %s", id, p.Part, p.Attempt, p.Session)
 	}
 	return p, nil
 }
@@ -89,10 +96,12 @@ func (r *Runner) deliver(p netp.Result) {
 }
 
 // expect opens the route of a try; close ends it.
-func (r *Runner) expect(key tryKey, agents map[netp.Role]netp.AgentID) (parts <-chan netp.Result, close func()) {
-	to := &route{parts: make(chan netp.Result, len(agents)), agents: agents, seen: make(map[netp.Role]bool)}
+func (r *Runner) expect(a store.Attempt) (parts <-chan netp.Result, close func()) {
+	key := tryKey{a.Run, a.Session, a.Attempt}
+	to := &route{parts: make(chan netp.Result, len(a.Agents)), seen: make(map[netp.Role]bool)}
 	r.mu.Lock()
 	r.sessions[key] = to
+	r.begunTries[a.Run][tryOf{a.Session, a.Attempt}] = a.Agents
 	r.mu.Unlock()
 	return to.parts, func() {
 		r.mu.Lock()

@@ -51,34 +51,51 @@ func (x *execution) without(t *task, attempt int, f *netp.Failure) netp.Result {
 	}
 }
 
+// entry is a record on its way to the store.
+type entry struct {
+	task   *task
+	record netp.Record
+}
+
 // writtenBatch is what the recorder wrote, or could not.
 type writtenBatch struct {
-	records []netp.Record
+	entries []entry
 	err     error
 }
 
-// maxRecords is how many records go into one commit.
-const maxRecords = 64
+// maxBatch is how many records, or attempts, go into one commit.
+const maxBatch = 64
 
 // record writes records, as many at a time as are there, until the channel is
 // closed. After an error it writes no more but says so for each.
 func (x *execution) record(ctx context.Context) {
 	var failed error
 	for first := range x.records {
-		batch := []netp.Record{first}
-		for more := true; more && len(batch) < maxRecords; {
-			select {
-			case r, ok := <-x.records:
-				if more = ok; ok {
-					batch = append(batch, r)
-				}
-			default:
-				more = false
-			}
-		}
+		batch := gather(first, x.records)
 		if failed == nil {
-			failed = x.cfg.Store.SaveRecords(ctx, batch)
+			records := make([]netp.Record, len(batch))
+			for i, e := range batch {
+				records[i] = e.record
+			}
+			failed = x.cfg.Store.SaveRecords(ctx, records)
 		}
-		x.written <- writtenBatch{records: batch, err: failed}
+		x.written <- writtenBatch{entries: batch, err: failed}
 	}
+}
+
+// gather adds to the first of a batch what is there already.
+func gather[T any](first T, more <-chan T) []T {
+	batch := []T{first}
+	for len(batch) < maxBatch {
+		select {
+		case next, ok := <-more:
+			if !ok {
+				return batch
+			}
+			batch = append(batch, next)
+		default:
+			return batch
+		}
+	}
+	return batch
 }

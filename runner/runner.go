@@ -7,7 +7,8 @@
 // tells an Event for all that people may want to see. Below it are bus (NATS),
 // fleet (who is there) and store (what stays).
 //
-// Start with Runner.Run; a session's way is queue.go, session.go, try.go, judge.go.
+// Start with Runner.Execute; a session's way is execution.go, queue.go, session.go,
+// try.go, judge.go. What a controller that was killed has left is recover.go.
 package runner
 
 import (
@@ -18,6 +19,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -26,6 +28,7 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/wire"
+	"github.com/netpupper/netp/plan"
 	"github.com/netpupper/netp/runner/bus"
 	"github.com/netpupper/netp/runner/fleet"
 	"github.com/netpupper/netp/runner/store"
@@ -34,9 +37,15 @@ import (
 // Store is what the runner needs of the store of record. Methods may block for a
 // disk, return when the data is safe, and may be called concurrently.
 type Store interface {
+	BeginRun(ctx context.Context, r store.Run, p *plan.Plan) error
 	SaveRun(ctx context.Context, r store.Run) error
+	Unfinished(ctx context.Context) ([]store.Unfinished, error)
+	SaveAttempts(ctx context.Context, attempts []store.Attempt) error
+	Attempts(ctx context.Context, run string) ([]store.Attempt, error)
 	SaveParts(ctx context.Context, parts []netp.Result) error
+	Parts(ctx context.Context, run, session string) ([]netp.Result, error)
 	SaveRecords(ctx context.Context, records []netp.Record) error
+	Records(ctx context.Context, run string) ([]netp.Record, error)
 }
 
 // Config is what a runner needs. Bus, Conn, Store, Key and Catalogue are required.
@@ -51,11 +60,21 @@ type Config struct {
 	// bus's. 0 for DefaultLease.
 	Lease     time.Duration
 	Catalogue netp.Catalogue
-	// Parallelism bounds the sessions at a time, 0 for no bound but their claims.
+	// Drained says which agents get no new sessions; nil for none. It must not block.
+	Drained func(netp.AgentID) bool
+	// From is the address that an agent's connection comes from; nil when that is not
+	// known. It must not block.
+	From func(netp.AgentID) (netip.Addr, bool)
+	// Parallelism bounds the sessions at a time, of all runs together; 0 for no bound
+	// but their claims.
 	Parallelism int
-	// Window is how long after its planned start a session may still begin; later it
-	// is recorded as missed. 0 for any time.
+	// Window is Work.Window for Run.
 	Window time.Duration
+	// Ephemeral is for a controller whose agents end with it: nothing that an earlier
+	// one began can still be running. Without it Serve looks what agents may still be
+	// doing, and keeps their claims until Recover has been called for every
+	// unfinished run.
+	Ephemeral bool
 	// Version is the build's, for the records.
 	Version string
 	// Now, NewID and Random are for tests; nil for the clock, UUIDv7 and the
@@ -78,10 +97,15 @@ type Runner struct {
 	over  chan struct{} // closed when it no longer does
 	// setUps holds one for each session being set up.
 	setUps chan struct{}
+	notes  chan note // to the writer of attempts
+	queue  *queue    // of the sessions of all runs
 
 	mu       sync.Mutex // guards what follows
 	sessions map[tryKey]*route
-	runs     map[string]chan<- Event // where progress goes, by run
+	runs     map[string]chan<- Event // where progress goes, by run in progress
+	// begunTries are those of runs that have not ended, with who plays which part.
+	begunTries  map[string]map[tryOf]map[netp.Role]netp.AgentID
+	interrupted map[string]*remains // runs that wait for Recover
 }
 
 // New gives a runner. It does nothing before Serve.
@@ -105,14 +129,18 @@ func New(cfg Config) (*Runner, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Runner{
-		cfg:      cfg,
-		link:     wire.NewController(cfg.Conn, cfg.Key),
-		fleet:    fleet.New(fleet.Config{Presence: cfg.Bus, Epoch: cfg.Epoch, Lease: cfg.Lease, Now: cfg.Now, Logger: cfg.Logger}),
-		ready:    make(chan struct{}),
-		over:     make(chan struct{}),
-		setUps:   make(chan struct{}, maxSetUps),
-		sessions: make(map[tryKey]*route),
-		runs:     make(map[string]chan<- Event),
+		cfg:         cfg,
+		link:        wire.NewController(cfg.Conn, cfg.Key),
+		fleet:       fleet.New(fleet.Config{Presence: cfg.Bus, Epoch: cfg.Epoch, Lease: cfg.Lease, Drained: cfg.Drained, From: cfg.From, Now: cfg.Now, Logger: cfg.Logger}),
+		ready:       make(chan struct{}),
+		over:        make(chan struct{}),
+		setUps:      make(chan struct{}, maxSetUps),
+		notes:       make(chan note),
+		queue:       newQueue(),
+		sessions:    make(map[tryKey]*route),
+		runs:        make(map[string]chan<- Event),
+		begunTries:  make(map[string]map[tryOf]map[netp.Role]netp.AgentID),
+		interrupted: make(map[string]*remains),
 	}, nil
 }
 
@@ -123,6 +151,9 @@ func (r *Runner) Fleet() *fleet.Fleet { return r.fleet }
 // it, and it is called once.
 func (r *Runner) Serve(ctx context.Context) error {
 	defer close(r.over)
+	if err := r.lookBack(ctx); err != nil {
+		return fmt.Errorf("controller: look at unfinished runs: %w", err)
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return r.link.Serve(ctx, wire.ControllerHandlers{
@@ -132,6 +163,8 @@ func (r *Runner) Serve(ctx context.Context) error {
 		})
 	})
 	group.Go(func() error { return r.fleet.Run(ctx) })
+	group.Go(func() error { return r.followFleet(ctx) })
+	group.Go(func() error { return r.write(ctx) })
 	group.Go(func() error { return r.cfg.Bus.Results(ctx, func(m []bus.Message) error { return r.take(ctx, m) }) })
 	close(r.ready)
 	if err := group.Wait(); err != nil {

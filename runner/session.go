@@ -18,7 +18,7 @@ const retryPause = 200 * time.Millisecond
 
 // session brings one session to its outcome.
 func (x *execution) session(ctx context.Context, t *task) {
-	o := outcome{task: t}
+	o := outcome{task: t, attempts: t.attempts, result: t.last}
 	for {
 		if failure := x.awaitAgents(ctx, t, o.attempts+1); failure != nil {
 			if o.attempts == 0 {
@@ -37,6 +37,15 @@ func (x *execution) session(ctx context.Context, t *task) {
 	x.ended <- o // the run reads until every session has ended
 }
 
+// roles are the parts of a session, and who plays them.
+func (t *task) roles() map[netp.Role]netp.AgentID {
+	out := map[netp.Role]netp.AgentID{netp.Initiator: t.session.Path.Source}
+	if !t.session.Path.Endpoint {
+		out[netp.Responder] = netp.AgentID(t.session.Path.Dest)
+	}
+	return out
+}
+
 // agents are those a session needs.
 func (t *task) agents() []netp.AgentID {
 	ids := []netp.AgentID{t.session.Path.Source}
@@ -53,7 +62,7 @@ func (x *execution) awaitAgents(ctx context.Context, t *task, attempt int) *netp
 	case ctx.Err() != nil:
 		return x.unbegun(t)
 	case x.absentee(ids) == "":
-		return nil
+		return x.drained(ids)
 	}
 	x.state(t, Waiting, attempt)
 	ctx, cancel := context.WithTimeoutCause(ctx, x.cfg.Lease, errAbsent)
@@ -61,7 +70,7 @@ func (x *execution) awaitAgents(ctx context.Context, t *task, attempt int) *netp
 	err := x.fleet.Await(ctx, ids...)
 	switch {
 	case err == nil:
-		return nil
+		return x.drained(ids)
 	case errors.Is(err, errAbsent):
 		return &netp.Failure{Kind: netp.FailureAgentLost, Agent: x.absentee(ids), Detail: fmt.Sprintf(
 			"The session needs agents that were not connected within %v: %v. Start them, or look into their logs.", x.cfg.Lease, ids)}
@@ -80,6 +89,17 @@ func (x *execution) absentee(ids []netp.AgentID) netp.AgentID {
 		}
 	}
 	return ""
+}
+
+// drained says that one of the agents gets no new sessions, nil when none is.
+func (x *execution) drained(ids []netp.AgentID) *netp.Failure {
+	for _, id := range ids {
+		if m, ok := x.fleet.Find(id); ok && m.Agent.Drained {
+			return &netp.Failure{Kind: netp.FailureMissed, Agent: id, Detail: fmt.Sprintf(
+				"Agent %s is drained: it gets no new sessions. To let it work again: netp agents resume %s.", id, id)}
+		}
+	}
+	return nil
 }
 
 // state tells where a session is.

@@ -10,7 +10,9 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/wire"
+	"github.com/netpupper/netp/quantity"
 	"github.com/netpupper/netp/runner/fleet"
+	"github.com/netpupper/netp/runner/store"
 )
 
 const (
@@ -37,6 +39,8 @@ type try struct {
 	parts   <-chan netp.Result
 	got     map[netp.Role]netp.Result
 	started map[netp.Role]bool // who was told to begin
+	until   time.Time          // how long parts are waited for when all goes well
+	nothing <-chan netp.Role   // who will deliver nothing; nil when nobody was asked
 	// failure is why the runner itself ended the attempt, nil when it did not.
 	failure *netp.Failure
 }
@@ -44,36 +48,52 @@ type try struct {
 // attempt tries a session once: prepare the responder, start the initiator,
 // collect the parts of both.
 func (x *execution) attempt(ctx context.Context, t *task, attempt int) netp.Result {
-	tr := &try{
-		execution: x, task: t, attempt: attempt,
-		members: make(map[netp.Role]fleet.Member), got: make(map[netp.Role]netp.Result), started: make(map[netp.Role]bool),
-	}
+	tr := x.newTry(t, attempt)
 	select {
 	case x.setUps <- struct{}{}:
 	case <-ctx.Done():
 		return x.without(t, attempt, x.unbegun(t))
 	}
-	if tr.failure = tr.setUp(); tr.failure != nil {
+	if tr.failure = tr.clear(ctx); tr.failure == nil {
+		tr.failure = tr.setUp()
+	}
+	if tr.failure != nil {
 		<-x.setUps
 		return x.without(t, attempt, tr.failure)
 	}
-	parts, done := x.expect(tryKey{x.report.Run, t.session.Addr, attempt}, tr.agents())
+	noted := store.Attempt{Run: x.report.Run, Session: t.session.Addr, Attempt: attempt, Agents: tr.agents(), HardEnd: tr.order.NotAfter}
+	if err := x.note(ctx, noted); err != nil {
+		<-x.setUps
+		return x.without(t, attempt, x.unnoted(ctx, t, err))
+	}
+	parts, done := x.expect(noted)
 	defer done()
 	tr.parts = parts
 	tr.failure = tr.begin(ctx)
 	<-x.setUps
 	tr.collect(ctx)
-	return tr.merge()
+	t.ordered, t.loose = tr.order, tr.loose()
+	return tr.explainNAT(tr.merge())
+}
+
+func (x *execution) newTry(t *task, attempt int) *try {
+	return &try{
+		execution: x, task: t, attempt: attempt,
+		members: make(map[netp.Role]fleet.Member), got: make(map[netp.Role]netp.Result), started: make(map[netp.Role]bool),
+	}
+}
+
+// unnoted says why an attempt is not made that could not be noted.
+func (x *execution) unnoted(ctx context.Context, t *task, err error) *netp.Failure {
+	if ctx.Err() != nil {
+		return x.unbegun(t)
+	}
+	return &netp.Failure{Kind: netp.FailureInternal, Detail: fmt.Sprintf("The controller could not note the attempt in its store, so it gave no order: %v.", err)}
 }
 
 // setUp finds the agents and makes the order.
 func (tr *try) setUp() *netp.Failure {
-	path := tr.task.session.Path
-	roles := map[netp.Role]netp.AgentID{netp.Initiator: path.Source}
-	if !path.Endpoint {
-		roles[netp.Responder] = netp.AgentID(path.Dest)
-	}
-	for role, id := range roles {
+	for role, id := range tr.task.roles() {
 		m, ok := tr.fleet.Find(id)
 		if !ok {
 			return lost(id, "is not connected")
@@ -94,6 +114,7 @@ func (tr *try) setUp() *netp.Failure {
 		Secret:    random[16:],
 		SameClock: source != "" && source == dest,
 	}
+	tr.until = tr.order.NotAfter.Add(lateGrace)
 	return nil
 }
 
@@ -108,6 +129,13 @@ func (tr *try) agents() map[netp.Role]netp.AgentID {
 // begin opens the responder, if there is one, and starts the initiator.
 func (tr *try) begin(ctx context.Context) *netp.Failure {
 	tr.state(tr.task, Preparing, tr.attempt)
+	if tr.inward() {
+		failure := tr.beginInward(ctx)
+		if failure == nil {
+			tr.state(tr.task, Running, tr.attempt)
+		}
+		return failure
+	}
 	peer := ""
 	if _, ok := tr.members[netp.Responder]; ok {
 		reply, failure := tr.tell(ctx, netp.Responder, wire.Prepare, "")
@@ -126,8 +154,8 @@ func (tr *try) begin(ctx context.Context) *netp.Failure {
 // tell gives an order to the agent of a role.
 func (tr *try) tell(ctx context.Context, role netp.Role, what wire.OrderType, peer string) (wire.Reply, *netp.Failure) {
 	m := tr.members[role]
-	o := tr.order
-	o.Type, o.Version, o.Audience, o.Incarnation, o.Peer = what, m.Version, m.Agent.Name, m.Incarnation, peer
+	o := addressed(tr.order, what, m)
+	o.Peer = peer
 	ctx, cancel := context.WithTimeout(ctx, orderTimeout)
 	defer cancel()
 	ctx, leave := context.WithCancelCause(ctx)
@@ -158,6 +186,15 @@ func (tr *try) tell(ctx context.Context, role netp.Role, what wire.OrderType, pe
 	return reply, nil
 }
 
+// addressed is an order as one agent gets it.
+func addressed(o wire.Order, what wire.OrderType, to fleet.Member) wire.Order {
+	o.Type, o.Version, o.Audience, o.Incarnation = what, to.Version, to.Agent.Name, to.Incarnation
+	if what != wire.Prepare && what != wire.Start {
+		o.Secret = nil
+	}
+	return o
+}
+
 // errGone ends the wait for an agent's answer.
 var errGone = errors.New("the agent is gone")
 
@@ -167,22 +204,23 @@ func (tr *try) lostMember(role netp.Role) *netp.Failure {
 	if now, ok := tr.fleet.Find(m.Agent.Name); ok && now.Incarnation != m.Incarnation {
 		return lost(m.Agent.Name, "was started again during the session")
 	}
-	return lost(m.Agent.Name, fmt.Sprintf("left during the session: it was not heard within %v", tr.cfg.Lease))
+	return lost(m.Agent.Name, fmt.Sprintf("left during the session: at %s it had been stopped, or its connection had not come back within %v",
+		tr.cfg.Now().UTC().Format("15:04:05 MST"), tr.cfg.Lease))
 }
 
 func lost(id netp.AgentID, what string) *netp.Failure {
 	return &netp.Failure{Kind: netp.FailureAgentLost, Agent: id,
-		Detail: fmt.Sprintf("Agent %s %s. Check that it runs, and its log.", id, what)}
+		Detail: fmt.Sprintf("Agent %s %s. Check on its host: systemctl status netp-agent.", id, what)}
 }
 
 func cancelled() *netp.Failure {
 	return &netp.Failure{Kind: netp.FailureCancelled, Detail: "The run was stopped during the session."}
 }
 
-// collect waits for the parts of those who began: until the hard end when all
-// goes well, for as long as stopping takes when it does not.
+// collect waits for the parts of those who began: past the hard end when all goes
+// well, for as long as stopping takes when it does not.
 func (tr *try) collect(ctx context.Context) {
-	limit := time.NewTimer(tr.order.NotAfter.Add(lateGrace).Sub(tr.cfg.Now()))
+	limit := time.NewTimer(tr.until.Sub(tr.cfg.Now()))
 	defer limit.Stop()
 	if tr.failure != nil {
 		tr.cancel(ctx)
@@ -208,6 +246,11 @@ func (tr *try) collect(ctx context.Context) {
 		case <-gone[netp.Responder]:
 			gone[netp.Responder] = nil
 			tr.left(ctx, netp.Responder, limit)
+		case role := <-tr.nothing:
+			if _, ok := tr.got[role]; !ok { // unless it is on its way this very moment, the attempt is over
+				tr.cancel(ctx)
+				limit.Reset(lateGrace)
+			}
 		case <-stopping:
 			stopping = nil
 			tr.failure = cancelled()
@@ -250,8 +293,14 @@ func (tr *try) cancel(ctx context.Context) {
 		if _, ok := tr.got[role]; !began || ok {
 			continue
 		}
-		m, o := tr.members[role], tr.order
-		o.Type, o.Version, o.Audience, o.Incarnation, o.Secret = wire.Cancel, m.Version, m.Agent.Name, m.Incarnation, nil
+		m := tr.members[role]
+		if m.Incarnation == "" { // nobody has given an order to it yet
+			m, _ = tr.fleet.Find(m.Agent.Name)
+		}
+		if m.Incarnation == "" || !tr.cfg.Now().Before(tr.order.NotAfter) {
+			continue
+		}
+		o := addressed(tr.order, wire.Cancel, m)
 		go func() { // ends by itself within orderTimeout
 			ctx, done := context.WithTimeout(ctx, orderTimeout)
 			defer done()
@@ -283,7 +332,29 @@ func (tr *try) merge() netp.Result {
 	if missing && result.Failure == nil {
 		result.Failure = tr.whyMissing()
 	}
+	if f := result.Failure; f != nil && (f.Kind == netp.FailureAgentLost || f.Kind == netp.FailureController) {
+		told := *f
+		told.Detail += tr.kept(result)
+		result.Failure = &told
+	}
 	return result
+}
+
+// kept says what there is of a session that was cut short by no fault of the path.
+func (tr *try) kept(r netp.Result) string {
+	var packets uint64
+	for _, m := range tr.task.spec.Metrics(tr.task.test.Params) {
+		if ratio := r.Metrics[m.Name].Ratio; ratio != nil && m.Basis == netp.PerPacket {
+			packets = max(packets, ratio.Trials)
+		}
+	}
+	switch {
+	case packets > 0:
+		return fmt.Sprintf(" %s packets were measured before; they are kept in the record, and no assertion was judged.", quantity.Count(packets))
+	case len(r.Metrics) > 0:
+		return " What was measured before is kept in the record, and no assertion was judged."
+	}
+	return ""
 }
 
 // decisive chooses between what the runner knows and what the parts say: a

@@ -36,7 +36,8 @@ type Job struct {
 	// ID and Keys are the session's on the data port.
 	ID   port.SessionID
 	Keys port.Keys
-	// Peer is the responder's data port; only the initiator has it, and not for endpoints.
+	// Peer is the responder's data port; only the initiator has it, and not for endpoints. When the responder opens the path
+	// (Dialer.Inward) it is the initiator's own, which has the same IP version.
 	Peer netip.AddrPort
 	// Dialer opens sockets from the right interface and namespace (initiator, endpoints).
 	Dialer port.Dialer

@@ -21,6 +21,8 @@ const dialTime = 5 * time.Second
 // the host.
 type Dialer struct {
 	Where
+	// Inward, if not nil, is where DialUDP and DialTCP wait for the peer to open the path from its side; see inside.go.
+	Inward *Invitation
 }
 
 // Options are the choices for one flow or connection. The zero value is fine.
@@ -71,6 +73,9 @@ func (o Options) control(d Dialer, network string) func(string, string, syscall.
 // DialUDP opens a flow of the session to a peer's data port. It returns when the peer has answered, the error of ctx when
 // that was cancelled, or *Unreachable when the deadline of ctx or 5 s have passed, or nothing listens there.
 func (d Dialer) DialUDP(ctx context.Context, peer netip.AddrPort, id SessionID, keys Keys, o Options) (*Flow, error) {
+	if d.Inward != nil {
+		return d.Inward.takenUDP(ctx, o)
+	}
 	try := newAttempt("udp", peer)
 	ctx, cancel := context.WithDeadline(ctx, try.start.Add(dialTime))
 	defer cancel()
@@ -136,6 +141,9 @@ func greetUDP(ctx context.Context, udp *net.UDPConn, hello setup, keys Keys, res
 // not expect the session yet, or is busy with strangers) it tries again, until the deadline of ctx or 5 s have passed.
 // Errors are as for DialUDP.
 func (d Dialer) DialTCP(ctx context.Context, peer netip.AddrPort, id SessionID, keys Keys, o Options) (*Conn, error) {
+	if d.Inward != nil {
+		return d.Inward.takenTCP(ctx, o)
+	}
 	try := newAttempt("tcp", peer)
 	ctx, cancel := context.WithDeadline(ctx, try.start.Add(dialTime))
 	defer cancel()
@@ -260,7 +268,7 @@ func (d Dialer) Resolve(ctx context.Context, network, host string) ([]netip.Addr
 	resolver := net.Resolver{PreferGo: d.Where != (Where{})}
 	if resolver.PreferGo {
 		resolver.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
-			return Dialer{Where{Device: d.Device, Netns: d.Netns}}.dialOne(ctx, network, address, nil)
+			return Dialer{Where: Where{Device: d.Device, Netns: d.Netns}}.dialOne(ctx, network, address, nil)
 		}
 	}
 	version := "ip" + strings.TrimLeft(network, "tcpudi")

@@ -24,6 +24,8 @@ const (
 	Refused Cause = "refused"
 	// Rejected: the peer took the TCP connection and closed it, or kept it, without the answer of this session.
 	Rejected Cause = "rejected"
+	// Unopened: the peer, which was to open the path from its side, did not.
+	Unopened Cause = "unopened"
 	// Unroutable: this host has no way to the peer.
 	Unroutable Cause = "unroutable"
 )
@@ -45,6 +47,8 @@ func (u *Unreachable) Error() string {
 		return fmt.Sprintf("data port %s, %s, refused the connection: nothing listens there; is the agent running, and is %d its data port?", u.Peer, u.name(), port)
 	case Rejected:
 		return fmt.Sprintf("data port %s, %s, did not let the session in for %v: the agent there does not expect it (from this address, with this key), or another service uses the port", u.Peer, u.name(), after)
+	case Unopened:
+		return fmt.Sprintf("the other agent, which is behind NAT and was to open the path, opened no %s to this agent's data port %d in %v; can it reach this agent, and is %s port %d open in the firewalls on the way?", u.name(), port, after, u.name(), port)
 	case Unroutable:
 		return fmt.Sprintf("data port %s, %s, cannot be reached from here: %v", u.Peer, u.name(), u.Err)
 	default:

@@ -10,7 +10,7 @@ import (
 //
 //	 0  4  magic "netp"
 //	 4  1  version (1)
-//	 5  1  kind: 1 hello, 2 hello-ack, 3 confirm
+//	 5  1  kind: 1 hello, 2 hello-ack, 3 confirm, 4 open (inside.go)
 //	 6  1  network: 1 UDP, 2 TCP
 //	 7  1  role, free for the engine
 //	 8  8  session id
@@ -26,7 +26,7 @@ import (
 // The clock is carried for the reader of a capture and is not judged: an agent whose clock is wrong is one of the faults we
 // measure. Against replay there are the keys, which live for one session, and the nonces, each accepted once.
 //
-// Versions: 1 (2026-11).
+// Versions: 1 (2026-11; open added in the same month).
 const (
 	setupSize    = 64
 	setupVersion = 1
@@ -39,6 +39,7 @@ const (
 	kindHello   = 1
 	kindAck     = 2
 	kindConfirm = 3
+	kindOpen    = 4
 )
 
 // Networks, written out because they are on the wire.
@@ -81,7 +82,7 @@ func parseSetup(packet []byte) (setup, error) {
 		wall:    int64(binary.BigEndian.Uint64(packet[24:])),
 		nonce:   [nonceSize]byte(packet[32:]),
 	}
-	if s.kind < kindHello || s.kind > kindConfirm || s.network < overUDP || s.network > overTCP {
+	if s.kind < kindHello || s.kind > kindOpen || s.network < overUDP || s.network > overTCP {
 		return setup{}, errMalformed
 	}
 	return s, nil

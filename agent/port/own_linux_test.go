@@ -151,7 +151,7 @@ func TestNetworkNamespace(t *testing.T) {
 	s, keys := expect(t, p, 1)
 	ctx := deadlined(t)
 	for range 5 { // more than one: threads come back from the namespace
-		a, err := Dialer{inside}.DialUDP(ctx, p.Addr(), 1, keys, Options{Stream: 1})
+		a, err := Dialer{Where: inside}.DialUDP(ctx, p.Addr(), 1, keys, Options{Stream: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +161,7 @@ func TestNetworkNamespace(t *testing.T) {
 		}
 		echo(t, a, b, "there")
 		echo(t, b, a, "back")
-		c, err := Dialer{inside}.DialTCP(ctx, p.Addr(), 1, keys, Options{Stream: 1})
+		c, err := Dialer{Where: inside}.DialTCP(ctx, p.Addr(), 1, keys, Options{Stream: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -181,11 +181,11 @@ func TestNetworkNamespace(t *testing.T) {
 		t.Error("the port of the namespace can be reached from outside")
 	}
 	var u *Unreachable
-	_, err := Dialer{Where{Netns: name}}.DialUDP(ctx, netip.MustParseAddrPort("192.0.2.1:9"), 1, keys, Options{})
+	_, err := Dialer{Where: Where{Netns: name}}.DialUDP(ctx, netip.MustParseAddrPort("192.0.2.1:9"), 1, keys, Options{})
 	if !errors.As(err, &u) || u.Cause != Unroutable || !strings.Contains(u.Error(), "cannot be reached from here") {
 		t.Errorf("without a route: %v; want %q", err, Unroutable)
 	}
-	plain, err := Dialer{inside}.Dial(ctx, "tcp", p.Addr().String(), nil)
+	plain, err := Dialer{Where: inside}.Dial(ctx, "tcp", p.Addr().String(), nil)
 	if err != nil {
 		t.Fatalf("plain socket in the namespace: %v", err)
 	}
@@ -200,7 +200,7 @@ func TestFirewall(t *testing.T) {
 	}
 	command(t, "ip", "netns", "exec", name, "nft",
 		"add table ip t; add chain ip t in { type filter hook input priority 0; }; add rule ip t in meta l4proto { tcp, udp } th dport 8620 drop")
-	inside := Dialer{Where{Netns: name}}
+	inside := Dialer{Where: Where{Netns: name}}
 	peer := netip.MustParseAddrPort("127.0.0.1:8620")
 	for network, dial := range map[string]func(context.Context) error{
 		"tcp": func(ctx context.Context) error { _, err := inside.DialTCP(ctx, peer, 1, Keys{}, Options{}); return err },
@@ -231,7 +231,7 @@ func TestMissingPlaces(t *testing.T) {
 		if _, err := Listen(Config{Where: c.where}); err == nil || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s: listen says %v; want %q", name, err, c.text)
 		}
-		_, err := Dialer{c.where}.DialUDP(t.Context(), netip.MustParseAddrPort("127.0.0.1:9"), 1, Keys{}, Options{})
+		_, err := Dialer{Where: c.where}.DialUDP(t.Context(), netip.MustParseAddrPort("127.0.0.1:9"), 1, Keys{}, Options{})
 		if err == nil || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s: dial says %v; want %q", name, err, c.text)
 		}

@@ -29,6 +29,9 @@ import (
 type Config struct {
 	// Where the port is opened. Without an Address it is open on all addresses of the host, IPv4 and IPv6.
 	Where
+	// Addresses, if any, are those it is opened on instead: the addresses of a device, where another port of the host has
+	// its number on some address already.
+	Addresses []netip.Addr
 	// Port is the number of both the UDP and the TCP port; 0 takes one that is free for both.
 	Port uint16
 	// Logger gets what an operator can act on; nil logs nothing.
@@ -99,8 +102,12 @@ func (p *Port) open() error {
 
 // openAll opens TCP before UDP: a TCP port cannot be shared by mistake, so a second agent on the number is found.
 func (p *Port) openAll(number uint16) error {
-	addresses := []netip.Addr{p.config.Address.Unmap()}
-	if !p.config.Address.IsValid() {
+	addresses := p.config.Addresses
+	switch {
+	case len(addresses) > 0:
+	case p.config.Address.IsValid():
+		addresses = []netip.Addr{p.config.Address.Unmap()}
+	default:
 		addresses = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
 	}
 	for i, a := range addresses {
@@ -113,9 +120,7 @@ func (p *Port) openAll(number uint16) error {
 		}
 		number = p.address.Port()
 	}
-	if !p.config.Address.IsValid() {
-		p.address = netip.AddrPortFrom(addresses[0], number)
-	}
+	p.address = netip.AddrPortFrom(addresses[0], number)
 	return nil
 }
 

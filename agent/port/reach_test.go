@@ -178,7 +178,7 @@ func TestPlainDial(t *testing.T) {
 	}
 	defer l.Close()
 	set := false
-	d := Dialer{Where{Address: netip.MustParseAddr("127.0.0.5")}}
+	d := Dialer{Where: Where{Address: netip.MustParseAddr("127.0.0.5")}}
 	conn, err := d.Dial(deadlined(t), "tcp", l.Addr().String(), func(uintptr) error { set = true; return nil })
 	if err != nil {
 		t.Fatal(err)

@@ -130,7 +130,9 @@ func (s *Session) Close() {
 	}
 	close(s.done)
 	s.mu.Unlock()
-	s.port.forget(s)
+	if s.port != nil { // else it belongs to a Visit
+		s.port.forget(s)
+	}
 	for _, f := range unsettled {
 		f.Close()
 	}

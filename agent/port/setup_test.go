@@ -220,7 +220,7 @@ func TestOnlyThePeerIsLetIn(t *testing.T) {
 		conn.Write(packet[:])
 		eventually(t, p, Stats{WrongPeer: 1})
 		silent(t, conn)
-		right := Dialer{Where{Address: netip.MustParseAddr("127.0.0.2")}}
+		right := Dialer{Where: Where{Address: netip.MustParseAddr("127.0.0.2")}}
 		f, err := right.DialUDP(deadlined(t), p.Addr(), 9, keys, Options{})
 		if err != nil {
 			t.Fatal(err)

@@ -190,9 +190,10 @@ func ParseJoinToken(word string) (JoinToken, error) {
 	return JoinToken{Controllers: j.Controllers, Pin: Pin(j.Pin), Secret: j.Secret}, nil
 }
 
-// AdminToken is the right to use a controller's API. It holds the controller's
-// pin, so that nothing else is needed to speak to it safely.
-type AdminToken struct {
+// AccessToken is the right to use a controller's API: the admin token, or a role
+// token. It holds the controller's pin, so that nothing else is needed to speak to
+// it safely.
+type AccessToken struct {
 	Pin    Pin
 	Secret []byte
 }
@@ -202,18 +203,18 @@ func letters() *base32.Encoding {
 }
 
 // String writes the token as netp_<pin>_<secret>. It holds the secret.
-func (t AdminToken) String() string {
+func (t AccessToken) String() string {
 	return adminPrefix + letters().EncodeToString(t.Pin[:]) + "_" + letters().EncodeToString(t.Secret)
 }
 
-// ParseAdminToken reads what AdminToken.String wrote. The error never repeats it.
-func ParseAdminToken(word string) (AdminToken, error) {
+// ParseAccessToken reads what AccessToken.String wrote. The error never repeats it.
+func ParseAccessToken(word string) (AccessToken, error) {
 	text, ok := strings.CutPrefix(strings.TrimSpace(word), adminPrefix)
 	pin, secret, both := strings.Cut(text, "_")
 	p, err := letters().DecodeString(pin)
 	s, err2 := letters().DecodeString(secret)
 	if !ok || !both || err != nil || err2 != nil || len(p) != len(Pin{}) || len(s) != SecretSize {
-		return AdminToken{}, errors.New("this is no admin token, or it is cut short: it has the form netp_<pin>_<secret> and is in the file admin.token of the controller's data directory")
+		return AccessToken{}, errors.New("this is no token for a controller, or it is cut short: it has the form netp_<pin>_<secret>, as netp tokens create prints it and the file admin.token of the controller's data directory holds it")
 	}
-	return AdminToken{Pin: Pin(p), Secret: s}, nil
+	return AccessToken{Pin: Pin(p), Secret: s}, nil
 }

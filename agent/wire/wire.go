@@ -40,7 +40,9 @@ type Hello struct {
 	Installation string `json:"installation"`
 	Incarnation  string `json:"incarnation"`
 	Running      int    `json:"running"` // sessions in progress
-	Draining     bool   `json:"draining,omitempty"`
+	// Health is what the agent finds of its own host, whatever the session.
+	Health   []netp.Check `json:"health,omitempty"`
+	Draining bool         `json:"draining,omitempty"`
 	// Leaving is the last word of an agent that stops in good order.
 	Leaving bool      `json:"leaving,omitempty"`
 	Sent    time.Time `json:"sent"`
@@ -66,11 +68,13 @@ type Welcome struct {
 type OrderType string
 
 // The orders. Prepare opens the responder, Start runs the initiator (or an
-// endpoint session), Cancel stops either.
+// endpoint session), Cancel stops either. Query asks, after a change of controllers,
+// whether the agent still owes its part: it runs the session, or keeps the result.
 const (
 	Prepare OrderType = "prepare"
 	Start   OrderType = "start"
 	Cancel  OrderType = "cancel"
+	Query   OrderType = "query"
 )
 
 // Order is what a controller tells one agent. It travels inside a Signed envelope.
@@ -91,8 +95,11 @@ type Order struct {
 	// DataID and Secret are the session's on the data port.
 	DataID uint64 `json:"data_id,string"`
 	Secret []byte `json:"secret,omitempty"`
-	// Peer is the responder's data port for Start, the initiator's address for Prepare ("" = any).
+	// Peer is the data port to dial: the responder's for Start, or the initiator's for Prepare when Inward is set.
 	Peer string `json:"peer,omitempty"`
+	// Inward says that the responder opens the data path, because it is behind NAT: the initiator waits on its data port,
+	// which its answer to Start names.
+	Inward bool `json:"inward,omitempty"`
 	// SameClock says both ends read the same kernel's clock.
 	SameClock bool   `json:"same_clock,omitempty"`
 	Seed      uint64 `json:"seed,string,omitempty"`
@@ -102,8 +109,10 @@ type Order struct {
 type Reply struct {
 	Accepted bool          `json:"accepted"`
 	Failure  *netp.Failure `json:"failure,omitempty"`
-	// DataPort is where the prepared responder listens: address and port.
+	// DataPort is where the end that waits listens: address and port.
 	DataPort string `json:"data_port,omitempty"`
+	// Nothing answers Query: the agent does not run the session and has no result of it.
+	Nothing bool `json:"nothing,omitempty"`
 }
 
 // PartKey names one part: however often the part arrives, it is stored once

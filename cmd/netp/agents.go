@@ -26,9 +26,10 @@ func (a *app) agentsCommand() *cobra.Command {
 	var json bool
 	c := &cobra.Command{
 		Use:   "agents",
-		Short: "List the agents of a controller; make join tokens; revoke agents",
+		Short: "List the agents of a controller; make join tokens; drain, resume and revoke agents",
 		Long: "List the agents that belong to a controller. The controller is -controller or NETP_CONTROLLER,\n" +
-			"the right to ask it NETP_TOKEN: the content of admin.token in its data directory.",
+			"the right to ask it NETP_TOKEN: a token of netp tokens create, or the content of admin.token in\n" +
+			"its data directory.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.listAgents(c.Context(), controller, json) },
 	}
@@ -46,9 +47,23 @@ func (a *app) agentsCommand() *cobra.Command {
 	token.Flags().DurationVar(&life, "ttl", enrol.TokenLife, "how long it is good")
 	revoke := &cobra.Command{
 		Use: "revoke NAME", Short: "Put an agent out, at once and for good", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return a.revokeAgent(c.Context(), controller, args[0]) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.tellAgent(c.Context(), controller, args[0], "revoke", "is out: its connection is closed and its key never comes back")
+		},
 	}
-	c.AddCommand(token, revoke)
+	drain := &cobra.Command{
+		Use: "drain NAME", Short: "Let an agent finish its sessions and give it no new ones, until it is resumed", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.tellAgent(c.Context(), controller, args[0], "drain", "is drained: it finishes its sessions and gets no new ones until netp agents resume "+args[0])
+		},
+	}
+	resume := &cobra.Command{
+		Use: "resume NAME", Short: "Give a drained agent sessions again", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.tellAgent(c.Context(), controller, args[0], "resume", "gets sessions again")
+		},
+	}
+	c.AddCommand(token, drain, resume, revoke)
 	return c
 }
 
@@ -83,15 +98,16 @@ func (a *app) makeToken(ctx context.Context, controller string, ask enrol.TokenR
 	return nil
 }
 
-func (a *app) revokeAgent(ctx context.Context, controller, name string) error {
+// tellAgent does something to an agent and says what it is then.
+func (a *app) tellAgent(ctx context.Context, controller, name, what, then string) error {
 	r, err := a.remote(controller)
 	if err != nil {
 		return err
 	}
-	if err := r.do(ctx, http.MethodPost, "/api/v1/agents/"+url.PathEscape(name)+"/revoke", struct{}{}, nil); err != nil {
+	if err := r.do(ctx, http.MethodPost, "/api/v1/agents/"+url.PathEscape(name)+"/"+what, struct{}{}, nil); err != nil {
 		return err
 	}
-	a.out().Printf("Agent %s is out: its connection is closed and its key never comes back.\n", name)
+	a.out().Printf("Agent %s %s.\n", name, then)
 	return nil
 }
 
@@ -121,9 +137,9 @@ func (a *app) remote(flag string) (*remote, error) {
 	}
 	word := strings.TrimSpace(a.env.get("NETP_TOKEN"))
 	if word == "" {
-		return nil, errors.New("NETP_TOKEN is not set: it holds the right to use the controller, the content of admin.token in its data directory")
+		return nil, errors.New("NETP_TOKEN is not set: it holds the right to use the controller, a token of netp tokens create or the content of admin.token in its data directory")
 	}
-	token, err := wire.ParseAdminToken(word)
+	token, err := wire.ParseAccessToken(word)
 	if err != nil {
 		return nil, fmt.Errorf("NETP_TOKEN: %w", err)
 	}

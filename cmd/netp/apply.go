@@ -33,7 +33,8 @@ func (a *app) applyCommand() *cobra.Command {
 			"and exit with the verdict: 0 all passed, 99 an assertion failed, 75 inconclusive and nothing\n" +
 			"worse, 1 error, 130 interrupted. Without a controller everything runs in this process.\n\n" +
 			"With a controller the run is its own: a command that loses it does not stop it, and the same\n" +
-			"command attaches again. Ctrl-C cancels the run; a second one leaves while it is being cancelled.",
+			"command attaches again. Ctrl-C cancels the run; a second one leaves while it is being cancelled.\n" +
+			"Tests with every or cron are installed there, too, and go on; netp destroy ends them.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return a.apply(c.Context(), directory(args), &f) },
 	}
@@ -41,7 +42,7 @@ func (a *app) applyCommand() *cobra.Command {
 	f.output.flags(c)
 	c.Flags().StringVar(&f.inconclusive, "inconclusive", "", "count an inconclusive run as `pass or fail`")
 	c.Flags().IntVar(&f.parallelism, "parallelism", 0, "run at most this many sessions at a time; 0 for as many as the schedule allows")
-	c.Flags().BoolVar(&f.approve, "auto-approve", false, "do not ask; a local run never does")
+	c.Flags().BoolVar(&f.approve, "auto-approve", false, "do not ask before standing tests on a controller change; nothing else is ever asked")
 	return c
 }
 
@@ -60,8 +61,10 @@ func (a *app) apply(ctx context.Context, arg string, f *applying) error {
 		return errors.New("-parallelism is for runs in this process: on a controller the agents' limits and the schedule decide")
 	}
 	a.showPlan(p, f.planning)
-	if !here && len(p.Sinks) > 0 {
-		a.err().Printf("Nothing is delivered to the sinks of this suite from here: the records are on the controller.\n")
+	if remote, ok := b.(*remoteSite); ok && !isFile(arg) { // a saved plan is the approval
+		if err := a.approvePlan(ctx, remote, p, approval{auto: f.approve, silent: !f.input || f.json}); err != nil {
+			return err
+		}
 	}
 	report, err := a.runPlan(ctx, b, p, f)
 	if err != nil {
@@ -77,9 +80,14 @@ func (a *app) apply(ctx context.Context, arg string, f *applying) error {
 	return a.finish(report, p, f)
 }
 
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir()
+}
+
 // planOrFile reads a saved plan, or plans the suite in a directory.
 func (a *app) planOrFile(ctx context.Context, arg string, f planning) (*plan.Plan, backend, error) {
-	if info, err := os.Stat(arg); err == nil && !info.IsDir() {
+	if isFile(arg) {
 		if len(f.given)+len(f.targets)+len(f.excludes) > 0 {
 			return nil, nil, errors.New("a saved plan is complete: -var, -var-file, -target and -exclude belong to netp plan -out=FILE")
 		}

@@ -37,10 +37,14 @@ type site interface {
 
 // archive is where runs are kept.
 type archive interface {
-	// Runs lists the latest runs, at most limit; 0 for all.
-	Runs(ctx context.Context, limit int) ([]store.Run, error)
+	// Runs lists the latest runs, of all suites for "", at most limit; 0 for all.
+	Runs(ctx context.Context, suite string, limit int) ([]store.Run, error)
 	// Report is the whole report of a run; of the latest for "".
 	Report(ctx context.Context, run string) (netp.Report, error)
+	// History lists records of a path, the latest first.
+	History(ctx context.Context, past store.Past) ([]netp.Record, error)
+	// Paths lists the paths that have records.
+	Paths(ctx context.Context) ([]store.KnownPath, error)
 }
 
 // inventory is the agents that a plan may use.
@@ -66,7 +70,10 @@ func (a *app) backend(r reach, dir, setting string) (backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &remoteSite{Client: c, note: func(text string) { a.err().Printf("%s\n", text) }}, nil
+	return &remoteSite{
+		Client: c, note: func(text string) { a.err().Printf("%s\n", text) },
+		suite: func() *lang.Suite { return a.suite },
+	}, nil
 }
 
 // backendOf is backend for commands that do not need the suite itself.

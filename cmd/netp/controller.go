@@ -1,66 +1,39 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/wire"
+	"github.com/netpupper/netp/lang/config"
 	"github.com/netpupper/netp/runner"
 	"github.com/netpupper/netp/runner/api"
+	"github.com/netpupper/netp/runner/apply"
 	"github.com/netpupper/netp/runner/bus"
 	"github.com/netpupper/netp/runner/enrol"
+	"github.com/netpupper/netp/runner/metrics"
+	"github.com/netpupper/netp/runner/reconcile"
+	"github.com/netpupper/netp/runner/runs"
+	"github.com/netpupper/netp/runner/standing"
 	"github.com/netpupper/netp/runner/store"
 )
-
-// controlling are the flags of netp controller.
-type controlling struct {
-	data      string
-	http, bus string
-	advertise []string
-}
-
-func (a *app) controllerCommand() *cobra.Command {
-	var f controlling
-	c := &cobra.Command{
-		Use:   "controller -data DIR",
-		Short: "Run the controller that agents on other hosts join",
-		Long: "Run the controller: the bus that agents connect to, the store of record, and the API for the\n" +
-			"other commands. The first start makes the controller's keys and the admin token in DIR and\n" +
-			"prints the line to run on an agent's host. Every flag can be given by the environment, too:\n" +
-			"-http by NETP_CONTROLLER_HTTP.",
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if err := a.fromEnvironment(c.Flags(), "NETP_CONTROLLER_"); err != nil {
-				return err
-			}
-			return a.control(c.Context(), f)
-		},
-	}
-	c.Flags().StringVar(&f.data, "data", "", "`directory` for keys, state and history; only its owner may read it")
-	c.Flags().StringVar(&f.http, "http", ":8640", "`address` of the API (HTTPS)")
-	c.Flags().StringVar(&f.bus, "bus", ":4222", "`address` of the bus that agents connect to (TLS)")
-	c.Flags().StringSliceVar(&f.advertise, "advertise", nil, "`hosts` by which agents reach the controller; default the host's own addresses")
-	return c
-}
 
 // fromEnvironment sets the flags that were not given from the environment.
 func (a *app) fromEnvironment(flags *pflag.FlagSet, prefix string) error {
@@ -84,48 +57,57 @@ func (a *app) daemonLogger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(a.env.stderr, nil))
 }
 
-// maxClients bounds the connections to the API.
+// maxClients bounds the connections to the API, those of friends included.
 const maxClients = 4096
 
 // control runs the controller until ctx is done.
-func (a *app) control(ctx context.Context, f controlling) (err error) {
-	if f.data == "" {
+func (a *app) control(ctx context.Context, s config.Controller, openMetrics bool) (err error) {
+	if s.Data == "" {
 		return errors.New("-data DIR is required: where the controller keeps its keys, state and history")
 	}
-	d := &controllerDaemon{logger: a.daemonLogger()}
+	d := &controllerDaemon{logger: a.daemonLogger(), settings: s, openMetrics: openMetrics}
 	defer func() { err = errors.Join(err, d.close()) }()
-	listener, err := net.Listen("tcp", f.http)
+	listener, err := net.Listen("tcp", s.HTTP)
 	if err != nil {
 		return fmt.Errorf("open the API's address: %w\nIf another program has it, stop that one or give this controller another address with -http.", err)
 	}
 	d.closers = append(d.closers, func() error { listener.Close(); return nil })
-	controllers, busAddresses, err := addresses(f, listener.Addr())
+	controllers, busAddresses, err := addresses(s, listener.Addr())
 	if err != nil {
 		return err
 	}
-	if d.authority, err = enrol.Open(enrol.Options{Dir: f.data, Bus: busAddresses, Controllers: controllers, Logger: d.logger}); err != nil {
+	if d.authority, err = enrol.Open(enrol.Options{Dir: s.Data, Bus: busAddresses, Controllers: controllers, Logger: d.logger}); err != nil {
 		return err
 	}
-	if err := d.open(ctx, a, f); err != nil {
+	if err := d.open(ctx, a); err != nil {
 		return err
 	}
 	if err := a.welcomeAgents(d.authority); err != nil {
 		return err
 	}
 	d.logger.Info("controller is up", "api", "https://"+controllers[0], "bus", busAddresses[0], "admin token", d.authority.AdminTokenFile())
-	return d.serve(ctx, tls.NewListener(netutil.LimitListener(listener, maxClients), d.authority.HTTPTLS()))
+	return d.serve(ctx, tls.NewListener(&callers{Listener: netutil.LimitListener(listener, maxClients), max: maxStrangers}, d.authority.HTTPTLS()))
 }
 
 // controllerDaemon is a controller that runs.
 type controllerDaemon struct {
-	logger    *slog.Logger
-	authority *enrol.Authority
-	server    *bus.Server
-	store     *store.Store
-	runner    *runner.Runner
-	api       *api.Server
-	ready     atomic.Bool
-	closers   []func() error // run in reverse
+	logger      *slog.Logger
+	settings    config.Controller
+	authority   *enrol.Authority
+	server      *bus.Server
+	store       *store.Store
+	runner      *runner.Runner
+	metrics     *metrics.Metrics
+	runs        *runs.Runs
+	sinks       *sinkDesk
+	scheduler   *standing.Scheduler
+	applier     *apply.Applier
+	reconciler  *reconcile.Reconciler
+	api         *api.Server
+	webhook     http.Handler // nil without a secret
+	openMetrics bool
+	ready       atomic.Bool
+	closers     []func() error // run in reverse
 }
 
 func (d *controllerDaemon) close() error {
@@ -136,19 +118,46 @@ func (d *controllerDaemon) close() error {
 	return err
 }
 
-// open opens the bus, the store and the runner. The bus goes first: its lock keeps
-// a second controller out of the directory.
-func (d *controllerDaemon) open(ctx context.Context, a *app, f controlling) (err error) {
+// open opens the bus, the store and the runner, then what stands on them. The bus
+// goes first: its lock keeps a second controller out of the directory.
+func (d *controllerDaemon) open(ctx context.Context, a *app) (err error) {
 	d.server, err = bus.Start(bus.Config{
-		Dir: filepath.Join(f.data, "bus"), Listen: f.bus, TLS: d.authority.BusTLS(), Admit: d.admit, Logger: d.logger})
+		Dir: filepath.Join(d.settings.Data, "bus"), Listen: d.settings.Bus, TLS: d.authority.BusTLS(), Admit: d.admit, Logger: d.logger})
 	if err != nil {
 		return err
 	}
 	d.closers = append(d.closers, d.server.Close)
-	if d.store, err = store.Open(ctx, filepath.Join(f.data, "netp.db")); err != nil {
+	if d.store, err = store.Open(ctx, cmp.Or(d.settings.Store, filepath.Join(d.settings.Data, "netp.db"))); err != nil {
 		return err
 	}
 	d.closers = append(d.closers, d.store.Close)
+	if err := d.openRunner(ctx, a); err != nil {
+		return err
+	}
+	if d.sinks, err = a.openSinks(ctx, d.store, d.settings, d.logger); err != nil {
+		return err
+	}
+	d.metrics = d.newMetrics(a.catalogue)
+	d.runs = runs.New(runs.Config{Executor: d.runner, Observe: d.observe, Logger: d.logger})
+	if d.scheduler, err = standing.New(standing.Config{Executor: d.runs, Store: d.store, Logger: d.logger}); err != nil {
+		return err
+	}
+	d.applier, err = apply.New(apply.Config{Runs: d.runs, Store: d.store, Scheduler: d.scheduler, Sinks: d.sinks, Applied: d.metrics.Keep, Logger: d.logger})
+	if err != nil {
+		return err
+	}
+	if err := d.openReconciler(ctx, a); err != nil {
+		return err
+	}
+	d.api, err = api.New(api.Config{
+		Applier: d.applier, Runs: d.runs, Store: d.store, Fleet: d.runner.Fleet(), Catalogue: a.catalogue, Version: version, Logger: d.logger,
+		Sources: d.reconciler, Standing: d.scheduler.Status, Sinks: d.sinks.States,
+		Authorise: d.authority.Authorise,
+	})
+	return err
+}
+
+func (d *controllerDaemon) openRunner(ctx context.Context, a *app) error {
 	queues, err := bus.Open(ctx, bus.Options{Server: d.server, Results: wire.PartSubjects, Lease: runner.DefaultLease, Logger: d.logger})
 	if err != nil {
 		return err
@@ -165,16 +174,37 @@ func (d *controllerDaemon) open(ctx context.Context, a *app, f controlling) (err
 	}
 	d.runner, err = runner.New(runner.Config{
 		Bus: queues, Conn: conn, Store: d.store, Key: d.authority.OrderKey(), Epoch: epoch,
-		Catalogue: a.catalogue, Version: version, Logger: d.logger,
+		Catalogue: a.catalogue, Drained: d.authority.Drained, From: d.from, Version: version, Logger: d.logger,
 	})
+	return err
+}
+
+func (d *controllerDaemon) openReconciler(ctx context.Context, a *app) error {
+	sources, err := a.sources(ctx, d.settings)
 	if err != nil {
 		return err
 	}
-	d.api, err = api.New(api.Config{
-		Runner: d.runner, Store: d.store, Fleet: d.runner.Fleet(), Catalogue: a.catalogue, Version: version, Logger: d.logger,
-		Authorise: func(token string) (api.Role, bool) { return api.Admin, d.authority.IsAdmin(token) },
-	})
-	return err
+	d.reconciler, err = reconcile.New(reconcile.Config{
+		Applier: d.applier, Store: d.store, Fleet: d.runner.Fleet(), Belongs: d.authority.Belongs,
+		Catalogue: a.catalogue, Version: version, Logger: d.logger,
+	}, sources)
+	if err != nil {
+		return err
+	}
+	if hook, err := webhook(d.settings.WebhookSecretFile, d.reconciler.Poll); err != nil {
+		return err
+	} else if hook != nil {
+		d.webhook = hook
+	}
+	return nil
+}
+
+// observe hears every event of every run.
+func (d *controllerDaemon) observe(e runner.Event) {
+	d.metrics.Observe(e)
+	if _, ok := e.(runner.SessionDone); ok {
+		d.sinks.delivery.Wake() // the record is in the store
+	}
 }
 
 // admit tells the bus what an agent's connection may do.
@@ -187,20 +217,37 @@ func (d *controllerDaemon) admit(cert *x509.Certificate) (bus.Guest, error) {
 	return bus.Guest{Name: string(id), Publish: publish, Subscribe: subscribe, Until: cert.NotAfter}, nil
 }
 
+// from is the address that an agent's connection comes from.
+func (d *controllerDaemon) from(id netp.AgentID) (netip.Addr, bool) { return d.server.From(string(id)) }
+
 // stopGrace is how long requests in progress may take when the controller stops.
 const stopGrace = 5 * time.Second
 
-// serve runs until ctx is done: first the API takes no more, then the agents are
-// let go; their results wait in their spools and in the queue.
+// serve runs until ctx is done. It begins with what the last controller left, then
+// standing tests, then sources. It ends in reverse: sources and standing tests
+// begin nothing more, the runs are cancelled and recorded while the runner still
+// serves, then the API and the sinks end, and the agents are let go; their results
+// wait in their spools and in the queue.
 func (d *controllerDaemon) serve(ctx context.Context, listener net.Listener) error {
-	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	if err := d.reconciler.Prepare(ctx); err != nil {
+		return err
+	}
+	if err := d.remember(ctx); err != nil {
+		return err
+	}
+	if err := d.applier.Resume(ctx); err != nil {
+		d.runs.Close()
+		return err
+	}
+	lasting, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	web := &http.Server{
-		Handler: d.handler(), ReadHeaderTimeout: stopGrace, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		Handler: recognise(d.known, d.handler()), ConnContext: callerContext, ReadHeaderTimeout: stopGrace, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(d.logger.Handler(), slog.LevelDebug),
 	}
-	group, serving := errgroup.WithContext(serving)
-	group.Go(func() error { return d.runner.Serve(serving) })
+	group, lasting := errgroup.WithContext(lasting)
+	group.Go(func() error { return d.runner.Serve(lasting) })
+	group.Go(func() error { return d.sinks.Run(lasting) })
 	group.Go(func() error {
 		if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("API: %w", err)
@@ -208,47 +255,67 @@ func (d *controllerDaemon) serve(ctx context.Context, listener net.Listener) err
 		return nil
 	})
 	d.ready.Store(true)
-	select {
-	case <-ctx.Done():
-	case <-serving.Done():
-	}
+	err := d.begin(ctx, lasting)
 	d.ready.Store(false)
 	d.logger.Info("controller stops")
-	d.api.Close() // runs are cancelled and recorded while the runner still serves
+	err = errors.Join(err, d.reconciler.Again(context.WithoutCancel(ctx), d.runs.Close()))
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 	defer cancel()
 	if web.Shutdown(grace) != nil { // somebody is slow
 		web.Close()
 	}
 	stop()
+	return errors.Join(err, group.Wait())
+}
+
+// begin runs what begins runs by itself, until ctx or lasting is done.
+func (d *controllerDaemon) begin(ctx, lasting context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(lasting, cancel)()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return d.scheduler.Run(ctx) })
+	group.Go(func() error { return d.reconciler.Run(ctx) })
+	group.Go(func() error { return d.prune(ctx) })
+	group.Go(func() error { <-ctx.Done(); return nil })
 	return group.Wait()
 }
 
-// handler is everything the controller answers over HTTP.
-func (d *controllerDaemon) handler() http.Handler {
-	mux := http.NewServeMux()
-	enrol.API{
-		Authority: d.authority, Present: d.present,
-		Expel: func(id netp.AgentID) { d.server.Expel(string(id)) },
-	}.Register(mux)
-	mux.Handle(api.Prefix, d.api.Handler())
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		if _, err := d.store.Runs(r.Context(), "", 1); err != nil || !d.ready.Load() {
-			http.Error(w, "not ready", http.StatusServiceUnavailable)
-			return
-		}
-		io.WriteString(w, "ok\n")
-	})
-	return mux
+// known reports whether a request shows a good token.
+func (d *controllerDaemon) known(r *http.Request) bool {
+	word, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if ok {
+		_, ok = d.authority.Authorise(word)
+	}
+	return ok
 }
 
-func (d *controllerDaemon) present() []enrol.Presence {
-	var out []enrol.Presence
-	for _, m := range d.runner.Fleet().Members() {
-		out = append(out, enrol.Presence{Agent: m.Agent, Running: m.Running, Draining: m.Draining, Seen: m.Seen})
+// pruneEvery is how often runs are looked for that are kept no longer.
+const pruneEvery = time.Hour
+
+// prune deletes what is older than the retention, until ctx is done.
+func (d *controllerDaemon) prune(ctx context.Context) error {
+	if d.settings.Retention == 0 {
+		return nil
 	}
-	return out
+	tick := time.NewTicker(pruneEvery)
+	defer tick.Stop()
+	for {
+		n, err := d.store.Prune(ctx, time.Now().Add(-d.settings.Retention))
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			d.logger.Error("old runs not deleted; the next hour tries again", "error", err)
+		case n > 0:
+			d.logger.Info("old runs deleted", "runs", n, "older than", d.settings.Retention)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
 }
 
 // welcomeAgents prints the line that brings in the first agent.
@@ -266,70 +333,3 @@ func (a *app) welcomeAgents(authority *enrol.Authority) error {
 
 // joinLine is what to run on an agent's host.
 func joinLine(token string) string { return "netp agent -join " + token + " -data DIR -name NAME" }
-
-// maxAdvertised bounds the addresses in a token.
-const maxAdvertised = 4
-
-// addresses are those, HOST:PORT, by which agents reach the API and the bus.
-func addresses(f controlling, api net.Addr) (controllers, buses []string, err error) {
-	apiHost, _, err := net.SplitHostPort(f.http)
-	if err != nil {
-		return nil, nil, fmt.Errorf("-http %s: %w", f.http, err)
-	}
-	_, apiPort, err := net.SplitHostPort(api.String())
-	if err != nil {
-		return nil, nil, err
-	}
-	busHost, busPort, err := net.SplitHostPort(f.bus)
-	if err == nil && (busPort == "0" || busPort == "") {
-		err = errors.New("agents are told the port, so it must be a fixed one")
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("-bus %s: %w", f.bus, err)
-	}
-	apiHosts, err := hosts(f.advertise, apiHost)
-	if err != nil {
-		return nil, nil, err
-	}
-	busHosts, err := hosts(f.advertise, busHost)
-	if err != nil {
-		return nil, nil, err
-	}
-	return withPort(apiHosts, apiPort), withPort(busHosts, busPort), nil
-}
-
-// hosts are the advertised ones, or the one listened on, or the machine's own.
-func hosts(advertised []string, listened string) ([]string, error) {
-	if len(advertised) > 0 {
-		return advertised, nil
-	}
-	if a, err := netip.ParseAddr(listened); listened != "" && (err != nil || !a.IsUnspecified()) {
-		return []string{listened}, nil
-	}
-	found, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil, fmt.Errorf("find the addresses of this host: %w", err)
-	}
-	var out []string
-	for _, f := range found {
-		if p, err := netip.ParsePrefix(f.String()); err == nil && p.Addr().IsGlobalUnicast() && len(out) < maxAdvertised {
-			out = append(out, p.Addr().Unmap().String())
-		}
-	}
-	if len(out) == 0 {
-		name, err := os.Hostname()
-		if err != nil {
-			return nil, errors.New("this host has no address that others could reach; name one with -advertise HOST")
-		}
-		out = []string{name}
-	}
-	return out, nil
-}
-
-func withPort(hosts []string, port string) []string {
-	out := make([]string, len(hosts))
-	for i, h := range hosts {
-		out[i] = net.JoinHostPort(strings.Trim(h, "[]"), port)
-	}
-	return out
-}

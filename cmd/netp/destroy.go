@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 )
@@ -9,21 +10,34 @@ import (
 func (a *app) destroyCommand() *cobra.Command {
 	var r reach
 	var dir string
-	var approve bool
+	var how approval
 	c := &cobra.Command{
-		Use: "destroy SUITE", Short: "Forget the applied tests of a suite; its runs are kept", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return a.destroy(c.Context(), r, dir, args[0]) },
+		Use: "destroy SUITE", Short: "End the standing tests of a suite and forget what is applied; its runs are kept", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.destroy(c.Context(), r, dir, args[0], how) },
 	}
 	r.flags(c)
 	c.Flags().StringVar(&dir, "dir", ".", "the suite's directory, where its state is kept")
-	c.Flags().BoolVar(&approve, "auto-approve", false, "do not ask; what is forgotten can be applied again")
+	c.Flags().BoolVar(&how.auto, "auto-approve", false, "do not ask before standing tests on a controller end; nothing else is ever asked")
 	return c
 }
 
-func (a *app) destroy(ctx context.Context, r reach, dir, suite string) error {
+func (a *app) destroy(ctx context.Context, r reach, dir, suite string, how approval) error {
 	b, err := a.backendOf(r, dir)
 	if err != nil {
 		return err
+	}
+	ended := ""
+	if remote, ok := b.(*remoteSite); ok {
+		state, err := b.State(ctx, suite)
+		if err != nil {
+			return err
+		}
+		if n := standingTests(state); n > 0 {
+			if err := a.approve(ctx, fmt.Sprintf("This ends %d standing tests of suite %s on %s.", n, suite, remote.URL()), how); err != nil {
+				return err
+			}
+			ended = fmt.Sprintf("Ended %d standing tests. ", n)
+		}
 	}
 	n, err := b.Destroy(ctx, suite)
 	switch {
@@ -32,7 +46,7 @@ func (a *app) destroy(ctx context.Context, r reach, dir, suite string) error {
 	case n == 0:
 		a.out().Printf("Nothing of suite %s is applied.\n", suite)
 	default:
-		a.out().Printf("Forgot %d applied tests of suite %s. Its runs are kept: netp runs %s\n", n, suite, dir)
+		a.out().Printf("%sForgot %d applied tests of suite %s. Its runs are kept: netp runs %s\n", ended, n, suite, dir)
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/netpupper/netp/agent"
 )
 
 // systemFindings reads what the kernel allows.
@@ -14,7 +16,7 @@ func systemFindings() []finding {
 func bufferFinding() finding {
 	var limit int
 	_, err := fmt.Sscan(setting("net/core/rmem_max"), &limit)
-	return finding{"receive buffer", err == nil && limit >= 4<<20, fmt.Sprintf("net.core.rmem_max = %d", limit),
+	return finding{"receive buffer", err == nil && limit >= agent.LeastReceiveBuffer, fmt.Sprintf("net.core.rmem_max = %d", limit),
 		"sysctl -w net.core.rmem_max=33554432, so that bursts are not lost on the receiving host itself."}
 }
 

@@ -20,6 +20,7 @@ type environment struct {
 	lookup         func(string) (string, bool)
 	environ        []string
 	terminal       bool // stdout is a terminal
+	answers        bool // stdin is one: somebody can be asked
 	width          int  // of the terminal; 0 when there is none
 	now            func() time.Time
 }
@@ -29,6 +30,7 @@ func processEnvironment() environment {
 		args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		lookup: os.LookupEnv, environ: os.Environ(), now: time.Now,
 	}
+	e.answers = term.IsTerminal(int(os.Stdin.Fd()))
 	if fd := int(os.Stdout.Fd()); term.IsTerminal(fd) {
 		e.terminal = true
 		if w, _, err := term.GetSize(fd); err == nil {
@@ -48,6 +50,9 @@ func (e environment) set(name string) bool {
 	v := e.get(name)
 	return v != "" && v != "0" && !strings.EqualFold(v, "false")
 }
+
+// denied reports whether a switch-like variable is set to off.
+func (e environment) denied(name string) bool { return e.get(name) != "" && !e.set(name) }
 
 // inputVariables are the suite variables given as NETP_VAR_name, by name.
 func (e environment) inputVariables() []assignment {

@@ -4,96 +4,176 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/cmd/netp/internal/view"
+	"github.com/netpupper/netp/lang"
+	"github.com/netpupper/netp/runner/store"
 )
 
-func (a *app) runsCommand() *cobra.Command {
-	var r reach
-	var json bool
-	var limit int
-	c := &cobra.Command{
-		Use: "runs [DIR]", Short: "List the runs of a suite, the latest first", Args: cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			b, err := a.backendOf(r, directory(args))
-			if err != nil {
-				return err
-			}
-			runs, err := b.Runs(c.Context(), limit)
-			if err != nil {
-				return err
-			}
-			if json {
-				return view.Document(a.env.stdout, map[string]any{"format_version": netp.FormatVersion, "runs": runs})
-			}
-			return a.out().Runs(runs, a.env.now())
-		},
-	}
-	r.flags(c)
-	c.Flags().BoolVar(&json, "json", false, "as one JSON document")
-	c.Flags().IntVar(&limit, "limit", 20, "list at most this many; 0 for all")
-	return c
+// pastFlags choose among the records of a path.
+type pastFlags struct {
+	since, suite, test string
+	limit              int
 }
 
-func (a *app) explainCommand() *cobra.Command {
+func (f *pastFlags) flags(c *cobra.Command) {
+	c.Flags().StringVar(&f.since, "since", "", "only what was recorded since: an age (36h, 7d) or a time (2026-11-01, 2026-11-01T08:00:00Z)")
+	c.Flags().StringVar(&f.suite, "suite", "", "only of this suite")
+	c.Flags().StringVar(&f.test, "test", "", "only of this test: test.voice, or voice")
+	c.Flags().IntVar(&f.limit, "limit", 20, "list at most this many; 0 for all")
+}
+
+func (a *app) historyCommand() *cobra.Command {
 	var r reach
+	var f pastFlags
 	var dir string
 	var json bool
 	c := &cobra.Command{
-		Use:   "explain [RUN/]SESSION",
-		Short: "Explain one session: what was measured, how it was judged and why",
-		Long: "Explain one session of a run, of the last run when none is named:\n" +
-			"  netp explain 'test.voice[\"syd->mel\"]'\n  netp explain '0199c3a1-02ab/test.voice[\"syd->mel\"]'",
-		Args: cobra.ExactArgs(1),
+		Use:   "history [PATH]",
+		Short: "Show how a path did over time, the latest first; without PATH, list the paths",
+		Long: "Show the records of a path, the latest first. PATH is a pair, the address of a path, or a\n" +
+			"whole path block; without it the paths that have records are listed:\n" +
+			"  netp history\n  netp history 'syd->mel' -since=7d\n  netp history 'path.core[\"syd->mel\"]' -test=voice\n  netp history path.core",
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			past, err := f.past(args, a.env.now())
+			if err != nil {
+				return err
+			}
 			b, err := a.backendOf(r, dir)
 			if err != nil {
 				return err
 			}
-			record, err := findSession(c.Context(), b, args[0])
-			if err != nil {
-				return err
+			if past.Path == "" {
+				return a.listPaths(c.Context(), b, json)
 			}
-			if json {
-				return view.Document(a.env.stdout, record)
-			}
-			a.out().Session(record, a.metrics(record.Session), dir)
-			return nil
+			return a.showHistory(c.Context(), b, past, json)
 		},
 	}
 	r.flags(c)
+	f.flags(c)
+	c.Flags().BoolVar(&json, "json", false, "as one JSON document, with the whole records")
 	c.Flags().StringVar(&dir, "dir", ".", "the suite's directory, where its runs are kept")
-	c.Flags().BoolVar(&json, "json", false, "print the record as one JSON document")
 	return c
 }
 
-// findSession finds a record by RUN/SESSION, or SESSION of the last run. The prefix
-// "test." may be left out.
-func findSession(ctx context.Context, runs archive, arg string) (netp.Record, error) {
-	run, address, found := strings.Cut(arg, "/")
-	if !found || strings.Contains(run, "[") {
-		run, address = "", arg
+// past is what the flags ask for; its Path is "" to list paths.
+func (f pastFlags) past(args []string, now time.Time) (store.Past, error) {
+	past := store.Past{Suite: f.suite, Test: f.test, Limit: f.limit}
+	if len(args) == 0 {
+		if f.since != "" || f.suite != "" || f.test != "" {
+			return past, fmt.Errorf("-since, -suite and -test choose among the records of a path\nName the path: netp history 'syd->mel'; or list the paths: netp history")
+		}
+		return past, nil
 	}
-	report, err := runs.Report(ctx, run)
-	if err != nil {
-		return netp.Record{}, err
+	if past.Path = pathName(args[0]); past.Path == "" {
+		return past, fmt.Errorf("the name of the path is empty\nList the paths: netp history")
 	}
-	for _, r := range report.Records {
-		if r.Session.Addr == address || r.Session.Addr == "test."+address {
-			return r, nil
+	if f.limit < 0 {
+		return past, fmt.Errorf("-limit=%d: it is 1 or more, or 0 for all", f.limit)
+	}
+	if past.Test != "" && !strings.Contains("."+past.Test, ".test.") {
+		past.Test = "test." + past.Test
+	}
+	if f.since != "" {
+		var err error
+		if past.Since, err = parseSince(f.since, now); err != nil {
+			return past, err
 		}
 	}
-	return netp.Record{}, fmt.Errorf("run %s has no session %s\nList its sessions: netp show %s", view.ShortID(report.Run), address, view.ShortID(report.Run))
+	return past, nil
 }
 
-// metrics are what a session of this kind and direction produces.
-func (a *app) metrics(s netp.Session) []netp.MetricSpec {
-	spec, ok := a.catalogue.Find(s.Kind)
-	if !ok {
-		return nil
+// pathName takes a pair as tables show it, syd → mel, too.
+func pathName(text string) string {
+	text = strings.TrimSpace(text)
+	for _, arrow := range []string{"→", "->"} {
+		if from, to, found := strings.Cut(text, arrow); found {
+			return strings.TrimSpace(from) + "->" + strings.TrimSpace(to)
+		}
 	}
-	return spec.Metrics(s.Params)
+	return text
+}
+
+func (a *app) listPaths(ctx context.Context, b archive, json bool) error {
+	paths, err := b.Paths(ctx)
+	if err != nil {
+		return err
+	}
+	if json {
+		return view.Document(a.env.stdout, map[string]any{"format_version": netp.FormatVersion, "paths": paths})
+	}
+	return a.out().Paths(paths)
+}
+
+func (a *app) showHistory(ctx context.Context, b archive, past store.Past, json bool) error {
+	records, err := b.History(ctx, past)
+	if err != nil {
+		return err
+	}
+	if json {
+		if records == nil {
+			records = []netp.Record{}
+		}
+		return view.Document(a.env.stdout, map[string]any{"format_version": netp.FormatVersion, "records": records})
+	}
+	if len(records) == 0 {
+		return nothingFound(ctx, b, past)
+	}
+	return a.out().History(records, past.Limit)
+}
+
+// maxNamed is how many paths an error names.
+const maxNamed = 10
+
+// nothingFound says why: there is no such path, or nothing of it that was asked for.
+func nothingFound(ctx context.Context, b archive, past store.Past) error {
+	if past.Suite != "" || past.Test != "" || !past.Since.IsZero() {
+		whole, err := b.History(ctx, store.Past{Path: past.Path, Limit: 1})
+		if err != nil {
+			return err
+		}
+		if len(whole) > 0 {
+			r := whole[0]
+			return fmt.Errorf("path %s has no records that -since, -suite and -test let through\nIts latest is of %s in suite %s, %s.",
+				past.Path, r.Test, r.Suite, r.Written.Local().Format(time.RFC3339))
+		}
+	}
+	paths, err := b.Paths(ctx)
+	if err != nil {
+		return err
+	}
+	if len(paths) == 0 {
+		return fmt.Errorf("nothing is recorded yet\nRun a suite first: netp apply DIR")
+	}
+	names := make([]string, 0, maxNamed)
+	for _, p := range paths[:min(len(paths), maxNamed)] {
+		names = append(names, p.Path)
+	}
+	more := ""
+	if n := len(paths) - maxNamed; n > 0 {
+		more = fmt.Sprintf("\n  and %d more: netp history", n)
+	}
+	return fmt.Errorf("path %s has no records\nThese have:\n  %s%s", past.Path, strings.Join(names, "\n  "), more)
+}
+
+// parseSince reads an age or a time.
+func parseSince(text string, now time.Time) (time.Time, error) {
+	for _, layout := range []string{time.DateOnly, time.DateTime} {
+		if at, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
+			return at, nil
+		}
+	}
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return at, nil
+	}
+	age, err := lang.ParseDuration(text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("-since=%s: it is an age (36h, 7d) or a time (2026-11-01, 2026-11-01T08:00:00Z)", text)
+	}
+	return now.Add(-age), nil
 }

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"context"
 	_ "embed"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,13 +17,18 @@ var scaffold string
 
 func (a *app) initCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "init [DIR]", Short: "Make a small suite that runs", Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return a.init(directory(args)) },
+		Use: "init [DIR]", Short: "Make a small suite that runs, or pin the plugins of the one there is",
+		Long: "Make a small suite that runs in a directory that has none. In one with a suite, find the plugins\n" +
+			"of its sinks and pin them by version and hash in .netp.lock.hcl: from then on nothing else runs.\n" +
+			"For a controller put the file into its data directory. To pin another program, take the\n" +
+			"plugin out of the file first.",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.init(c.Context(), directory(args)) },
 	}
 }
 
 // init writes a first suite into a directory that has none; it never overwrites.
-func (a *app) init(dir string) error {
+func (a *app) init(ctx context.Context, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -32,7 +37,7 @@ func (a *app) init(dir string) error {
 		return err
 	}
 	if len(existing) > 0 {
-		return fmt.Errorf("%s has a suite already: %s\nNothing was written. See what it would do with: netp plan %s", dir, filepath.Base(existing[0]), dir)
+		return a.initPlugins(ctx, dir)
 	}
 	absolute, err := filepath.Abs(dir)
 	if err != nil {
@@ -47,6 +52,22 @@ func (a *app) init(dir string) error {
 	}
 	a.out().Printf("Made %s. Next: netp plan %s, then netp apply %s\n", filepath.Join(dir, "suite.netp.hcl"), dir, dir)
 	return nil
+}
+
+// initPlugins pins what the suite in dir needs.
+func (a *app) initPlugins(ctx context.Context, dir string) error {
+	suite, diags, err := a.load(dir, inputs{})
+	switch {
+	case err != nil:
+		return err
+	case diags.HasErrors():
+		a.err().Diagnostics(diags, false)
+		return errShown
+	case len(suite.Sinks) == 0:
+		a.out().Printf("%s has a suite already, and it needs no plugins. Nothing was written. See what it would do with: netp plan %s\n", dir, dir)
+		return nil
+	}
+	return a.lockPlugins(ctx, suite)
 }
 
 // ignoreRuns keeps the local history out of git.

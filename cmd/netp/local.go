@@ -121,7 +121,7 @@ func (l *local) controller(ctx context.Context, server *bus.Server, key ed25519.
 	closeBoth := func() { conn.Close(); queues.Close() }
 	r, err := runner.New(runner.Config{
 		Bus: queues, Conn: conn, Store: l.store, Key: key, Epoch: 1,
-		Catalogue: l.catalogue, Parallelism: l.parallelism, Version: l.version, Logger: l.logger,
+		Catalogue: l.catalogue, Parallelism: l.parallelism, Ephemeral: true, Version: l.version, Logger: l.logger,
 	})
 	if err != nil {
 		closeBoth()

@@ -127,27 +127,38 @@ func (l *localSite) Destroy(ctx context.Context, suite string) (n int, err error
 	return len(before.Tests), s.Apply(ctx, store.Application{Suite: suite, PlanHash: uuid.NewString(), Before: before, After: after})
 }
 
-func (l *localSite) Runs(ctx context.Context, limit int) (runs []store.Run, err error) {
-	s, err := l.history(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	return s.Runs(ctx, "", limit)
+func (l *localSite) Runs(ctx context.Context, suite string, limit int) ([]store.Run, error) {
+	return fromHistory(ctx, l, func(s *store.Store) ([]store.Run, error) { return s.Runs(ctx, suite, limit) })
 }
 
-func (l *localSite) Report(ctx context.Context, id string) (report netp.Report, err error) {
+func (l *localSite) Report(ctx context.Context, id string) (netp.Report, error) {
+	return fromHistory(ctx, l, func(s *store.Store) (netp.Report, error) {
+		found, err := l.find(ctx, s, id)
+		if err != nil {
+			return netp.Report{}, err
+		}
+		found.Report.Records, err = s.Records(ctx, found.Report.Run)
+		return found.Report, err
+	})
+}
+
+func (l *localSite) History(ctx context.Context, past store.Past) ([]netp.Record, error) {
+	return fromHistory(ctx, l, func(s *store.Store) ([]netp.Record, error) { return s.History(ctx, past) })
+}
+
+func (l *localSite) Paths(ctx context.Context) ([]store.KnownPath, error) {
+	return fromHistory(ctx, l, func(s *store.Store) ([]store.KnownPath, error) { return s.Paths(ctx) })
+}
+
+// fromHistory opens the store to read something of it.
+func fromHistory[T any](ctx context.Context, l *localSite, read func(*store.Store) (T, error)) (T, error) {
 	s, err := l.history(ctx)
 	if err != nil {
-		return report, err
+		var none T
+		return none, err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	found, err := l.find(ctx, s, id)
-	if err != nil {
-		return report, err
-	}
-	found.Report.Records, err = s.Records(ctx, found.Report.Run)
-	return found.Report, err
+	out, err := read(s)
+	return out, errors.Join(err, s.Close())
 }
 
 // find gives the run with the id, or the latest one for "".

@@ -10,12 +10,19 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	_ "time/tzdata" // cron means time zones, also on hosts that have none installed
+
+	"github.com/netpupper/netp/agent"
+	"github.com/netpupper/netp/runner/gitops"
 )
 
 // version is set by the linker for releases.
 var version = "0.1.0-dev"
 
 func main() {
+	if code, was := beEmulator(); was {
+		os.Exit(code)
+	}
 	// Short-lived commands over large suites spend their time in the collector;
 	// GOGC and GOMEMLIMIT still have the last word.
 	if _, set := os.LookupEnv("GOGC"); !set {
@@ -25,6 +32,9 @@ func main() {
 }
 
 func run() int {
+	if len(os.Args) == 2 && os.Args[1] == gitops.CompileArgument { // the controller's child for one suite of others
+		return gitops.CompileMain(agent.Catalogue(), os.Stdin, os.Stdout)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// The second signal ends the process at once.

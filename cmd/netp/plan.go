@@ -35,15 +35,18 @@ func (p *planning) flags(c *cobra.Command) {
 
 func (a *app) planCommand() *cobra.Command {
 	var p planning
-	var out string
+	var out, markdown string
 	var detailed bool
 	c := &cobra.Command{
 		Use:   "plan [DIR]",
 		Short: "Show what would change and run, when, at what cost and with what power",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := (&output{markdown: markdown}).check(); err != nil {
+				return err
+			}
 			made, _, err := a.plan(c.Context(), directory(args), p)
-			if err != nil {
+			if err := errors.Join(err, a.planMarkdown(markdown, made, err)); err != nil {
 				return err
 			}
 			a.showPlan(made, p)
@@ -63,6 +66,7 @@ func (a *app) planCommand() *cobra.Command {
 	}
 	p.flags(c)
 	c.Flags().StringVar(&out, "out", "", "save the plan to this file, for netp apply FILE")
+	c.Flags().StringVar(&markdown, "markdown", "", "write the plan, or why there is none, as Markdown (at most 65 000 characters) to this file")
 	c.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit 2 when there are changes, 0 when there are none")
 	return c
 }
@@ -74,9 +78,6 @@ func (a *app) plan(ctx context.Context, dir string, p planning) (*plan.Plan, bac
 	if err != nil {
 		return nil, nil, err
 	}
-	if !diags.HasErrors() {
-		diags = append(diags, quoted(dir, a.checkSinks(ctx, suite))...)
-	}
 	if diags.HasErrors() {
 		a.showDiagnostics(diags, p)
 		return nil, nil, errShown
@@ -84,6 +85,15 @@ func (a *app) plan(ctx context.Context, dir string, p planning) (*plan.Plan, bac
 	b, err := a.backend(p.reach, dir, suite.Settings.Controller)
 	if err != nil {
 		return nil, nil, err
+	}
+	_, here := b.(*localSite)
+	found, err := a.checkSinks(ctx, suite, !here)
+	if err != nil {
+		return nil, nil, err
+	}
+	if diags = append(diags, quoted(dir, found)...); diags.HasErrors() {
+		a.showDiagnostics(diags, p)
+		return nil, nil, errShown
 	}
 	made, faults, err := a.build(ctx, b, suite, p)
 	if err != nil {
@@ -118,7 +128,20 @@ func (a *app) build(ctx context.Context, b backend, suite *lang.Suite, p plannin
 	return made, faults, nil
 }
 
+// planMarkdown writes what planning came to; failure is why there is no plan.
+func (a *app) planMarkdown(path string, made *plan.Plan, failure error) error {
+	if path == "" {
+		return nil
+	}
+	outcome := view.PlanOutcome{Plan: made, Diagnostics: a.told}
+	if failure != nil && !errors.Is(failure, errShown) {
+		outcome.Problem = failure.Error()
+	}
+	return writeFile(path, []byte(view.PlanMarkdown(outcome)), 0o644)
+}
+
 func (a *app) showDiagnostics(diags diag.List, p planning) {
+	a.told = append(a.told, diags...)
 	if p.json {
 		a.stream().Diagnostics(diags)
 		return

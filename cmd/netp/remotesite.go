@@ -16,8 +16,9 @@ import (
 
 // remoteSite is a controller: it runs, this process watches.
 type remoteSite struct {
-	*client.Client              // State, Destroy
-	note           func(string) // tells the user something beside the run
+	*client.Client                    // State, Destroy, History, Paths
+	note           func(string)       // tells the user something beside the run
+	suite          func() *lang.Suite // what was planned, with the secrets of its sinks; nil for nothing
 }
 
 func (r *remoteSite) Inventory(ctx context.Context, _ *lang.Suite) (inventory, error) {
@@ -31,7 +32,7 @@ const cancelTimeout = 10 * time.Second
 // Apply begins the run, or attaches to one of the same work that is in progress,
 // and follows it to its end. When ctx ends it cancels the run and goes on following.
 func (r *remoteSite) Apply(ctx context.Context, p *plan.Plan, events func(runner.Event)) (netp.Report, error) {
-	started, err := r.Client.Apply(ctx, p)
+	started, err := r.Client.Apply(ctx, p, secrets(r.suite()))
 	if err != nil {
 		return netp.Report{}, err
 	}
@@ -59,8 +60,22 @@ func (r *remoteSite) Apply(ctx context.Context, p *plan.Plan, events func(runner
 	return r.Client.Report(context.WithoutCancel(ctx), started.Run)
 }
 
-func (r *remoteSite) Runs(ctx context.Context, limit int) ([]store.Run, error) {
-	found, err := r.Client.Runs(ctx, limit)
+// secrets are those of the suite's sinks, by address and name.
+func secrets(suite *lang.Suite) map[string]map[string]string {
+	if suite == nil {
+		return nil
+	}
+	out := map[string]map[string]string{}
+	for _, s := range suite.Sinks {
+		if len(s.Secrets) > 0 {
+			out[s.Addr] = s.Secrets
+		}
+	}
+	return out
+}
+
+func (r *remoteSite) Runs(ctx context.Context, suite string, limit int) ([]store.Run, error) {
+	found, err := r.Client.Runs(ctx, suite, limit)
 	out := make([]store.Run, len(found))
 	for i, one := range found {
 		out[i] = one.Run
@@ -70,7 +85,7 @@ func (r *remoteSite) Runs(ctx context.Context, limit int) ([]store.Run, error) {
 
 func (r *remoteSite) Report(ctx context.Context, run string) (netp.Report, error) {
 	if run == "" {
-		latest, err := r.Client.Runs(ctx, 1)
+		latest, err := r.Client.Runs(ctx, "", 1)
 		if err == nil && len(latest) == 0 {
 			err = fmt.Errorf("%s has no runs yet\nRun a suite first: netp apply DIR", r.URL())
 		}

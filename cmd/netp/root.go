@@ -12,6 +12,7 @@ import (
 	"github.com/netpupper/netp/agent"
 	"github.com/netpupper/netp/cmd/netp/internal/view"
 	"github.com/netpupper/netp/lang"
+	"github.com/netpupper/netp/lang/diag"
 )
 
 // app is one invocation of netp: its environment, its flags, and the exit code.
@@ -23,6 +24,7 @@ type app struct {
 	noColor   bool
 	events    *view.Stream // see stream
 	suite     *lang.Suite  // of the plan, with the secrets of its sinks
+	told      diag.List    // diagnostics shown so far
 }
 
 func newApp(env environment) *app {
@@ -48,6 +50,8 @@ func (a *app) execute(ctx context.Context) int {
 	switch {
 	case err == nil:
 		return a.code
+	case ctx.Err() != nil && errors.Is(err, context.Canceled): // before there was anything to report
+		a.code, err = exitInterrupted, errors.New("interrupted")
 	case a.code == exitPass:
 		a.code = exitError
 	}
@@ -92,8 +96,9 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.noColor, "no-color", false, "write without colours")
 	root.AddCommand(
 		a.initCommand(), a.validateCommand(), a.fmtCommand(), a.planCommand(), a.applyCommand(),
-		a.showCommand(), a.graphCommand(), a.destroyCommand(), a.statusCommand(), a.runsCommand(), a.explainCommand(),
-		a.controllerCommand(), a.agentCommand(), a.agentsCommand(), a.doctorCommand(), a.versionCommand(),
+		a.showCommand(), a.graphCommand(), a.destroyCommand(), a.statusCommand(), a.suspendCommand(), a.resumeCommand(), a.reconcileCommand(),
+		a.runsCommand(), a.historyCommand(), a.explainCommand(),
+		a.controllerCommand(), a.agentCommand(), a.agentsCommand(), a.tokensCommand(), a.doctorCommand(), a.labCommand(), a.versionCommand(),
 	)
 	return root
 }

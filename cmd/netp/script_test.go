@@ -14,6 +14,10 @@ var update = flag.Bool("update", false, "rewrite the expected output in the scri
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"netp": func() { os.Exit(run()) },
+		"netp-lab-emulator": func() {
+			code, _ := beEmulator()
+			os.Exit(code)
+		},
 	})
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -31,27 +30,22 @@ func (f feed) RecordsAfter(ctx context.Context, position uint64, limit int) ([]h
 	return out, err
 }
 
-// sinkHost finds plugins in NETP_PLUGIN_DIR, in the suite's .netp/plugins and
-// beside the program.
-func (a *app) sinkHost(suite *lang.Suite) *host.Host {
+// sinkOptions have plugins found in NETP_PLUGIN_DIR, in the suite's .netp/plugins
+// and beside the program, and pinned by the suite's lock file.
+func (a *app) sinkOptions(suite *lang.Suite) (host.Options, error) {
 	base := suite.Dir
 	if whole, err := filepath.Abs(base); err == nil {
 		base = whole // a plugin works in a directory of its own
 	}
+	lock, err := readLock(base)
 	o := host.Options{
-		Dirs:     []string{filepath.Join(base, ".netp", "plugins")},
-		Versions: map[string]string{}, Directory: base, Logger: a.logger(),
-	}
-	if dir := a.env.get("NETP_PLUGIN_DIR"); dir != "" {
-		o.Dirs = append([]string{dir}, o.Dirs...)
-	}
-	if program, err := os.Executable(); err == nil {
-		o.Dirs = append(o.Dirs, filepath.Dir(program))
+		Dirs:     a.pluginDirs(filepath.Join(base, ".netp", "plugins")),
+		Versions: map[string]string{}, Lock: lock, Directory: base, Logger: a.logger(),
 	}
 	for _, p := range suite.Settings.Plugins {
 		o.Versions[p.Name] = p.Version
 	}
-	return host.New(o)
+	return o, err
 }
 
 func sinks(suite *lang.Suite) []host.Sink {
@@ -62,14 +56,22 @@ func sinks(suite *lang.Suite) []host.Sink {
 	return out
 }
 
-// checkSinks asks each sink's plugin whether its block is right.
-func (a *app) checkSinks(ctx context.Context, suite *lang.Suite) (out diag.List) {
+// checkSinks asks each sink's plugin whether its block is right. With elsewhere the
+// suite is for a controller: plugins that are not here are its own to ask.
+func (a *app) checkSinks(ctx context.Context, suite *lang.Suite, elsewhere bool) (out diag.List, err error) {
 	if len(suite.Sinks) == 0 {
-		return nil
+		return nil, nil
 	}
-	plugins := a.sinkHost(suite)
+	o, err := a.sinkOptions(suite)
+	if err != nil {
+		return nil, err
+	}
+	plugins := host.New(o)
 	defer plugins.Close()
 	for i, s := range sinks(suite) {
+		if _, missing := plugins.Find(s.Type); missing != nil && elsewhere {
+			continue
+		}
 		for _, f := range plugins.Check(ctx, s) {
 			where := suite.Sinks[i].Range
 			detail := f.Detail
@@ -79,7 +81,7 @@ func (a *app) checkSinks(ctx context.Context, suite *lang.Suite) (out diag.List)
 			out = append(out, diag.Diagnostic{Severity: diag.Error, Summary: f.Summary, Detail: detail, Range: &where, Address: s.Name})
 		}
 	}
-	return out
+	return out, nil
 }
 
 // deliver hands the run's records, and what earlier runs left, to the sinks of
@@ -88,7 +90,11 @@ func (a *app) deliver(ctx context.Context, suite *lang.Suite, s *store.Store) (n
 	if suite == nil || len(suite.Sinks) == 0 {
 		return nil
 	}
-	plugins := a.sinkHost(suite)
+	o, err := a.sinkOptions(suite)
+	if err != nil {
+		return []string{fmt.Sprintf("nothing was delivered to sinks: %v", err)}
+	}
+	plugins := host.New(o)
 	defer plugins.Close()
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()

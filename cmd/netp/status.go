@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +13,7 @@ func (a *app) statusCommand() *cobra.Command {
 	var r reach
 	var json bool
 	c := &cobra.Command{
-		Use: "status [DIR]", Short: "Show how the controller is and what it is running", Args: cobra.MaximumNArgs(1),
+		Use: "status [DIR]", Short: "Show how the controller is: what runs, what it follows, what repeats, who receives records", Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			b, err := a.backendOf(r, directory(args))
 			if err != nil {
@@ -44,16 +42,5 @@ func (a *app) remoteStatus(ctx context.Context, r *remoteSite, json bool) error 
 	if json {
 		return view.Document(a.env.stdout, s)
 	}
-	draining := ""
-	if s.Draining > 0 {
-		draining = fmt.Sprintf(" (%d draining)", s.Draining)
-	}
-	a.out().Printf("Controller  %s, netp %s\nAgents      %d present%s\n", r.URL(), s.Version, s.Agents, draining)
-	for _, l := range s.Running {
-		a.out().Printf("Running     suite %s: run %s by %s, since %s\n", l.Suite, view.ShortID(l.Run), l.Holder, l.Since.Local().Format(time.RFC3339))
-	}
-	if len(s.Running) == 0 {
-		a.out().Printf("Running     nothing\n")
-	}
-	return nil
+	return a.out().Status(r.URL(), s, a.env.now())
 }

@@ -5,6 +5,7 @@ package diag
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -106,7 +107,8 @@ func boolInt(b bool) int {
 	return 0
 }
 
-// Err makes the list an error naming the first error, nil when there is none.
+// Err makes the list an error that says the first error with its place, and how
+// many more there are; nil when there is none.
 func (l List) Err() error {
 	if !l.HasErrors() {
 		return nil
@@ -117,10 +119,14 @@ func (l List) Err() error {
 type listError struct{ list List }
 
 func (e listError) Error() string {
-	for _, d := range e.list {
-		if d.Severity == Error {
-			return d.Summary + ": " + d.Detail
-		}
+	errs, _ := e.list.Count()
+	first := e.list[slices.IndexFunc(e.list, func(d Diagnostic) bool { return d.Severity == Error })]
+	text := first.Summary + ": " + first.Detail
+	if first.Range != nil {
+		text = fmt.Sprintf("%s:%d: %s", first.Range.Filename, first.Range.Start.Line, text)
 	}
-	return ""
+	if errs > 1 {
+		text += fmt.Sprintf(" (and %d more)", errs-1)
+	}
+	return text
 }

@@ -45,13 +45,10 @@ func (l *Ledger) TryAcquire(item Item) (Conflict, bool) {
 	if _, ok := l.held[item.ID]; ok {
 		return Conflict{Item: item.ID, Blocker: item.ID}, false
 	}
-	claims := l.intern(item.Claims)
-	if c, ok := l.possible(Item{ID: item.ID}, claims); !ok {
+	if c, ok := l.Fits(item); !ok {
 		return c, false
 	}
-	if at := l.blocked(claims); at >= 0 {
-		return l.conflict(item, claims, at), false
-	}
+	claims := l.intern(item.Claims)
 	l.take(claims)
 	l.held[item.ID] = claims
 	for _, c := range claims {
@@ -62,6 +59,24 @@ func (l *Ledger) TryAcquire(item Item) (Conflict, bool) {
 		u.holders[item.ID] = true
 	}
 	return Conflict{}, true
+}
+
+// Fits is TryAcquire without taking anything.
+func (l *Ledger) Fits(item Item) (Conflict, bool) {
+	claims := l.intern(item.Claims)
+	if c, ok := l.possible(Item{ID: item.ID}, claims); !ok {
+		return c, false
+	}
+	if at := l.blocked(claims); at >= 0 {
+		return l.conflict(item, claims, at), false
+	}
+	return Conflict{}, true
+}
+
+// SetCapacity changes the capacity of a resource, 0 for no bound. What is held
+// stays held, also beyond a new capacity.
+func (l *Ledger) SetCapacity(r Resource, capacity float64) {
+	l.uses[l.resource(r)].capacity = capacity
 }
 
 // Release gives back what was acquired under the ID; an unknown ID is ignored.

@@ -5,13 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"os/user"
-	"path/filepath"
-	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -21,61 +15,8 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/plugins/sdk"
 	"github.com/netpupper/netp/plugins/sdk/sinktest"
+	"github.com/netpupper/netp/testsuites/pgtest"
 )
-
-// server starts a real PostgreSQL that listens on a unix socket only, and gives the
-// connection string of its superuser.
-func server(t *testing.T) string {
-	if runtime.GOOS == "windows" {
-		t.Skip("needs unix sockets and users")
-	}
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
-	if path, err := exec.LookPath("initdb"); err == nil {
-		found = append(found, path)
-	}
-	if len(found) == 0 {
-		t.Skip("needs PostgreSQL: apt-get install postgresql")
-	}
-	slices.Sort(found)
-	bin := filepath.Dir(found[len(found)-1])
-	dir, err := os.MkdirTemp("", "netp-pg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	run := func(name string, args ...string) {
-		t.Helper()
-		cmd := exec.Command(filepath.Join(bin, name), args...)
-		cmd.Dir = dir
-		asPostgres(t, cmd, dir)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", name, err, out)
-		}
-	}
-	data := filepath.Join(dir, "data")
-	run("initdb", "-D", data, "-A", "trust", "-U", "postgres", "-N", "-E", "UTF8", "--locale=C.UTF-8")
-	run("pg_ctl", "-D", data, "-l", filepath.Join(dir, "log"), "-o", "-c listen_addresses='' -c fsync=off -k "+dir, "-w", "start")
-	t.Cleanup(func() { run("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop") })
-	return "host=" + dir + " user=postgres dbname=postgres"
-}
-
-// asPostgres makes a command run as the user postgres when this test runs as root,
-// which PostgreSQL refuses to be.
-func asPostgres(t *testing.T, cmd *exec.Cmd, dir string) {
-	if os.Getuid() != 0 {
-		return
-	}
-	account, err := user.Lookup("postgres")
-	if err != nil {
-		t.Skip("needs a user postgres when run as root")
-	}
-	uid, _ := strconv.Atoi(account.Uid)
-	gid, _ := strconv.Atoi(account.Gid)
-	if err := os.Chown(dir, uid, gid); err != nil {
-		t.Fatal(err)
-	}
-	become(cmd, uid, gid)
-}
 
 func connect(t *testing.T, url string) *pgx.Conn {
 	t.Helper()
@@ -88,7 +29,8 @@ func connect(t *testing.T, url string) *pgx.Conn {
 }
 
 func TestPostgres(t *testing.T) {
-	url := server(t)
+	server := pgtest.Start(t)
+	url := server.URL("postgres", "postgres")
 	admin := connect(t, url)
 	schemas := 0
 	c := sinktest.Case{New: newSink, Wrong: []sinktest.Wrong{
@@ -122,7 +64,7 @@ func TestPostgres(t *testing.T) {
 	t.Run("rows", func(t *testing.T) { rows(t, c, admin) })
 	t.Run("poison", func(t *testing.T) { poison(t, c) })
 	t.Run("lost connection", func(t *testing.T) { lost(t, c, admin) })
-	t.Run("account that may only write", func(t *testing.T) { humble(t, c, admin, url) })
+	t.Run("account that may only write", func(t *testing.T) { humble(t, c, admin, server.URL("writer", "postgres")) })
 }
 
 func rows(t *testing.T, c sinktest.Case, admin *pgx.Conn) {
@@ -215,7 +157,7 @@ func humble(t *testing.T, c sinktest.Case, admin *pgx.Conn, url string) {
 			t.Fatal(err)
 		}
 	}
-	r.Secrets = map[string]string{"url": strings.Replace(url, "user=postgres", "user=writer", 1)}
+	r.Secrets = map[string]string{"url": url}
 	if err := sinktest.Open(t, c, r).Write(t.Context(), sinktest.Records(3)); err != nil {
 		t.Errorf("Write: %v", err)
 	}

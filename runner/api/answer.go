@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/netpupper/netp/plan/planfile"
+	"github.com/netpupper/netp/runner/apply"
+	"github.com/netpupper/netp/runner/reconcile"
+	"github.com/netpupper/netp/runner/runs"
 	"github.com/netpupper/netp/runner/store"
 )
 
@@ -17,7 +21,7 @@ type Problem struct {
 	// Detail says in full sentences what is wrong and what to do.
 	Detail string `json:"detail"`
 	// Lock is who holds the suite, with the code "locked".
-	Lock *Lock `json:"lock,omitempty"`
+	Lock *apply.Lock `json:"lock,omitempty"`
 }
 
 // Error is the detail.
@@ -32,9 +36,30 @@ func problem(status int, code, format string, args ...any) *Problem {
 func problemOf(err error) *Problem {
 	var known *Problem
 	var ambiguous *store.Ambiguous
+	var locked *apply.Locked
+	var owned *apply.Owned
+	var sinks *apply.SinkFault
 	switch {
 	case errors.As(err, &known):
 		return known
+	case errors.As(err, &locked):
+		p := problem(http.StatusLocked, "locked", "%s", locked)
+		p.Lock = &locked.Lock
+		return p
+	case errors.As(err, &owned):
+		return problem(http.StatusConflict, "owned", "%s", owned)
+	case errors.As(err, &sinks):
+		return problem(http.StatusUnprocessableEntity, "bad_sink", "%s", sinks)
+	case errors.Is(err, runs.ErrClosing):
+		return problem(http.StatusServiceUnavailable, "closing", "The controller is stopping.")
+	case errors.Is(err, runs.ErrLate):
+		return problem(http.StatusServiceUnavailable, "unavailable", "The controller is not ready to run anything. Make a new plan and try again later.")
+	case errors.Is(err, planfile.ErrApplied):
+		return problem(http.StatusConflict, "applied", "%v.", err)
+	case errors.Is(err, planfile.ErrStale):
+		return problem(http.StatusConflict, "stale", "%v.", err)
+	case errors.Is(err, reconcile.ErrNoSource):
+		return problem(http.StatusNotFound, "not_found", "The controller follows no source of this name; netp status lists those there are.")
 	case errors.As(err, &ambiguous):
 		return problem(http.StatusBadRequest, "ambiguous", "%s. Give more of the id.", err)
 	case errors.Is(err, store.ErrNotFound):

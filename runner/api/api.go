@@ -4,11 +4,12 @@
 // lost the connection misses nothing. openapi.json describes it, and a test keeps
 // that description complete.
 //
-// It plans nothing (the command does, against the inventory and the state it gets
-// here), opens no listener and knows no tokens: Config.Authorise says who asks.
-// Agents and join tokens are runner/enrol's.
+// It speaks HTTP and nothing else: it plans nothing (the command does, against the
+// inventory and the state it gets here), applies nothing (runner/apply does), opens
+// no listener and knows no tokens: Config.Authorise says who asks. Agents and join
+// tokens are runner/enrol's.
 //
-// Start with routes below, then submit.go (a plan becomes a run) and feed.go.
+// Start with routes below, then submit.go (a plan becomes a run) and events.go.
 package api
 
 import (
@@ -17,32 +18,43 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/netpupper/netp"
-	"github.com/netpupper/netp/plan"
-	"github.com/netpupper/netp/runner"
+	"github.com/netpupper/netp/runner/apply"
 	"github.com/netpupper/netp/runner/fleet"
+	"github.com/netpupper/netp/runner/gitops"
+	"github.com/netpupper/netp/runner/runs"
+	"github.com/netpupper/netp/runner/standing"
 	"github.com/netpupper/netp/runner/store"
 )
-
-// Executor executes plans, several at once. *runner.Runner is the real one.
-type Executor interface {
-	// Run blocks until the run has ended; see runner.Runner.Run.
-	Run(ctx context.Context, p *plan.Plan, events func(runner.Event)) (netp.Report, error)
-}
 
 // Members tells which agents are there. It does not block; *fleet.Fleet is the
 // real one.
 type Members interface{ Members() []fleet.Member }
 
-// Config is what the API needs. Runner, Store, Fleet, Catalogue and Authorise are
-// required.
+// Sources are what the controller follows. Their methods are called concurrently
+// and may block for a disk; *reconcile.Reconciler is the real one.
+type Sources interface {
+	Status() []gitops.Status
+	// Suspend stops looking for changes, Resume goes on, Reconcile looks at once and
+	// applies again what is found. reconcile.ErrNoSource is returned for an unknown name.
+	Suspend(ctx context.Context, name string) error
+	Resume(ctx context.Context, name string) error
+	Reconcile(ctx context.Context, name string) error
+}
+
+// Config is what the API needs. Applier, Runs, Store, Fleet, Catalogue and Authorise
+// are required.
 type Config struct {
-	Runner Executor
-	Store  *store.Store
-	Fleet  Members
+	Applier *apply.Applier
+	Runs    *runs.Runs
+	Store   *store.Store
+	Fleet   Members
+	// Sources, Standing and Sinks tell what else the controller does; nil for nothing.
+	Sources  Sources
+	Standing func() []standing.Status
+	Sinks    func() []apply.SinkState
 	// Catalogue holds the kinds that a plan may use.
 	Catalogue netp.Catalogue
 	// Authorise gives the role of who shows this bearer token; false for nobody we
@@ -51,9 +63,6 @@ type Config struct {
 	Authorise func(token string) (Role, bool)
 	// MaxPlan bounds a plan [B]; 0 for DefaultMaxPlan.
 	MaxPlan int64
-	// SpoolDir is where the events of runs in progress are kept; "" for the system's
-	// directory for temporary files.
-	SpoolDir string
 	// Version is the build's, for the status.
 	Version string
 	Now     func() time.Time // nil for the clock
@@ -69,23 +78,14 @@ const maxStreams = 256
 // Server is the API. Its handler may be used concurrently.
 type Server struct {
 	cfg     Config
-	life    context.Context // of the runs
-	end     context.CancelCauseFunc
 	reading chan struct{} // one for each plan being read: they take memory
 	streams chan struct{} // one for each event stream
-
-	mu      sync.Mutex // guards what follows
-	closed  bool
-	applies map[string]*apply // in progress, by suite
-	feeds   map[string]*feed  // by run
-	ended   []string          // runs that ended and whose feed is still there, oldest first
-	runs    sync.WaitGroup
 }
 
-// New gives a server. It starts nothing; Close ends what requests have started.
+// New gives a server. It starts nothing.
 func New(cfg Config) (*Server, error) {
-	if cfg.Runner == nil || cfg.Store == nil || cfg.Fleet == nil || len(cfg.Catalogue) == 0 || cfg.Authorise == nil {
-		return nil, errors.New("api: runner, store, fleet, catalogue and authorise are required")
+	if cfg.Applier == nil || cfg.Runs == nil || cfg.Store == nil || cfg.Fleet == nil || len(cfg.Catalogue) == 0 || cfg.Authorise == nil {
+		return nil, errors.New("api: applier, runs, store, fleet, catalogue and authorise are required")
 	}
 	if cfg.MaxPlan == 0 {
 		cfg.MaxPlan = DefaultMaxPlan
@@ -96,31 +96,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{
-		cfg: cfg, reading: make(chan struct{}, 1), streams: make(chan struct{}, maxStreams),
-		applies: make(map[string]*apply), feeds: make(map[string]*feed),
-	}
-	s.life, s.end = context.WithCancelCause(context.Background())
-	return s, nil
-}
-
-// errClosing cancels the runs of a controller that ends.
-var errClosing = errors.New("the controller is stopping")
-
-// Close cancels the runs in progress, waits until they are recorded and ends
-// their event streams. No run begins any more.
-func (s *Server) Close() {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-	s.end(errClosing)
-	s.runs.Wait()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, f := range s.feeds {
-		f.leave()
-	}
-	clear(s.feeds)
+	return &Server{cfg: cfg, reading: make(chan struct{}, 1), streams: make(chan struct{}, maxStreams)}, nil
 }
 
 // Prefix is the path below which the handler answers.
@@ -149,6 +125,11 @@ func (s *Server) routes() []route {
 		{"GET", "runs/{run}/events", Viewer, s.events},
 		{"POST", "runs/{run}/cancel", Operator, s.cancelRun},
 		{"GET", "records", Viewer, s.history},
+		{"GET", "sources", Viewer, s.listSources},
+		{"POST", "sources/{source}/suspend", Operator, s.suspend},
+		{"POST", "sources/{source}/resume", Operator, s.resume},
+		{"POST", "sources/{source}/reconcile", Operator, s.reconcile},
+		{"GET", "paths", Viewer, s.paths},
 	}
 }
 

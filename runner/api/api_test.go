@@ -10,12 +10,14 @@ import (
 
 	"github.com/netpupper/netp/plan"
 	"github.com/netpupper/netp/runner"
+	"github.com/netpupper/netp/runner/apply"
+	"github.com/netpupper/netp/runner/feed"
 )
 
 func TestApply(t *testing.T) {
 	w := newWorld(t)
 	p := onePlan("s", w.state("s"))
-	run := wants[Started](w, 201, "POST", "/api/v1/runs", p).Run
+	run := wants[apply.Started](w, 201, "POST", "/api/v1/runs", p).Run
 	if got := wants[Run](w, 200, "GET", "/api/v1/runs/"+run, nil); got.State != "running" || got.Lock == nil || got.Lock.Holder != "ann@laptop" {
 		t.Errorf("the run is %+v", got)
 	}
@@ -55,14 +57,14 @@ func TestApply(t *testing.T) {
 func TestApplyRefusesWhatDoesNotFit(t *testing.T) {
 	w := newWorld(t)
 	stale := onePlan("s", plan.State{})
-	first := wants[Started](w, 201, "POST", "/api/v1/runs", stale).Run
+	first := wants[apply.Started](w, 201, "POST", "/api/v1/runs", stale).Run
 	w.steps <- step{end: true}
 	w.read(first, "")
 	if got := wants[Problem](w, 409, "POST", "/api/v1/runs", stale); got.Code != "applied" {
 		t.Errorf("the same plan again: %+v", got)
 	}
 	stale.Targets = []string{"test.a"}
-	stale.Hash = hashOf(stale)
+	stale.Hash = stale.Digest()
 	if got := wants[Problem](w, 409, "POST", "/api/v1/runs", stale); got.Code != "stale" {
 		t.Errorf("a plan against the state before: %+v", got)
 	}
@@ -77,7 +79,7 @@ func TestApplyRefusesWhatDoesNotFit(t *testing.T) {
 	} {
 		p := onePlan("s", w.state("s"))
 		change(p)
-		p.Hash = hashOf(p)
+		p.Hash = p.Digest()
 		if got := wants[Problem](w, 422, "POST", "/api/v1/runs", p); got.Code != "bad_plan" || got.Detail == "" {
 			t.Errorf("%s: %+v", name, got)
 		}
@@ -148,7 +150,7 @@ func TestApplyTakesGarbage(t *testing.T) {
 func TestRoles(t *testing.T) {
 	w := newWorld(t)
 	for _, r := range w.api.routes() {
-		path := Prefix + strings.NewReplacer("{run}", "00000000", "{suite}", "s").Replace(r.path)
+		path := Prefix + strings.NewReplacer("{run}", "00000000", "{suite}", "s", "{source}", "infra").Replace(r.path)
 		for role, want := range map[Role]int{"": 401, "stranger": 401, "nothing": 403} {
 			if got, _ := w.call(role, r.method, path, nil); got != want {
 				t.Errorf("%s %s as %q: status %d, want %d", r.method, path, role, got, want)
@@ -156,7 +158,7 @@ func TestRoles(t *testing.T) {
 		}
 		for _, role := range []Role{Viewer, Operator, Admin} {
 			got, _ := w.call(role, r.method, path, nil)
-			if refused := got == 401 || got == 403; refused == role.may(r.role) {
+			if refused := got == 401 || got == 403; refused == role.May(r.role) {
 				t.Errorf("%s %s as %s: status %d", r.method, path, role, got)
 			}
 		}
@@ -168,11 +170,11 @@ func TestRoles(t *testing.T) {
 
 func TestLock(t *testing.T) {
 	w := newWorld(t)
-	run := wants[Started](w, 201, "POST", "/api/v1/runs", onePlan("s", plan.State{})).Run
+	run := wants[apply.Started](w, 201, "POST", "/api/v1/runs", onePlan("s", plan.State{})).Run
 
 	other := onePlan("s", w.state("s"))
 	other.Tests[0].Params["size"] = 128.0
-	other.Hash = hashOf(other)
+	other.Hash = other.Digest()
 	got := wants[Problem](w, 423, "POST", "/api/v1/runs", other)
 	if got.Code != "locked" || got.Lock == nil || got.Lock.Run != run || got.Lock.Holder != "ann@laptop" || !strings.Contains(got.Detail, "ann@laptop") {
 		t.Errorf("another plan: %+v", got)
@@ -180,16 +182,16 @@ func TestLock(t *testing.T) {
 	if got := wants[Problem](w, 423, "DELETE", "/api/v1/suites/s", nil); got.Lock == nil {
 		t.Errorf("destroy: %+v", got)
 	}
-	if got := wants[Started](w, 200, "POST", "/api/v1/runs", onePlan("s", w.state("s"))); !got.Attached || got.Run != run {
+	if got := wants[apply.Started](w, 200, "POST", "/api/v1/runs", onePlan("s", w.state("s"))); !got.Attached || got.Run != run {
 		t.Errorf("the same work: %+v, want attached to %s", got, run)
 	}
 	// Another suite is free.
-	wants[Started](w, 201, "POST", "/api/v1/runs", onePlan("t", plan.State{}))
+	wants[apply.Started](w, 201, "POST", "/api/v1/runs", onePlan("t", plan.State{}))
 	for range 2 {
 		w.steps <- step{end: true}
 	}
 	w.read(run, "")
-	next := wants[Started](w, 201, "POST", "/api/v1/runs", other)
+	next := wants[apply.Started](w, 201, "POST", "/api/v1/runs", other)
 	if next.Attached || next.Run == run {
 		t.Errorf("after the end: %+v", next)
 	}
@@ -197,10 +199,10 @@ func TestLock(t *testing.T) {
 
 func TestCancel(t *testing.T) {
 	w := newWorld(t)
-	run := wants[Started](w, 201, "POST", "/api/v1/runs", onePlan("s", plan.State{})).Run
-	wants[Started](w, 202, "POST", "/api/v1/runs/"+run+"/cancel", nil)
+	run := wants[apply.Started](w, 201, "POST", "/api/v1/runs", onePlan("s", plan.State{})).Run
+	wants[apply.Started](w, 202, "POST", "/api/v1/runs/"+run+"/cancel", nil)
 	events := w.read(run, "")
-	if last := events[len(events)-1]; last.name != eventEnded || !strings.Contains(last.data, `"cancelled":true`) {
+	if last := events[len(events)-1]; last.name != feed.Ended || !strings.Contains(last.data, `"cancelled":true`) {
 		t.Errorf("the last event is %+v", last)
 	}
 	if got := wants[Problem](w, 409, "POST", "/api/v1/runs/"+run+"/cancel", nil); got.Code != "ended" {
@@ -210,8 +212,8 @@ func TestCancel(t *testing.T) {
 
 func TestCloseCancelsAndRecords(t *testing.T) {
 	w := newWorld(t)
-	run := wants[Started](w, 201, "POST", "/api/v1/runs", onePlan("s", plan.State{})).Run
-	w.api.Close()
+	run := wants[apply.Started](w, 201, "POST", "/api/v1/runs", onePlan("s", plan.State{})).Run
+	w.runs.Close()
 	found, err := w.store.FindRun(t.Context(), run)
 	if err != nil || !found.Finished() || !found.Report.Cancelled {
 		t.Errorf("the run is %+v, %v", found, err)

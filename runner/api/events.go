@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/netpupper/netp/runner"
+	"github.com/netpupper/netp/runner/feed"
 	"github.com/netpupper/netp/runner/store"
 )
 
@@ -31,20 +32,44 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return problem(http.StatusServiceUnavailable, "busy", "%d event streams are open, the most there may be. Try again later.", maxStreams)
 	}
-	s.mu.Lock()
-	f := s.feeds[found.Report.Run]
-	s.mu.Unlock()
 	out := &stream{w: w, control: http.NewResponseController(w)}
-	if f != nil {
-		if fleeting, ok := f.watch(); ok {
-			defer f.unwatch(fleeting)
+	if f, ok := s.cfg.Runs.Feed(found.Report.Run); ok {
+		if fleeting, ok := f.Watch(); ok {
+			defer f.Unwatch(fleeting)
 			last, _ := strconv.Atoi(r.Header.Get("Last-Event-ID")) // what is no number is from the beginning
 			out.begin()
-			out.follow(r, f, f.after(last), fleeting)
+			out.follow(r, f, f.After(last), fleeting)
 			return nil
 		}
 	}
-	return s.retell(r, out, found)
+	out.begin()
+	if done, ok := s.cfg.Runs.Find(found.Report.Run); ok {
+		if !out.await(r, done) {
+			return nil
+		}
+		if found, err = s.cfg.Store.FindRun(r.Context(), found.Report.Run); err != nil {
+			return nil // the header is out: who asks again gets the rest
+		}
+	}
+	s.retell(r, out, found)
+	return nil
+}
+
+// await keeps the stream alive until a run has ended whose events are not kept: a
+// turn of a standing test. It is false when nobody reads any more.
+func (o *stream) await(r *http.Request, done <-chan struct{}) bool {
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	for o.text(": the run is in progress, and is told when it has ended\n\n") {
+		select {
+		case <-done:
+			return true
+		case <-beat.C:
+		case <-r.Context().Done():
+			return false
+		}
+	}
+	return false
 }
 
 // stream is an answer of server-sent events.
@@ -67,11 +92,11 @@ func (o *stream) send(piece io.Reader) bool {
 }
 
 // follow writes the feed from an offset on until it is over or the reader is gone.
-func (o *stream) follow(r *http.Request, f *feed, offset int64, fleeting <-chan []byte) {
+func (o *stream) follow(r *http.Request, f *feed.Feed, offset int64, fleeting <-chan []byte) {
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {
-		part, n, over, changed := f.from(offset, streamPiece)
+		part, n, over, changed := f.From(offset, streamPiece)
 		if n > 0 || offset == 0 { // the first piece also sends the header
 			if !o.send(part) {
 				return
@@ -105,14 +130,14 @@ func (o *stream) text(s string) bool {
 	return err == nil && o.control.Flush() == nil
 }
 
-// retell streams a run that is no longer in memory, from the store. Its events
-// have no ids: who comes back begins again.
-func (s *Server) retell(r *http.Request, out *stream, found store.Run) error {
+// retell streams a run whose events are not kept, from the store. They have no
+// ids: who comes back begins again.
+func (s *Server) retell(r *http.Request, out *stream, found store.Run) {
 	records, err := s.cfg.Store.Records(r.Context(), found.Report.Run)
 	if err != nil {
-		return err
+		s.cfg.Logger.Error("events not told", "run", found.Report.Run, "error", err)
+		return
 	}
-	out.begin()
 	report := found.Report
 	events := []runner.Event{runner.RunStarted{Run: report.Run, Suite: report.Suite, Started: report.Started, Sessions: found.Sessions}}
 	for _, one := range records {
@@ -122,15 +147,14 @@ func (s *Server) retell(r *http.Request, out *stream, found store.Run) error {
 		events = append(events, runner.RunDone{Report: report})
 	}
 	for _, e := range events {
-		name, data, err := encodeEvent(e)
-		if err != nil || !out.text(frame(0, name, data)) {
-			return nil // the header is out: what is missing is asked for again
+		name, data, err := feed.Encode(e)
+		if err != nil || !out.text(feed.Frame(0, name, data)) {
+			return // what is missing is asked for again
 		}
 	}
 	if !found.Finished() {
-		if data, err := json.Marshal(Failed{"The controller was stopped during the run. Its records up to then are kept."}); err == nil {
-			out.text(frame(0, eventFailed, data))
+		if data, err := json.Marshal(feed.Failure{Detail: "The controller was stopped during the run. Its records up to then are kept."}); err == nil {
+			out.text(feed.Frame(0, feed.Failed, data))
 		}
 	}
-	return nil
 }

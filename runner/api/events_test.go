@@ -13,6 +13,9 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/plan"
 	"github.com/netpupper/netp/runner"
+	"github.com/netpupper/netp/runner/apply"
+	"github.com/netpupper/netp/runner/feed"
+	"github.com/netpupper/netp/runner/store"
 )
 
 // told is an event as it came over the wire.
@@ -83,7 +86,7 @@ func (w *world) read(run, last string) []told {
 	for e, ok := l.next(); ok; e, ok = l.next() {
 		out = append(out, e)
 	}
-	if len(out) == 0 || out[len(out)-1].name != eventEnded && out[len(out)-1].name != eventFailed {
+	if len(out) == 0 || out[len(out)-1].name != feed.Ended && out[len(out)-1].name != feed.Failed {
 		w.t.Fatalf("the events of %s do not end: %v", run, out)
 	}
 	return out
@@ -99,13 +102,13 @@ func names(list []told) string {
 
 func TestEvents(t *testing.T) {
 	w := newWorld(t)
-	run := wants[Started](w, 201, "POST", "/api/v1/runs", onePlan("s", plan.State{})).Run
+	run := wants[apply.Started](w, 201, "POST", "/api/v1/runs", onePlan("s", plan.State{})).Run
 	early := w.listen(run, "")
-	if e, _ := early.next(); e.id != "1" || e.name != eventStarted || !strings.Contains(e.data, run) {
+	if e, _ := early.next(); e.id != "1" || e.name != feed.Started || !strings.Contains(e.data, run) {
 		t.Fatalf("the first event is %+v", e)
 	}
 	w.steps <- step{event: runner.SessionState{Run: run, Session: record(run).Session, Test: "test.a", State: runner.Preparing, Attempt: 1}}
-	if e, _ := early.next(); e.id != "2" || e.name != eventState {
+	if e, _ := early.next(); e.id != "2" || e.name != feed.State {
 		t.Fatalf("the second event is %+v", e)
 	}
 	early.close() // it is cut off here and comes back below
@@ -115,7 +118,7 @@ func TestEvents(t *testing.T) {
 		other.next()
 	}
 	w.steps <- step{event: runner.Progress{Progress: netp.Progress{Run: run, Session: "a"}}}
-	if e, _ := other.next(); e.id != "" || e.name != eventProgress {
+	if e, _ := other.next(); e.id != "" || e.name != feed.Progress {
 		t.Fatalf("want a sign of life without an id, got %+v", e)
 	}
 	w.steps <- step{event: runner.SessionDone{Record: record(run)}}
@@ -148,35 +151,35 @@ func TestEvents(t *testing.T) {
 // are gone.
 func TestEventsOfOldRuns(t *testing.T) {
 	w := newWorld(t)
-	var runs []string
-	for i := range keptFeeds + 2 {
-		run := wants[Started](w, 201, "POST", "/api/v1/runs", onePlan(fmt.Sprint("s", i), plan.State{})).Run
+	var ids []string
+	const kept = 8 // feeds of runs that ended
+	for i := range kept + 2 {
+		run := wants[apply.Started](w, 201, "POST", "/api/v1/runs", onePlan(fmt.Sprint("s", i), plan.State{})).Run
 		w.steps <- step{event: runner.SessionDone{Record: record(run)}}
 		w.steps <- step{end: true}
 		w.read(run, "")
-		runs = append(runs, run)
+		ids = append(ids, run)
 	}
-	w.api.runs.Wait() // the last one is retired, too
-	if got, want := names(w.read(runs[0], "2")), " run_started,  session_done,  run_done"; got != want {
+	if got, want := names(w.read(ids[0], "2")), " run_started,  session_done,  run_done"; got != want {
 		t.Errorf("an old run: %s, want %s", got, want)
 	}
 	left := func() int {
-		files, err := os.ReadDir(w.api.cfg.SpoolDir)
+		files, err := os.ReadDir(w.spool)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return len(files)
 	}
 	deadline := time.Now().Add(patience) // readers leave after their client is gone
-	for left() > keptFeeds && time.Now().Before(deadline) {
-		w.read(runs[0], "")
+	for left() > kept && time.Now().Before(deadline) {
+		w.read(ids[0], "")
 	}
-	if n := left(); n != keptFeeds {
-		t.Errorf("%d files of events are left, want %d", n, keptFeeds)
+	if n := left(); n != kept {
+		t.Errorf("%d files of events are left, want %d", n, kept)
 	}
 	w.http.CloseClientConnections()
 	w.http.Close()
-	w.api.Close()
+	w.runs.Close()
 	if n := left(); n != 0 {
 		t.Errorf("%d files of events are left after the end", n)
 	}
@@ -185,19 +188,47 @@ func TestEventsOfOldRuns(t *testing.T) {
 // A run that a killed controller left is told to have been interrupted.
 func TestEventsOfInterruptedRun(t *testing.T) {
 	w := newWorld(t)
-	run := wants[Started](w, 201, "POST", "/api/v1/runs", onePlan("s", plan.State{})).Run
-	w.api.mu.Lock() // as if this controller knew nothing of it
-	f, a := w.api.feeds[run], w.api.applies["s"]
-	delete(w.api.feeds, run)
-	delete(w.api.applies, "s")
-	w.api.mu.Unlock()
+	run := "00000099-0000-7000-8000-000000000000"
+	left := store.Run{Report: netp.Report{Run: run, Suite: "s", Started: time.Unix(1, 0).UTC()}, Sessions: 1}
+	if err := w.store.SaveRun(t.Context(), left); err != nil {
+		t.Fatal(err)
+	}
 	if got := names(w.read(run, "")); got != " run_started,  run_failed" {
 		t.Errorf("events: %s", got)
 	}
 	if got := wants[Run](w, 200, "GET", "/api/v1/runs/"+run, nil); got.State != "interrupted" {
 		t.Errorf("the run is %q", got.State)
 	}
-	w.api.mu.Lock()
-	w.api.feeds[run], w.api.applies["s"] = f, a
-	w.api.mu.Unlock()
+}
+
+// A turn of a standing test keeps no events: its watchers hear of it at its end.
+func TestEventsOfATurn(t *testing.T) {
+	w := newWorld(t)
+	ended := make(chan error, 1)
+	begun := make(chan string, 1)
+	go func() {
+		_, err := w.runs.Execute(t.Context(), runner.Work{Plan: onePlan("s", plan.State{}), Trigger: store.BySchedule}, func(e runner.Event) {
+			if e, ok := e.(runner.RunStarted); ok {
+				begun <- e.Run
+			}
+		})
+		ended <- err
+	}()
+	run := <-begun
+	if got := wants[Run](w, 200, "GET", "/api/v1/runs/"+run, nil); got.State != "running" || got.Lock != nil {
+		t.Errorf("the run is %q, lock %v", got.State, got.Lock)
+	}
+	watcher := w.listen(run, "")
+	w.steps <- step{event: runner.SessionDone{Record: record(run)}}
+	w.steps <- step{end: true}
+	var told []told
+	for e, ok := watcher.next(); ok; e, ok = watcher.next() {
+		told = append(told, e)
+	}
+	if got, want := names(told), " run_started,  session_done,  run_done"; got != want {
+		t.Errorf("events: %s, want %s", got, want)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }

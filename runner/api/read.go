@@ -1,18 +1,18 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/plan"
+	"github.com/netpupper/netp/runner/apply"
+	"github.com/netpupper/netp/runner/gitops"
+	"github.com/netpupper/netp/runner/standing"
 	"github.com/netpupper/netp/runner/store"
 )
 
@@ -22,24 +22,32 @@ type Status struct {
 	Version       string    `json:"netp_version"`
 	Time          time.Time `json:"time"`
 	// Agents are there; Draining of them take no new sessions.
-	Agents   int    `json:"agents"`
-	Draining int    `json:"draining"`
-	Running  []Lock `json:"running"` // suites being applied, by name
+	Agents   int          `json:"agents"`
+	Draining int          `json:"draining"`
+	Running  []apply.Lock `json:"running"` // suites being applied, by name
+	// Sources are what the controller follows, Standing the tests that run again and
+	// again, Sinks the receivers of records; all by name.
+	Sources  []gitops.Status   `json:"sources"`
+	Standing []standing.Status `json:"standing"`
+	Sinks    []apply.SinkState `json:"sinks"`
 }
 
 // SuiteState is what is applied of a suite.
 type SuiteState struct {
 	FormatVersion string     `json:"format_version"`
 	State         plan.State `json:"state"`
-	Lock          *Lock      `json:"lock,omitempty"` // who applies it now
+	// Source is the name of the source that the suite belongs to; "" when it was
+	// applied by hand.
+	Source string      `json:"source,omitempty"`
+	Lock   *apply.Lock `json:"lock,omitempty"` // who applies it now
 }
 
 // Run is a run with where it stands: "running", "ended" or "interrupted" (the
 // controller was stopped meanwhile).
 type Run struct {
 	store.Run
-	State string `json:"state"`
-	Lock  *Lock  `json:"lock,omitempty"` // while it runs
+	State string      `json:"state"`
+	Lock  *apply.Lock `json:"lock,omitempty"` // while it runs
 }
 
 // Runs is a list of runs, the latest first.
@@ -54,25 +62,34 @@ type Records struct {
 	Records       []netp.Record `json:"records"`
 }
 
+// Paths is a list of the paths that have records.
+type Paths struct {
+	FormatVersion string            `json:"format_version"`
+	Paths         []store.KnownPath `json:"paths"`
+}
+
 // Destroyed says how many tests were applied before.
 type Destroyed struct {
 	Tests int `json:"tests"`
 }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
-	out := Status{FormatVersion: netp.FormatVersion, Version: s.cfg.Version, Time: s.cfg.Now().UTC(), Running: []Lock{}}
+	out := Status{
+		FormatVersion: netp.FormatVersion, Version: s.cfg.Version, Time: s.cfg.Now().UTC(),
+		Running: s.cfg.Applier.Locks(), Sources: s.sources(), Standing: []standing.Status{}, Sinks: []apply.SinkState{},
+	}
 	for _, m := range s.cfg.Fleet.Members() {
 		out.Agents++
 		if m.Draining {
 			out.Draining++
 		}
 	}
-	s.mu.Lock()
-	for _, a := range s.locks("") {
-		out.Running = append(out.Running, a.lock)
+	if s.cfg.Standing != nil {
+		out.Standing = append(out.Standing, s.cfg.Standing()...)
 	}
-	s.mu.Unlock()
-	slices.SortFunc(out.Running, func(a, b Lock) int { return strings.Compare(a.Suite, b.Suite) })
+	if s.cfg.Sinks != nil {
+		out.Sinks = append(out.Sinks, s.cfg.Sinks()...)
+	}
 	return answer(w, http.StatusOK, out)
 }
 
@@ -82,35 +99,23 @@ func (s *Server) state(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out := SuiteState{FormatVersion: netp.FormatVersion, State: state}
-	s.mu.Lock()
-	if a := s.applies[suite]; a != nil {
-		lock := a.lock
-		out.Lock = &lock
+	owner, err := s.cfg.Applier.Owner(r.Context(), suite)
+	if err != nil {
+		return err
 	}
-	s.mu.Unlock()
-	return answer(w, http.StatusOK, out)
+	return answer(w, http.StatusOK, SuiteState{
+		FormatVersion: netp.FormatVersion, State: state, Source: owner.Source, Lock: s.cfg.Applier.Lock(suite),
+	})
 }
 
-// destroy forgets what is applied of a suite; its runs stay.
+// destroy ends a suite's standing tests and forgets what is applied of it; its runs
+// stay.
 func (s *Server) destroy(w http.ResponseWriter, r *http.Request) error {
-	suite := r.PathValue("suite")
-	a, _, err := s.hold(suite, holder(r), "")
+	n, err := s.cfg.Applier.Destroy(context.WithoutCancel(r.Context()), r.PathValue("suite"), holder(r))
 	if err != nil {
 		return err
 	}
-	defer s.release(a)
-	before, err := s.cfg.Store.State(r.Context(), suite)
-	if err != nil {
-		return err
-	}
-	if len(before.Tests) > 0 {
-		after := plan.State{Lineage: before.Lineage, Serial: before.Serial + 1, Tests: map[string]map[string]string{}}
-		if err := s.cfg.Store.Apply(r.Context(), store.Application{Suite: suite, PlanHash: uuid.NewString(), Before: before, After: after}); err != nil {
-			return err
-		}
-	}
-	return answer(w, http.StatusOK, Destroyed{len(before.Tests)})
+	return answer(w, http.StatusOK, Destroyed{n})
 }
 
 // maxListed bounds lists; DefaultListed is how long they are unless asked.
@@ -142,22 +147,22 @@ func (s *Server) listRuns(w http.ResponseWriter, r *http.Request) error {
 	}
 	out := Runs{FormatVersion: netp.FormatVersion, Runs: []Run{}}
 	for _, one := range runs {
-		out.Runs = append(out.Runs, s.standing(one))
+		out.Runs = append(out.Runs, s.whereabouts(one))
 	}
 	return answer(w, http.StatusOK, out)
 }
 
-// standing adds where a run stands.
-func (s *Server) standing(r store.Run) Run {
+// whereabouts adds where a run stands.
+func (s *Server) whereabouts(r store.Run) Run {
 	out := Run{Run: r, State: "interrupted"}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if there := s.locks(r.Report.Run); len(there) > 0 {
-		lock := there[0].lock
-		out.State, out.Lock = "running", &lock
+	if _, ok := s.cfg.Runs.Find(r.Report.Run); ok {
+		out.State = "running"
+		if lock := s.cfg.Applier.Lock(r.Report.Suite); lock != nil && lock.Run == r.Report.Run {
+			out.Lock = lock
+		}
 	}
 	if r.Finished() {
-		out.State = "ended"
+		out.State, out.Lock = "ended", nil
 	}
 	return out
 }
@@ -167,7 +172,7 @@ func (s *Server) oneRun(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, s.standing(found))
+	return answer(w, http.StatusOK, s.whereabouts(found))
 }
 
 func (s *Server) runRecords(w http.ResponseWriter, r *http.Request) error {
@@ -184,26 +189,35 @@ func (s *Server) runRecords(w http.ResponseWriter, r *http.Request) error {
 
 // history lists the records of a path, the latest first.
 func (s *Server) history(w http.ResponseWriter, r *http.Request) error {
-	path := r.URL.Query().Get("path")
-	if path == "" {
+	q := r.URL.Query()
+	past := store.Past{Path: q.Get("path"), Suite: q.Get("suite"), Test: q.Get("test")}
+	if past.Path == "" {
 		return problem(http.StatusBadRequest, "bad_request", `Name the path: path=path.core["syd->mel"], or its pair alone, path=syd->mel.`)
 	}
-	since := time.Time{}
-	if text := r.URL.Query().Get("since"); text != "" {
+	if text := q.Get("since"); text != "" {
 		var err error
-		if since, err = time.Parse(time.RFC3339, text); err != nil {
+		if past.Since, err = time.Parse(time.RFC3339, text); err != nil {
 			return problem(http.StatusBadRequest, "bad_request", "since must be a time as in RFC 3339: 2026-11-01T00:00:00Z.")
 		}
 	}
-	n, err := limit(r)
-	if err != nil {
+	var err error
+	if past.Limit, err = limit(r); err != nil {
 		return err
 	}
-	records, err := s.cfg.Store.History(r.Context(), path, since, n)
+	records, err := s.cfg.Store.History(r.Context(), past)
 	if err != nil {
 		return err
 	}
 	return answerRecords(w, records)
+}
+
+// paths lists the paths that have records.
+func (s *Server) paths(w http.ResponseWriter, r *http.Request) error {
+	found, err := s.cfg.Store.Paths(r.Context())
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, Paths{FormatVersion: netp.FormatVersion, Paths: found})
 }
 
 // answerRecords writes records one at a time, each under a deadline of its own: a

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -15,7 +16,9 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/plan"
 	"github.com/netpupper/netp/runner"
+	"github.com/netpupper/netp/runner/apply"
 	"github.com/netpupper/netp/runner/fleet"
+	"github.com/netpupper/netp/runner/runs"
 	"github.com/netpupper/netp/runner/store"
 )
 
@@ -33,10 +36,11 @@ type step struct {
 	end   bool
 }
 
-func (s *scripted) Run(ctx context.Context, p *plan.Plan, tell func(runner.Event)) (netp.Report, error) {
+func (s *scripted) Execute(ctx context.Context, w runner.Work, tell func(runner.Event)) (netp.Report, error) {
+	p := w.Plan
 	r := netp.Report{FormatVersion: netp.FormatVersion, Run: <-s.ids, Suite: p.Suite.Name, Started: time.Unix(1, 0).UTC()}
 	summary := func() error {
-		return s.store.SaveRun(context.Background(), store.Run{Report: r, PlanHash: p.Hash, Sessions: len(p.Sessions)})
+		return s.store.SaveRun(context.Background(), store.Run{Report: r, PlanHash: p.Hash, Sessions: len(p.Sessions), Trigger: w.Trigger})
 	}
 	if err := summary(); err != nil {
 		return r, err
@@ -65,6 +69,20 @@ func (s *scripted) Run(ctx context.Context, p *plan.Plan, tell func(runner.Event
 	return r, err
 }
 
+func (s *scripted) Miss(context.Context, runner.Work, netp.Failure) (netp.Report, error) {
+	return netp.Report{}, errors.New("nothing is missed here")
+}
+
+func (s *scripted) Recover(context.Context, store.Unfinished, func(runner.Event)) (netp.Report, error) {
+	return netp.Report{}, errors.New("nothing is recovered here")
+}
+
+// unscheduled runs no standing tests.
+type unscheduled struct{}
+
+func (unscheduled) Install(store.StandingPlan) {}
+func (unscheduled) Remove(string)              {}
+
 type nobody struct{}
 
 func (nobody) Members() []fleet.Member { return nil }
@@ -73,8 +91,12 @@ func (nobody) Members() []fleet.Member { return nil }
 type world struct {
 	t *testing.T
 	*scripted
-	api  *Server
-	http *httptest.Server
+	api     *Server
+	runs    *runs.Runs
+	applier *apply.Applier
+	sources *fakeSources
+	http    *httptest.Server
+	spool   string // where the events are
 }
 
 const kind netp.Kind = "scripted"
@@ -90,12 +112,18 @@ func newWorld(t *testing.T) *world {
 	for i := range 20 {
 		w.ids <- "000000" + strconv.Itoa(10+i) + "-0000-7000-8000-000000000000"
 	}
+	w.spool = t.TempDir()
+	w.sources = &fakeSources{}
+	w.runs = runs.New(runs.Config{Executor: w.scripted, SpoolDir: w.spool})
+	if w.applier, err = apply.New(apply.Config{Runs: w.runs, Store: s, Scheduler: unscheduled{}}); err != nil {
+		t.Fatal(err)
+	}
 	w.api, err = New(Config{
-		Runner: w.scripted, Store: s, Fleet: nobody{}, Catalogue: netp.Catalogue{{Kind: kind}},
-		MaxPlan: 100_000, SpoolDir: t.TempDir(), Version: "test",
+		Applier: w.applier, Runs: w.runs, Store: s, Fleet: nobody{}, Catalogue: netp.Catalogue{{Kind: kind}},
+		MaxPlan: 100_000, Version: "test", Sources: w.sources,
 		Authorise: func(token string) (Role, bool) {
 			r := Role(token)
-			return r, r.rank() > 0 || r == "nothing"
+			return r, r.May(Viewer) || r == "nothing"
 		},
 	})
 	if err != nil {
@@ -103,7 +131,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.http = httptest.NewServer(w.api.Handler())
 	t.Cleanup(w.http.Close)
-	t.Cleanup(w.api.Close)
+	t.Cleanup(func() { w.runs.Close() })
 	return w
 }
 
@@ -114,7 +142,7 @@ func onePlan(suite string, state plan.State) *plan.Plan {
 		Tests:    []plan.Test{{Addr: "test.a", Kind: kind, Params: netp.Params{"size": 64.0}, Timeout: time.Minute}},
 		Sessions: []plan.Session{{Addr: `test.a["x->y"]`, Test: "test.a", Path: netp.Path{Addr: `path.p["x->y"]`, Source: "x", Dest: "y"}}},
 	}
-	p.Hash = hashOf(p)
+	p.Hash = p.Digest()
 	return p
 }
 

@@ -38,6 +38,8 @@ type Config struct {
 	// showed, which TLS has verified; an error refuses it. It must not block. With
 	// nil everybody who reaches Listen may do everything.
 	Admit func(*x509.Certificate) (Guest, error)
+	// Pace bounds what each guest may send. The zero value has defaults.
+	Pace Pace
 	// MaxStore bounds what all queues together keep [B]; 0 for 1 GiB.
 	MaxStore int64
 	// Logger gets the server's notices; nil logs nothing.
@@ -55,7 +57,8 @@ const pingInterval = 2 * time.Second
 type Server struct {
 	nats *server.Server
 	dir  *directory
-	door *door // nil without Admit
+	door *door  // nil without Admit
+	stop func() // ends what watches the guests
 }
 
 // Start starts an embedded server. The caller closes it.
@@ -96,7 +99,7 @@ func start(cfg Config, dir string) (*Server, error) {
 	}
 	s.Start()
 	if !log.failed() && s.ReadyForConnections(readyTimeout) && !log.failed() {
-		return &Server{nats: s, door: at}, nil
+		return &Server{nats: s, door: at, stop: at.guard(cfg.Pace.complete())}, nil
 	}
 	s.Shutdown()
 	s.WaitForShutdown()
@@ -160,6 +163,7 @@ func (s *Server) URL() string {
 
 // Close stops the server, waits for it, and gives its directory back.
 func (s *Server) Close() error {
+	s.stop()
 	s.nats.Shutdown()
 	s.nats.WaitForShutdown()
 	return s.dir.release()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -33,15 +34,17 @@ type door struct {
 	logger *slog.Logger
 	server *server.Server // set before it starts
 
-	mu     sync.Mutex        // guards inside
-	inside map[string]uint64 // connection by name
+	mu     sync.Mutex            // guards what follows
+	inside map[string]uint64     // connection by name
+	from   map[string]netip.Addr // where each came from last
+	barred map[string]time.Time  // until when, for sending too much
 }
 
 func newDoor(admit func(*x509.Certificate) (Guest, error), logger *slog.Logger) *door {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &door{admit: admit, logger: logger, inside: make(map[string]uint64)}
+	return &door{admit: admit, logger: logger, inside: make(map[string]uint64), from: make(map[string]netip.Addr), barred: make(map[string]time.Time)}
 }
 
 // Check is the server's question whether a connection may be.
@@ -83,11 +86,28 @@ func (d *door) enter(c server.ClientAuthentication) (Guest, error) {
 	if err != nil {
 		return guest, err
 	}
+	if until := d.barred[guest.Name]; time.Now().Before(until) {
+		return guest, fmt.Errorf("%s sent too much and may come back at %s", guest.Name, until.UTC().Format(time.RFC3339))
+	}
 	if id, ok := d.inside[guest.Name]; ok && d.server.GetClient(id) != nil {
 		return guest, fmt.Errorf("%s is connected already; if its link broke this passes within seconds, else somebody has a copy of its key", guest.Name)
 	}
 	d.inside[guest.Name] = c.GetID()
+	if at, err := netip.ParseAddrPort(c.RemoteAddress().String()); err == nil {
+		d.from[guest.Name] = at.Addr().Unmap()
+	}
 	return guest, nil
+}
+
+// From is the address that the latest connection of a guest came from.
+func (s *Server) From(name string) (netip.Addr, bool) {
+	if s.door == nil {
+		return netip.Addr{}, false
+	}
+	s.door.mu.Lock()
+	defer s.door.mu.Unlock()
+	at, ok := s.door.from[name]
+	return at, ok
 }
 
 // Expel closes the connection of a guest at once. Who must not come back has to be

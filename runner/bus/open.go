@@ -112,6 +112,10 @@ func presenceConfig(o Options) jetstream.KeyValueConfig {
 	}
 }
 
+// maxPerAgent is how many results of one agent the queue holds: many more than come
+// at a time, for they are taken out within milliseconds.
+const maxPerAgent = 2000
+
 func resultsConfig(o Options) jetstream.StreamConfig {
 	size := o.MaxResults
 	if size == 0 {
@@ -129,7 +133,10 @@ func resultsConfig(o Options) jetstream.StreamConfig {
 		MaxBytes:   size,
 		MaxMsgSize: 1 << 20,
 		Discard:    jetstream.DiscardNew,
-		NoAck:      true, // the store confirms; the queue must not publish to where a sender points it
+		// One agent's results leave room for those of others; it sends again what did not fit.
+		MaxMsgsPerSubject:    maxPerAgent,
+		DiscardNewPerSubject: true,
+		NoAck:                true, // the store confirms; the queue must not publish to where a sender points it
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package enrol decides who belongs to a controller: it is the controller's
 // certificate authority, makes join tokens, takes agents in, renews and revokes
-// them, and knows the admin token. It opens no listener and speaks to no agent
+// them, and knows who may use the controller: the admin token and role tokens. It opens no listener and speaks to no agent
 // that has been let in; the bus and the HTTP server ask it.
 //
 // Start with Open and Authority.Enrol; http.go is the API.
@@ -11,7 +11,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -74,6 +73,10 @@ type state struct {
 	Agents map[netp.AgentID]*member `json:"agents"`
 	// Revoked are the keys (pins, hex) that never come back, and when they went.
 	Revoked map[string]time.Time `json:"revoked"`
+	// Access are the role tokens by name; Drained the agents that get no new
+	// sessions, and since when.
+	Access  map[string]*access         `json:"access,omitempty"`
+	Drained map[netp.AgentID]time.Time `json:"drained,omitempty"`
 }
 
 const stateVersion = 1
@@ -130,6 +133,12 @@ func (a *Authority) loadState() error {
 	if a.state.Revoked == nil {
 		a.state.Revoked = make(map[string]time.Time)
 	}
+	if a.state.Access == nil {
+		a.state.Access = make(map[string]*access)
+	}
+	if a.state.Drained == nil {
+		a.state.Drained = make(map[netp.AgentID]time.Time)
+	}
 	return nil
 }
 
@@ -150,13 +159,13 @@ func (a *Authority) loadAdmin() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		secret := make([]byte, wire.SecretSize)
 		rand.Read(secret) // never fails
-		text = []byte(wire.AdminToken{Pin: a.Pin(), Secret: secret}.String() + "\n")
+		text = []byte(wire.AccessToken{Pin: a.Pin(), Secret: secret}.String() + "\n")
 		err = wire.WriteFile(a.path(adminFile), text)
 	}
 	if err != nil {
 		return err
 	}
-	t, err := wire.ParseAdminToken(string(text))
+	t, err := wire.ParseAccessToken(string(text))
 	if err != nil {
 		return fmt.Errorf("%s: %w; remove the file to get a new token", adminFile, err)
 	}
@@ -169,14 +178,6 @@ func (a *Authority) loadAdmin() error {
 
 // AdminTokenFile is where the operator finds the admin token.
 func (a *Authority) AdminTokenFile() string { return a.path(adminFile) }
-
-// IsAdmin reports whether a word is the admin token. It takes as long for a wrong
-// word as for the right one.
-func (a *Authority) IsAdmin(word string) bool {
-	t, err := wire.ParseAdminToken(word)
-	sum := sha256.Sum256(t.Secret)
-	return err == nil && subtle.ConstantTimeCompare(sum[:], a.admin[:]) == 1
-}
 
 // OrderKey signs orders.
 func (a *Authority) OrderKey() ed25519.PrivateKey { return a.orderKey }

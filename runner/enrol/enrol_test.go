@@ -94,6 +94,15 @@ func (d *desk) enrol(name netp.AgentID) (applicant, *x509.Certificate) {
 	return a, certificate(d.t, m)
 }
 
+// roleOf is the role of who shows a word, "" for nobody.
+func roleOf(d *desk, word string) Role {
+	role, ok := d.Authorise(word)
+	if !ok {
+		return ""
+	}
+	return role
+}
+
 func expectRefusal(t *testing.T, what string, err error, why reason, words string) {
 	t.Helper()
 	if reasonOf(err) != why || !strings.Contains(err.Error(), words) {
@@ -308,7 +317,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := open(t, dir)
-	if again.Pin() != d.Pin() || !again.OrderKey().Equal(d.OrderKey()) || !again.IsAdmin(string(admin)) {
+	if again.Pin() != d.Pin() || !again.OrderKey().Equal(d.OrderKey()) || roleOf(again, string(admin)) != Admin {
 		t.Error("keys or admin token changed")
 	}
 	if _, err := again.Admit(cert); err != nil {
@@ -377,7 +386,7 @@ func TestAPI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := wire.ParseAdminToken(string(admin))
+	token, err := wire.ParseAccessToken(string(admin))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -522,12 +531,12 @@ func TestTokenWords(t *testing.T) {
 			t.Errorf("%+v: %v, want a refusal", r, err)
 		}
 	}
-	admin := wire.AdminToken{Pin: d.Pin(), Secret: join.Secret}.String()
-	if got, err := wire.ParseAdminToken(admin); err != nil || got.Pin != d.Pin() || !bytes.Equal(got.Secret, join.Secret) {
+	admin := wire.AccessToken{Pin: d.Pin(), Secret: join.Secret}.String()
+	if got, err := wire.ParseAccessToken(admin); err != nil || got.Pin != d.Pin() || !bytes.Equal(got.Secret, join.Secret) {
 		t.Errorf("admin round trip: %v", err)
 	}
 	for n := range len(admin) {
-		if _, err := wire.ParseAdminToken(admin[:n]); err == nil {
+		if _, err := wire.ParseAccessToken(admin[:n]); err == nil {
 			t.Errorf("an admin token cut to %d characters was taken", n)
 		}
 	}

@@ -3,6 +3,7 @@ package enrol
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -28,17 +29,21 @@ type Presence struct {
 	Agent    netp.Agent
 	Running  int
 	Draining bool
+	Health   []netp.Check
 	Seen     time.Time
 }
 
 // Listed is one agent of GET /api/v1/agents.
 type Listed struct {
 	netp.Agent
-	// State is "ready", "draining" or "away".
-	State    string    `json:"state"`
-	Running  int       `json:"running"` // sessions
-	LastSeen time.Time `json:"last_seen,omitzero"`
-	Joined   time.Time `json:"joined,omitzero"`
+	// State is "ready", "drained" (no new sessions until it is resumed), "draining"
+	// (it is stopping) or "away". Drained tells the former of one that is away, too.
+	State   string `json:"state"`
+	Running int    `json:"running"` // sessions
+	// Health is what the agent finds of its own host, whatever the session.
+	Health   []netp.Check `json:"health,omitempty"`
+	LastSeen time.Time    `json:"last_seen,omitzero"`
+	Joined   time.Time    `json:"joined,omitzero"`
 	// CertificateEnds is when the agent is out unless it renews before.
 	CertificateEnds time.Time `json:"certificate_ends,omitzero"`
 }
@@ -53,22 +58,53 @@ type TokenAnswer struct {
 func (a API) Register(mux *http.ServeMux) {
 	mux.HandleFunc("POST "+wire.EnrolPath, a.enrol)
 	mux.HandleFunc("POST "+wire.RenewPath, a.renew)
-	mux.Handle("GET /api/v1/agents", a.Authority.RequireAdmin(http.HandlerFunc(a.list)))
-	mux.Handle("POST /api/v1/tokens", a.Authority.RequireAdmin(http.HandlerFunc(a.token)))
-	mux.Handle("POST /api/v1/agents/{name}/revoke", a.Authority.RequireAdmin(http.HandlerFunc(a.revoke)))
+	for _, route := range a.routes() {
+		mux.Handle(route.pattern, a.Authority.require(route.least, route.serve))
+	}
 }
 
-// RequireAdmin lets requests through that carry the admin token.
-func (a *Authority) RequireAdmin(next http.Handler) http.Handler {
+// route is what needs a token, and the least role that may.
+type route struct {
+	pattern string
+	least   Role
+	serve   http.HandlerFunc
+}
+
+func (a API) routes() []route {
+	return []route{
+		{"GET /api/v1/agents", Viewer, a.list},
+		{"POST /api/v1/agents/{name}/drain", Operator, a.named(a.Authority.Drain)},
+		{"POST /api/v1/agents/{name}/resume", Operator, a.named(a.Authority.Resume)},
+		{"POST /api/v1/agents/{name}/revoke", Admin, a.named(a.revoke)},
+		{"POST /api/v1/tokens", Admin, a.token},
+		{"GET /api/v1/access", Admin, a.listAccess},
+		{"POST /api/v1/access", Admin, a.grantAccess},
+		{"DELETE /api/v1/access/{name}", Admin, a.revokeAccess},
+	}
+}
+
+// require lets requests through whose token has at least a role.
+func (a *Authority) require(least Role, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		word, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if !ok || !a.IsAdmin(word) {
+		word, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		role, known := a.Authorise(word)
+		switch {
+		case !bearer || !known:
 			w.Header().Set("WWW-Authenticate", `Bearer realm="netp"`)
-			answer(w, http.StatusUnauthorized, wire.Refusal{Error: "the admin token is missing or wrong: set NETP_TOKEN to the content of admin.token in the controller's data directory"})
-			return
+			answer(w, http.StatusUnauthorized, wire.Refusal{Error: "the token is missing, wrong or expired: set NETP_TOKEN to one of netp tokens create, or to the content of admin.token in the controller's data directory"})
+		case !role.May(least):
+			answer(w, http.StatusForbidden, wire.Refusal{Error: fmt.Sprintf("this needs the role %s; the token has the role %s", least, role)})
+		default:
+			next(w, r)
 		}
-		next.ServeHTTP(w, r)
 	})
+}
+
+// named answers requests about one agent.
+func (a API) named(do func(netp.AgentID) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		a.reply(w, struct{}{}, do(netp.AgentID(r.PathValue("name"))))
+	}
 }
 
 func (a API) enrol(w http.ResponseWriter, r *http.Request) {
@@ -100,11 +136,39 @@ func (a API) token(w http.ResponseWriter, r *http.Request) {
 	a.reply(w, TokenAnswer{Token: t.String(), Expires: a.Authority.cfg.Now().Add(ask.Life).UTC()}, err)
 }
 
-func (a API) revoke(w http.ResponseWriter, r *http.Request) {
-	id := netp.AgentID(r.PathValue("name"))
+func (a API) revoke(id netp.AgentID) error {
 	err := a.Authority.Revoke(id)
 	a.Expel(id) // also when only the disk failed
-	a.reply(w, struct{}{}, err)
+	return err
+}
+
+// AccessList is the answer to GET /api/v1/access.
+type AccessList struct {
+	FormatVersion string   `json:"format_version"`
+	Tokens        []Access `json:"tokens"`
+}
+
+// AccessAnswer is the answer to POST /api/v1/access, the only place of the token.
+type AccessAnswer struct {
+	Token string `json:"token"`
+	Access
+}
+
+func (a API) listAccess(w http.ResponseWriter, _ *http.Request) {
+	a.reply(w, AccessList{netp.FormatVersion, a.Authority.ListAccess()}, nil)
+}
+
+func (a API) grantAccess(w http.ResponseWriter, r *http.Request) {
+	var ask AccessRequest
+	if !read(w, r, &ask) {
+		return
+	}
+	t, made, err := a.Authority.GrantAccess(ask)
+	a.reply(w, AccessAnswer{t.String(), made}, err)
+}
+
+func (a API) revokeAccess(w http.ResponseWriter, r *http.Request) {
+	a.reply(w, struct{}{}, a.Authority.RevokeAccess(r.PathValue("name")))
 }
 
 func (a API) list(w http.ResponseWriter, _ *http.Request) {
@@ -122,11 +186,15 @@ func (a API) agents() []Listed {
 	for _, m := range a.Authority.Members() {
 		l := Listed{Agent: netp.Agent{Name: m.Name}, State: "away", Joined: m.Joined, CertificateEnds: m.Ends}
 		if p, ok := there[m.Name]; ok {
-			l.Agent, l.State, l.Running, l.LastSeen = p.Agent, "ready", p.Running, p.Seen
-			if p.Draining {
+			l.Agent, l.State, l.Running, l.Health, l.LastSeen = p.Agent, "ready", p.Running, p.Health, p.Seen
+			switch {
+			case p.Draining:
 				l.State = "draining"
+			case a.Authority.Drained(m.Name):
+				l.State = "drained"
 			}
 		}
+		l.Drained = a.Authority.Drained(m.Name)
 		out = append(out, l)
 	}
 	slices.SortFunc(out, func(a, b Listed) int { return strings.Compare(string(a.Name), string(b.Name)) })

@@ -184,6 +184,7 @@ func (a *Authority) Revoke(id netp.AgentID) error {
 	}
 	a.state.Revoked[m.Key] = a.cfg.Now().UTC().Truncate(time.Second)
 	delete(a.state.Agents, id)
+	delete(a.state.Drained, id) // who gets the name next is another
 	if err := a.save(); err != nil {
 		return errors.Join(fmt.Errorf("agent %s is revoked until the controller restarts only", id), err)
 	}
@@ -196,6 +197,13 @@ type Member struct {
 	Name   netp.AgentID
 	Joined time.Time
 	Ends   time.Time // of its latest certificate
+}
+
+// Belongs reports whether an agent of this name belongs to the controller.
+func (a *Authority) Belongs(id netp.AgentID) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.state.Agents[id] != nil
 }
 
 // Members lists the agents that belong to the controller, in no order.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -32,6 +33,12 @@ type Config struct {
 	// Epoch is the controller's; Lease is how long an agent stays without a word.
 	Epoch uint64
 	Lease time.Duration
+	// Drained says whether an agent gets no new sessions; nil for none. It is called
+	// often and must not block.
+	Drained func(netp.AgentID) bool
+	// From is the address that an agent's connection comes from, false when it is not
+	// known; nil for none. It is called often and must not block.
+	From func(netp.AgentID) (netip.Addr, bool)
 	// Now is the clock orders are dated by.
 	Now    func() time.Time
 	Logger *slog.Logger
@@ -45,7 +52,8 @@ type Member struct {
 	Version      int // of the protocol
 	Running      int // sessions in progress, as the agent says
 	Draining     bool
-	Seen         time.Time // the last word, by the controller's clock
+	Health       []netp.Check // of its host, as the agent says
+	Seen         time.Time    // the last word, by the controller's clock
 	// Gone is closed when this start of the agent is no longer there: its lease ran
 	// out, it said goodbye, or it was started again.
 	Gone <-chan struct{}
@@ -165,7 +173,7 @@ func (f *Fleet) take(g grant) {
 		defer f.announceChange()
 	}
 	m.Agent, m.Installation, m.Incarnation = h.Agent, h.Installation, h.Incarnation
-	m.Version, m.Running, m.Draining = g.Version, h.Running, h.Draining
+	m.Version, m.Running, m.Draining, m.Health = g.Version, h.Running, h.Draining, h.Health
 	m.epoch = g.Epoch
 	m.Seen, m.until = f.cfg.Now(), time.Now().Add(f.cfg.Lease)
 }
@@ -228,7 +236,18 @@ func (f *Fleet) Find(id netp.AgentID) (Member, bool) {
 	if m == nil {
 		return Member{}, false
 	}
-	return m.Member, true
+	return f.seen(m), true
+}
+
+// seen is a member as others see it now.
+func (f *Fleet) seen(m *member) Member {
+	out := m.Member
+	out.Agent.Drained = f.cfg.Drained != nil && f.cfg.Drained(out.Agent.Name)
+	if f.cfg.From != nil && !out.Agent.NAT {
+		from, known := f.cfg.From(out.Agent.Name)
+		out.Agent.NAT = known && translated(out.Agent, from)
+	}
+	return out
 }
 
 // Members lists the agents that are there, by name.
@@ -237,7 +256,7 @@ func (f *Fleet) Members() []Member {
 	defer f.mu.Unlock()
 	out := make([]Member, 0, len(f.members))
 	for _, m := range f.members {
-		out = append(out, m.Member)
+		out = append(out, f.seen(m))
 	}
 	slices.SortFunc(out, func(a, b Member) int { return strings.Compare(string(a.Agent.Name), string(b.Agent.Name)) })
 	return out
@@ -251,6 +270,13 @@ func (f *Fleet) Agents() []netp.Agent {
 		out[i] = m.Agent
 	}
 	return out
+}
+
+// Changed is closed when the next agent comes or goes.
+func (f *Fleet) Changed() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.changed
 }
 
 // Await waits until all the agents are there. When ctx ends first, the error

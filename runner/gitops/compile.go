@@ -183,7 +183,7 @@ func load(ctx context.Context, s *Snapshot, o CompileOptions) ([]Suite, error) {
 		suites = append(suites, Suite{Dir: dir, Suite: suite, Warnings: fromRoot(dir, ds)})
 	}
 	if found.HasErrors() {
-		f := fault(ReasonLoad, "%s", firstError(found))
+		f := fault(ReasonLoad, "%w", found.Err())
 		f.Diagnostics = found
 		return nil, f
 	}
@@ -200,23 +200,4 @@ func fromRoot(dir string, ds diag.List) diag.List {
 		}
 	}
 	return ds
-}
-
-// firstError is the first error with its place, and how many more there are.
-func firstError(ds diag.List) string {
-	errs, _ := ds.Count()
-	for _, d := range ds {
-		if d.Severity != diag.Error {
-			continue
-		}
-		text := d.Summary + ": " + d.Detail
-		if d.Range != nil {
-			text = fmt.Sprintf("%s:%d: %s", d.Range.Filename, d.Range.Start.Line, text)
-		}
-		if errs > 1 {
-			text += fmt.Sprintf(" (and %d more)", errs-1)
-		}
-		return text
-	}
-	return ""
 }

@@ -95,6 +95,7 @@ const (
 	ReasonUnverified  = "VerificationFailed"  // not signed, or not by a known and valid key
 	ReasonNoSuite     = "NoSuite"             // no directory with suite files
 	ReasonLoad        = "LoadFailed"          // a suite has errors: see the diagnostics
+	ReasonPlan        = "PlanFailed"          // the suites are fine, but not with these agents: see the diagnostics
 	ReasonReconcile   = "ReconciliationError" // the revision is fine, applying it failed
 	ReasonState       = "StateNotSaved"       // applied, but the high-water mark could not be kept
 	ReasonSucceeded   = "Succeeded"

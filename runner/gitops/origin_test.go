@@ -142,6 +142,11 @@ func newWatch(t *testing.T, s Source, state State) *watch {
 func (w *watch) look(ready, reason string, calls int) Status {
 	w.t.Helper()
 	w.step(w.t.Context())
+	return w.check(ready, reason, calls)
+}
+
+func (w *watch) check(ready, reason string, calls int) Status {
+	w.t.Helper()
 	s := w.Status()
 	c := s.Condition(Ready)
 	if c.Status != ready || c.Reason != reason {

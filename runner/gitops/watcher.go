@@ -46,6 +46,7 @@ type Config struct {
 type Watcher struct {
 	c    Config
 	kick chan struct{} // holds one wish to look now
+	new  chan struct{} // holds one wish to hand over again what is applied
 
 	mu     sync.Mutex // guards what follows
 	status Status
@@ -54,6 +55,9 @@ type Watcher struct {
 	// Of Run's goroutine only.
 	state   State
 	current *Snapshot // of status.LastApplied
+	suites  []Suite   // of current
+	stale   bool      // handing over current again failed
+	partial bool      // a later revision was handed over and not taken, perhaps in part
 }
 
 // NewWatcher makes a watcher; nothing runs before Run.
@@ -75,7 +79,7 @@ func NewWatcher(c Config) (*Watcher, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	w := &Watcher{c: c, kick: make(chan struct{}, 1), state: c.State}
+	w := &Watcher{c: c, kick: make(chan struct{}, 1), new: make(chan struct{}, 1), state: c.State}
 	if w.state.Origin != c.Source.Origin() {
 		w.state = State{Origin: c.Source.Origin()}
 	}
@@ -94,11 +98,10 @@ func (w *Watcher) Run(ctx context.Context) error {
 		return nil
 	})
 	g.Go(func() error {
-		for ctx.Err() == nil {
-			if !w.Status().Suspended {
+		for look := true; ctx.Err() == nil; look = w.wait(ctx) {
+			if !w.Status().Suspended && (look || w.renew(ctx)) {
 				w.step(ctx)
 			}
-			w.wait(ctx)
 		}
 		return nil
 	})
@@ -107,8 +110,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 	return err
 }
 
-// wait returns when it is time to look again.
-func (w *Watcher) wait(ctx context.Context) {
+// wait returns when it is time to look again, or, with false, only to hand over
+// again what is applied.
+func (w *Watcher) wait(ctx context.Context) (look bool) {
 	jitter := 0.9 + 0.2*rand.Float64()
 	timer := time.NewTimer(time.Duration(jitter * float64(w.c.Interval)))
 	defer timer.Stop()
@@ -116,7 +120,10 @@ func (w *Watcher) wait(ctx context.Context) {
 	case <-ctx.Done():
 	case <-timer.C:
 	case <-w.kick:
+	case <-w.new:
+		return false
 	}
+	return true
 }
 
 // poke asks for a look; many wishes at once are one.
@@ -139,6 +146,15 @@ func (w *Watcher) Reconcile() {
 	w.poke()
 }
 
+// Refresh hands over again what is applied, without looking at the source: something
+// else that it depends on has changed. While suspended it does nothing.
+func (w *Watcher) Refresh() {
+	select {
+	case w.new <- struct{}{}:
+	default:
+	}
+}
+
 // Suspend stops looking; what is applied stays. A look under way is finished.
 func (w *Watcher) Suspend() {
 	w.mu.Lock()
@@ -146,10 +162,11 @@ func (w *Watcher) Suspend() {
 	w.status.Suspended = true
 }
 
-// Resume looks again, at once.
+// Resume looks again, at once, and hands over what is found: what it depends on may
+// have changed meanwhile.
 func (w *Watcher) Resume() {
 	w.mu.Lock()
-	w.status.Suspended = false
+	w.status.Suspended, w.force = false, true
 	w.mu.Unlock()
 	w.poke()
 }
@@ -172,6 +189,28 @@ func (w *Watcher) step(ctx context.Context) {
 	}
 }
 
+// renew hands over again what is applied, and says whether a look is needed, too:
+// there is nothing yet, or the source's condition is not what it was.
+func (w *Watcher) renew(ctx context.Context) (look bool) {
+	if w.current == nil || w.partial {
+		return true
+	}
+	mended := w.stale
+	err := w.refresh(ctx)
+	if err != nil && ctx.Err() == nil {
+		w.conclude(asFault(err, ReasonReconcile, w.current.Revision))
+	}
+	return err == nil && mended
+}
+
+// refresh hands over the applied revision again; when that fails, the next look
+// tries again.
+func (w *Watcher) refresh(ctx context.Context) error {
+	err := w.c.Reconcile(ctx, w.current.Revision, w.suites)
+	w.stale = err != nil
+	return err
+}
+
 // advance applies the source's head, if it is new.
 func (w *Watcher) advance(ctx context.Context, force bool) error {
 	head, err := w.c.Source.Head(ctx)
@@ -179,6 +218,12 @@ func (w *Watcher) advance(ctx context.Context, force bool) error {
 		return err
 	}
 	if w.current != nil && head == w.current.Revision && !force {
+		if !w.stale {
+			return nil
+		}
+		if err := w.refresh(ctx); err != nil {
+			return asFault(err, ReasonReconcile, head)
+		}
 		return nil
 	}
 	w.progress(head, "fetching and verifying")
@@ -220,11 +265,14 @@ func (w *Watcher) hand(ctx context.Context, snap *Snapshot) error {
 		return asFault(err, ReasonLoad, snap.Revision)
 	}
 	w.progress(snap.Revision, "reconciling")
-	if err := w.c.Reconcile(ctx, snap.Revision, suites); err != nil {
+	err = w.c.Reconcile(ctx, snap.Revision, suites)
+	w.partial = err != nil
+	if err != nil {
 		os.RemoveAll(snap.Dir)
 		return asFault(err, ReasonReconcile, snap.Revision)
 	}
 	w.release(snap)
+	w.suites, w.stale = suites, false
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.status.LastApplied, w.status.LastAppliedAt = snap.Revision, w.c.Now()

@@ -154,6 +154,50 @@ func TestReconcileFails(t *testing.T) {
 	w.look(True, ReasonSucceeded, 2)
 }
 
+// renewed is look after Refresh.
+func (w *watch) renewed(ready, reason string, calls int) Status {
+	w.t.Helper()
+	if w.renew(w.t.Context()) {
+		w.step(w.t.Context())
+	}
+	return w.check(ready, reason, calls)
+}
+
+// TestRefresh hands over again what is applied, whatever the source is like, and
+// until it is taken; but never an earlier revision after a part of a later one.
+func TestRefresh(t *testing.T) {
+	o := newOrigin(t)
+	first := o.commit(map[string]string{"a.hcl": suiteText("wan")})
+	w := newWatch(t, open(t, RepositoryOptions{URL: o.url()}), State{})
+	w.renewed(True, ReasonSucceeded, 1) // nothing was applied before: an ordinary look
+	w.renewed(True, ReasonSucceeded, 2)
+	w.look(True, ReasonSucceeded, 2)
+
+	o.commit(map[string]string{"a.hcl": "suite {"})
+	w.look(False, ReasonLoad, 2)
+	w.renewed(False, ReasonLoad, 3) // the fault of the newer revision is still told
+	o.commit(map[string]string{"a.hcl": suiteText("wan")})
+	w.look(True, ReasonSucceeded, 4)
+
+	w.fail = errors.New("an agent is missing")
+	w.renewed(False, ReasonReconcile, 5)
+	w.look(False, ReasonReconcile, 6)
+	w.fail = nil
+	w.look(True, ReasonSucceeded, 7)
+	w.look(True, ReasonSucceeded, 7)
+
+	w.fail = errors.New("locked")
+	third := o.commit(map[string]string{"a.hcl": suiteText("van")})
+	w.look(False, ReasonReconcile, 8)
+	w.renewed(False, ReasonReconcile, 9)
+	if got := w.calls[8].revision; got != third {
+		t.Errorf("after a part of %s was taken, %s was handed over", third, got)
+	}
+	if w.calls[1].revision != first || w.calls[2].revision != first {
+		t.Errorf("handed over %v", w.calls)
+	}
+}
+
 // TestOriginChanges forgets the mark of another repository.
 func TestOriginChanges(t *testing.T) {
 	o := newOrigin(t)

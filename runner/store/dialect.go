@@ -3,15 +3,28 @@ package store
 import (
 	"strconv"
 	"strings"
+	"time"
 )
 
 // dialect is what differs between databases. Statements are written with ? for
-// arguments, BLOB for bytes and BIGINT for numbers; ON CONFLICT works on all.
+// arguments, TEXT ordered by bytes, BLOB for bytes and BIGINT for numbers; ON
+// CONFLICT works on all.
 type dialect struct {
 	// numbered says that arguments are $1, $2, ... instead of ?.
 	numbered bool
-	// bytes is the name of the type for bytes.
-	bytes string
+	// types writes the types of the schema as the database names them; nil changes
+	// nothing.
+	types *strings.Replacer
+	// begin is the statement that lets writing transactions follow one another; ""
+	// where they do so by themselves.
+	begin string
+	// migrate is said before the schema is changed, if it is not "".
+	migrate string
+	// attempt bounds one try at a transaction or query; 0 for no bound.
+	attempt time.Duration
+	// lost says of an error that the same thing, tried again, may succeed; nil for
+	// none.
+	lost func(error) bool
 	// remedy says in words what an error of the driver means and what to do, ""
 	// where that is not known.
 	remedy func(error) string
@@ -37,4 +50,9 @@ func (d dialect) bind(text string) string {
 }
 
 // schema writes a statement of the schema with the database's types.
-func (d dialect) schema(text string) string { return strings.ReplaceAll(text, "BLOB", d.bytes) }
+func (d dialect) schema(text string) string {
+	if d.types == nil {
+		return text
+	}
+	return d.types.Replace(text)
+}

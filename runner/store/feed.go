@@ -53,10 +53,32 @@ func (s *Store) SetSinkPosition(ctx context.Context, sink string, position uint6
 	})
 }
 
-// enqueue gives a record the next position. The transaction holds the write lock,
-// so that no record becomes visible after one with a greater position.
-func enqueue(ctx context.Context, t *transaction, run, session string) error {
-	_, err := t.exec(ctx, `INSERT INTO feed (position, run, session)
-		SELECT COALESCE(MAX(position), 0) + 1, CAST(? AS TEXT), CAST(? AS TEXT) FROM feed`, run, session)
+// ForgetSink forgets that there is a sink: what it has not acknowledged no longer
+// keeps records from being pruned. Should it come back, it begins anew.
+func (s *Store) ForgetSink(ctx context.Context, sink string) error {
+	return s.write(ctx, "forget a sink in", func(t *transaction) error {
+		_, err := t.exec(ctx, `DELETE FROM sinks WHERE name = ?`, sink)
+		return err
+	})
+}
+
+// enqueue gives records the next positions. Transactions that write follow one
+// another, so that no record becomes visible after one with a greater position; and
+// a position is never given twice, whatever has been pruned.
+func enqueue(ctx context.Context, t *transaction, records []netp.Record) error {
+	if len(records) == 0 {
+		return nil
+	}
+	var end int64
+	if err := t.row(ctx, `SELECT position FROM feed_end`).Scan(&end); err != nil {
+		return err
+	}
+	for _, r := range records {
+		end++
+		if _, err := t.exec(ctx, `INSERT INTO feed (position, run, session) VALUES (?, ?, ?)`, end, r.Run, r.Session.Addr); err != nil {
+			return err
+		}
+	}
+	_, err := t.exec(ctx, `UPDATE feed_end SET position = ?`, end)
 	return err
 }

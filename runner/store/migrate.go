@@ -12,6 +12,9 @@ import (
 //
 // Version 1, 2026-11: runs, parts, records, states, plans.
 // Version 2, 2026-11: feed (the order records were written in), sinks.
+// Version 3, 2026-11: when runs ended; begun (the plans of unfinished runs), slots,
+// attempts, standing, notes; pruned, and a counter for the feed, so that what has
+// grown old can go. A run of before counts as ended with its last record.
 func migrations() [][]string {
 	return [][]string{{
 		`CREATE TABLE runs (
@@ -41,6 +44,28 @@ func migrations() [][]string {
 			SELECT ROW_NUMBER() OVER (ORDER BY written, run, session), run, session FROM records`,
 		`CREATE TABLE sinks (
 			name TEXT PRIMARY KEY, position BIGINT NOT NULL)`,
+	}, {
+		`ALTER TABLE runs ADD COLUMN ended BIGINT NOT NULL DEFAULT 0`,
+		`UPDATE runs SET ended = COALESCE((SELECT MAX(written) FROM records WHERE records.run = runs.id), started)`,
+		`CREATE INDEX runs_by_end ON runs (ended)`,
+		`CREATE TABLE begun (
+			run TEXT PRIMARY KEY, body BLOB NOT NULL, sum TEXT NOT NULL)`,
+		`CREATE TABLE slots (
+			suite TEXT NOT NULL, test TEXT NOT NULL, start BIGINT NOT NULL, run TEXT NOT NULL,
+			PRIMARY KEY (suite, test, start))`,
+		`CREATE INDEX slots_by_run ON slots (run)`,
+		`CREATE TABLE attempts (
+			run TEXT NOT NULL, session TEXT NOT NULL, attempt BIGINT NOT NULL,
+			body BLOB NOT NULL, sum TEXT NOT NULL,
+			PRIMARY KEY (run, session, attempt))`,
+		`CREATE TABLE standing (
+			suite TEXT PRIMARY KEY, body BLOB NOT NULL, sum TEXT NOT NULL)`,
+		`CREATE TABLE notes (
+			name TEXT PRIMARY KEY, body BLOB NOT NULL, sum TEXT NOT NULL)`,
+		`CREATE TABLE pruned (run TEXT PRIMARY KEY)`,
+		`CREATE TABLE feed_end (position BIGINT NOT NULL)`,
+		`INSERT INTO feed_end (position) SELECT COALESCE(MAX(position), 0) FROM feed`,
+		`CREATE INDEX feed_by_run ON feed (run, position)`,
 	}}
 }
 
@@ -52,7 +77,7 @@ func (s *Store) migrate(ctx context.Context) error {
 			return err
 		}
 		version := 0
-		err := t.tx.QueryRowContext(ctx, `SELECT version FROM netp_schema`).Scan(&version)
+		err := t.row(ctx, `SELECT version FROM netp_schema`).Scan(&version)
 		if errors.Is(err, sql.ErrNoRows) {
 			_, err = t.exec(ctx, `INSERT INTO netp_schema (version) VALUES (0)`)
 		}
@@ -65,6 +90,11 @@ func (s *Store) migrate(ctx context.Context) error {
 		}
 		if version == len(steps) {
 			return nil
+		}
+		if s.dialect.migrate != "" {
+			if _, err := t.exec(ctx, s.dialect.migrate); err != nil {
+				return err
+			}
 		}
 		for _, step := range steps[version:] {
 			for _, statement := range step {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/netpupper/netp"
 )
@@ -56,39 +55,48 @@ func (s *Store) Parts(ctx context.Context, run, session string) ([]netp.Result, 
 }
 
 // SaveRecords stores terminal records, all in one commit; the bodies of their
-// parts go, for the record holds them, and their keys stay. When a session has a
-// record already nothing at all is stored, and the error is ErrRecorded.
+// parts go, for the record holds them, and their keys stay. A record that is there
+// already, just as it is, stays; when a session has another one nothing at all is
+// stored, and the error is ErrRecorded.
 func (s *Store) SaveRecords(ctx context.Context, records []netp.Record) error {
 	return s.write(ctx, "save records in", func(t *transaction) error {
+		var fresh []netp.Record
 		for _, r := range records {
-			if err := saveRecord(ctx, t, r); err != nil {
+			added, err := saveRecord(ctx, t, r)
+			if err != nil {
 				return err
 			}
+			if added {
+				fresh = append(fresh, r)
+			}
 		}
-		return nil
+		return enqueue(ctx, t, fresh)
 	})
 }
 
-func saveRecord(ctx context.Context, t *transaction, r netp.Record) error {
+// saveRecord says whether the record was not there yet.
+func saveRecord(ctx context.Context, t *transaction, r netp.Record) (bool, error) {
 	session := r.Session.Addr
 	body, sum, err := pack(r, r.Run, session)
 	if err != nil {
-		return fmt.Errorf("record of session %s: %w", session, err)
+		return false, fmt.Errorf("record of session %s: %w", session, err)
 	}
 	n, err := t.exec(ctx, `INSERT INTO records (run, session, suite, test, path, pair, status, written, body, sum)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 		r.Run, session, r.Suite, r.Test, r.Session.Path.Addr, r.Session.Path.Key(), string(r.Status), r.Written.UnixNano(), body, sum)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if n == 0 {
-		return fmt.Errorf("session %s of run %s: %w", session, r.Run, ErrRecorded)
-	}
-	if err := enqueue(ctx, t, r.Run, session); err != nil {
-		return err
+		var there string
+		err := t.row(ctx, `SELECT sum FROM records WHERE run = ? AND session = ?`, r.Run, session).Scan(&there)
+		if err == nil && there != sum {
+			err = fmt.Errorf("session %s of run %s: %w", session, r.Run, ErrRecorded)
+		}
+		return false, err
 	}
 	_, err = t.exec(ctx, `UPDATE parts SET body = NULL WHERE run = ? AND session = ?`, r.Run, session)
-	return err
+	return true, err
 }
 
 const selectRecord = `SELECT run, session, body, sum FROM records `
@@ -96,21 +104,6 @@ const selectRecord = `SELECT run, session, body, sum FROM records `
 // Records lists the records of a run, ordered by session.
 func (s *Store) Records(ctx context.Context, run string) ([]netp.Record, error) {
 	return s.records(ctx, selectRecord+`WHERE run = ? ORDER BY session`, run)
-}
-
-// History lists the records of a path since a time, the latest first, at most
-// limit (0 for all). The path is an address, path.core["syd->mel"], or the pair
-// alone, syd->mel.
-func (s *Store) History(ctx context.Context, path string, since time.Time, limit int) ([]netp.Record, error) {
-	from := int64(0) // the zero time is long before what an int64 of nanoseconds holds
-	if !since.IsZero() {
-		from = since.UnixNano()
-	}
-	text, args := selectRecord+`WHERE (path = ? OR pair = ?) AND written >= ? ORDER BY written DESC, session`, []any{path, path, from}
-	if limit > 0 {
-		text, args = text+` LIMIT ?`, append(args, limit)
-	}
-	return s.records(ctx, text, args...)
 }
 
 func (s *Store) records(ctx context.Context, text string, args ...any) ([]netp.Record, error) {

@@ -19,6 +19,7 @@ type Run struct {
 	Sessions int         `json:"sessions"` // planned
 	Trigger  Trigger     `json:"trigger,omitempty"`
 	Slot     *Slot       `json:"slot,omitempty"` // of a standing test
+	Terms    Terms       `json:"terms,omitzero"`
 }
 
 // Finished reports whether the run came to its end; one that did not was killed
@@ -26,19 +27,32 @@ type Run struct {
 func (r Run) Finished() bool { return !r.Report.Ended.IsZero() }
 
 // SaveRun writes a run when it starts, and again with the outcome when it ends.
+// With the outcome its stored plan goes, and so do the attempts at all sessions
+// that have their record.
 func (s *Store) SaveRun(ctx context.Context, r Run) error {
+	return s.write(ctx, "save run in", func(t *transaction) error { return saveRun(ctx, t, r) })
+}
+
+func saveRun(ctx context.Context, t *transaction, r Run) error {
 	r.Report.Records = nil
-	id := r.Report.Run
+	id, ended := r.Report.Run, int64(0)
+	if r.Finished() {
+		ended = r.Report.Ended.UnixNano()
+	}
 	body, sum, err := pack(r, id)
 	if err != nil {
-		return fmt.Errorf("save run %s: %w", id, err)
+		return fmt.Errorf("run %s: %w", id, err)
 	}
-	return s.write(ctx, "save run in", func(t *transaction) error {
-		_, err := t.exec(ctx, `INSERT INTO runs (id, suite, started, body, sum) VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT (id) DO UPDATE SET body = excluded.body, sum = excluded.sum`,
-			id, r.Report.Suite, r.Report.Started.UnixNano(), body, sum)
+	_, err = t.exec(ctx, `INSERT INTO runs (id, suite, started, ended, body, sum) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET ended = excluded.ended, body = excluded.body, sum = excluded.sum`,
+		id, r.Report.Suite, r.Report.Started.UnixNano(), ended, body, sum)
+	if err != nil || !r.Finished() {
 		return err
-	})
+	}
+	return t.each(ctx, []any{id},
+		`DELETE FROM begun WHERE run = ?`,
+		`DELETE FROM attempts WHERE run = ? AND EXISTS
+			(SELECT 1 FROM records WHERE records.run = attempts.run AND records.session = attempts.session)`)
 }
 
 // Runs lists runs, the latest first: at most limit (0 for all) and only those of

@@ -25,13 +25,9 @@ const (
 	codeNotADB     = 26
 )
 
-// Open opens the SQLite database in a file, makes it and its directory when
-// missing, and brings its schema up to date.
-//
-// Errors name the file and say whether the directory cannot be written, the file
-// is no database or damaged, the disk is full, another process keeps it locked,
-// or a newer netp wrote it.
-func Open(ctx context.Context, file string) (*Store, error) {
+// openSQLite opens the database in a file; it makes the file and its directory when
+// they are missing.
+func openSQLite(ctx context.Context, file string) (*Store, error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return nil, fmt.Errorf("make the directory of the database %s: %w", file, err)
 	}
@@ -56,7 +52,7 @@ func source(file string) string {
 	return u.String()
 }
 
-func sqliteDialect() dialect { return dialect{bytes: "BLOB", remedy: sqliteRemedy} }
+func sqliteDialect() dialect { return dialect{remedy: sqliteRemedy} }
 
 func sqliteRemedy(err error) string {
 	var e *sqlite.Error

@@ -3,6 +3,7 @@ package store_test
 import (
 	"database/sql"
 	"errors"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,17 +16,13 @@ import (
 
 func open(t *testing.T, file string) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s
+	return storetest.Database{Where: file}.Open(t)
 }
 
 func TestSQLite(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) *store.Store {
-		return open(t, filepath.Join(t.TempDir(), "new directory", "50% odd?name#.db"))
+	storetest.Run(t, func(t *testing.T) storetest.Database {
+		file := filepath.Join(t.TempDir(), "new directory", "50% odd?name#.db")
+		return storetest.Database{Where: file, Exec: func(t *testing.T, statement string) { change(t, file, statement) }}
 	})
 }
 
@@ -52,7 +49,8 @@ func TestReopenKeepsEverything(t *testing.T) {
 
 func change(t *testing.T, file, statement string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", file)
+	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: file}).EscapedPath(), RawQuery: "_pragma=busy_timeout(5000)"}
+	db, err := sql.Open("sqlite", u.String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,11 +32,13 @@ type Application struct {
 	// Before is the state the plan was made against, After what it becomes. After's
 	// serial must be greater.
 	Before, After plan.State
+	// Standing is what becomes installed of the suite; nil for nothing.
+	Standing *StandingPlan
 }
 
-// Apply notes that a plan is applied and replaces the state, both or neither. It
-// returns ErrConflict when the state is not the one the plan was made against,
-// and ErrApplied when the plan was applied before.
+// Apply notes that a plan is applied, replaces the state and what is installed of
+// the suite: all of it or nothing. It returns ErrConflict when the state is not the
+// one the plan was made against, and ErrApplied when the plan was applied before.
 func (s *Store) Apply(ctx context.Context, a Application) error {
 	if a.After.Serial <= a.Before.Serial {
 		return fmt.Errorf("apply suite %s: serial %d does not follow %d", a.Suite, a.After.Serial, a.Before.Serial)
@@ -63,7 +65,10 @@ func (s *Store) Apply(ctx context.Context, a Application) error {
 		_, err = t.exec(ctx, `INSERT INTO states (suite, serial, body, sum) VALUES (?, ?, ?, ?)
 			ON CONFLICT (suite) DO UPDATE SET serial = excluded.serial, body = excluded.body, sum = excluded.sum`,
 			a.Suite, int64(a.After.Serial), body, sum)
-		return err
+		if err != nil {
+			return err
+		}
+		return install(ctx, t, a.Suite, a.Standing)
 	})
 }
 
@@ -71,7 +76,7 @@ func (s *Store) currentState(ctx context.Context, t *transaction, suite string) 
 	var state plan.State
 	var body []byte
 	var sum string
-	err := t.tx.QueryRowContext(ctx, s.dialect.bind(`SELECT body, sum FROM states WHERE suite = ?`), suite).Scan(&body, &sum)
+	err := t.row(ctx, `SELECT body, sum FROM states WHERE suite = ?`, suite).Scan(&body, &sum)
 	if errors.Is(err, sql.ErrNoRows) {
 		return state, nil
 	}

@@ -1,8 +1,11 @@
 // Package store is the store of record: applied suites, runs, parts, records.
-// SQLite in a file is the default; everything that differs between databases is a
-// dialect, and storetest is what every one of them must pass.
+// SQLite in a file is the default, PostgreSQL for what outgrows one machine.
+// Everything that differs between databases is a dialect, and storetest is what
+// every one of them must pass.
 //
-// Whatever a method has returned from without an error is on the disk. Bodies are
+// Whatever a method has returned from without an error is on the disk. Every write
+// may be made again, with the same effect as once: the answer to it may be lost.
+// Transactions that write follow one another, whoever makes them. Bodies are
 // compressed JSON with a checksum that is verified whenever they are read; a body
 // that fails it is a *Damaged error, never an answer.
 //
@@ -14,15 +17,34 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Store is an open store. Its methods may be called concurrently, also by several
-// processes on one file.
+// processes on one database.
 type Store struct {
 	db      *sql.DB
 	dialect dialect
-	// where names the database in errors: the file.
+	// where names the database in errors: the file, or the server without a password.
 	where string
+	// patience is how long a thing is tried again that a restart of the server
+	// interrupts; 0 for not at all.
+	patience time.Duration
+}
+
+// Open opens a database and brings its schema up to date: the PostgreSQL one that a
+// URL names, postgres://user:password@host:5432/database, or else the SQLite one in
+// a file, which is made when missing, with its directory. What the URL leaves out
+// comes from PGPASSWORD, ~/.pgpass and the like, as for psql.
+//
+// Errors name the database, never its password, and say what to do: the directory
+// cannot be written, no server answers, the account is refused, the disk is full,
+// the database is damaged, or locked, or was written by a newer netp.
+func Open(ctx context.Context, where string) (*Store, error) {
+	if isPostgres(where) {
+		return openPostgres(ctx, where)
+	}
+	return openSQLite(ctx, where)
 }
 
 // Errors that callers branch on.
@@ -47,7 +69,7 @@ type Damaged struct {
 
 // Error says what is damaged and what remains to do.
 func (d *Damaged) Error() string {
-	return fmt.Sprintf("%s in %s is damaged: its checksum does not fit; restore the file from a backup, or move it away to start an empty one", d.What, d.Where)
+	return fmt.Sprintf("%s in %s is damaged: its checksum does not fit; restore the database from a backup, or begin with an empty one", d.What, d.Where)
 }
 
 // Ambiguous is the error for a shortened run id that several runs share.
@@ -64,15 +86,18 @@ func (a *Ambiguous) Error() string {
 // Close closes the store.
 func (s *Store) Close() error {
 	if err := s.db.Close(); err != nil {
-		return s.explain("close", err)
+		return s.explain(context.Background(), "close", err)
 	}
 	return nil
 }
 
 // explain names the database and, where known, the remedy.
-func (s *Store) explain(operation string, err error) error {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+func (s *Store) explain(ctx context.Context, operation string, err error) error {
+	if err == nil || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return err
+	}
+	if ctx.Err() != nil { // drivers have many words for having been interrupted
+		return fmt.Errorf("%s %s: %w: %w", operation, s.where, ctx.Err(), err)
 	}
 	if remedy := s.dialect.remedy(err); remedy != "" {
 		return fmt.Errorf("%s %s: %s: %w", operation, s.where, remedy, err)
@@ -80,37 +105,87 @@ func (s *Store) explain(operation string, err error) error {
 	return fmt.Errorf("%s %s: %w", operation, s.where, err)
 }
 
-// write runs statements in one transaction: all of them, or none.
+// write runs statements in one transaction: all of them, or none. They may be run
+// again when the connection is lost, also when they had succeeded.
 func (s *Store) write(ctx context.Context, operation string, statements func(*transaction) error) error {
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return s.explain(operation, err)
-	}
-	if err := statements(&transaction{tx: tx, dialect: s.dialect}); err != nil {
-		return s.explain(operation, errors.Join(err, tx.Rollback()))
-	}
-	return s.explain(operation, tx.Commit())
+	return s.explain(ctx, operation, s.again(ctx, func(ctx context.Context) (bool, error) {
+		tx, err := s.db.BeginTx(ctx, nil)
+		if err != nil {
+			return true, err
+		}
+		t := &transaction{tx: tx, dialect: s.dialect}
+		if err = t.follow(ctx); err == nil {
+			err = statements(t)
+		}
+		if err != nil {
+			_ = tx.Rollback() // it ends with its connection otherwise
+			return true, err
+		}
+		return true, tx.Commit()
+	}))
 }
 
 // query runs a SELECT and calls row for each line of the answer.
 func (s *Store) query(ctx context.Context, operation, text string, args []any, row func(scan func(...any) error) error) error {
-	rows, err := s.db.QueryContext(ctx, s.dialect.bind(text), args...)
-	if err != nil {
-		return s.explain(operation, err)
+	return s.explain(ctx, operation, s.again(ctx, func(ctx context.Context) (repeatable bool, err error) {
+		rows, err := s.db.QueryContext(ctx, s.dialect.bind(text), args...)
+		if err != nil {
+			return true, err
+		}
+		defer rows.Close()
+		repeatable = true
+		for rows.Next() {
+			repeatable = false // row has kept something
+			if err := row(rows.Scan); err != nil {
+				return false, err
+			}
+		}
+		return repeatable, rows.Err()
+	}))
+}
+
+// again calls try, and calls it again while the database is away and patience lasts.
+func (s *Store) again(ctx context.Context, try func(context.Context) (repeatable bool, err error)) error {
+	if s.dialect.lost == nil {
+		_, err := try(ctx)
+		return err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := row(rows.Scan); err != nil {
-			return s.explain(operation, err)
+	end := time.Now().Add(s.patience)
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		attempt, done := context.WithTimeout(ctx, s.dialect.attempt)
+		repeatable, err := try(attempt)
+		lost := err != nil && (s.dialect.lost(err) || attempt.Err() != nil)
+		done()
+		if !lost || !repeatable || ctx.Err() != nil || time.Now().Add(pause).After(end) {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return err
 		}
 	}
-	return s.explain(operation, rows.Err())
 }
+
+// Between tries.
+const (
+	firstPause   = 50 * time.Millisecond
+	longestPause = time.Second
+)
 
 // transaction is what statements run in.
 type transaction struct {
 	tx      *sql.Tx
 	dialect dialect
+}
+
+// follow waits for the transactions that write before this one.
+func (t *transaction) follow(ctx context.Context) error {
+	if t.dialect.begin == "" {
+		return nil
+	}
+	_, err := t.exec(ctx, t.dialect.begin)
+	return err
 }
 
 // exec runs a statement and says how many rows it changed.
@@ -120,4 +195,19 @@ func (t *transaction) exec(ctx context.Context, text string, args ...any) (int64
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+// each runs statements that take the same arguments.
+func (t *transaction) each(ctx context.Context, args []any, texts ...string) error {
+	for _, text := range texts {
+		if _, err := t.exec(ctx, text, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// row runs a SELECT whose answer is one line.
+func (t *transaction) row(ctx context.Context, text string, args ...any) *sql.Row {
+	return t.tx.QueryRowContext(ctx, t.dialect.bind(text), args...)
 }

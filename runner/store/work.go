@@ -18,6 +18,19 @@ const (
 	BySchedule Trigger = "schedule" // the turn of a standing test
 )
 
+// Terms are how a run executes its plan: what the next controller must know to go on
+// with it.
+type Terms struct {
+	// Start is what the plan's offsets count from.
+	Start time.Time `json:"start,omitzero"`
+	// Timed keeps sessions from beginning before their planned start, Window is how
+	// long after it they may still begin; 0 for any time.
+	Timed  bool          `json:"timed,omitempty"`
+	Window time.Duration `json:"window,omitempty"`
+	// Missed is why none of the sessions is to run; nil for a run that runs.
+	Missed *netp.Failure `json:"missed,omitempty"`
+}
+
 // Slot is one turn of a standing test: at most one run has it, ever.
 type Slot struct {
 	Suite string    `json:"suite"`
@@ -38,6 +51,9 @@ type Attempt struct {
 	Agents map[netp.Role]netp.AgentID `json:"agents"`
 	// HardEnd is when the orders end by themselves.
 	HardEnd time.Time `json:"hard_end"`
+	// Over says that nothing of it goes on and its parts will not come: the session
+	// waits for its next attempt, without its claims.
+	Over bool `json:"over,omitempty"`
 }
 
 // Unfinished is a run that began and has not ended, with the plan that it executes.

@@ -217,6 +217,11 @@ func (p *page) totals(made *plan.Plan) {
 		places = append(places, fmt.Sprintf("%s %d B peak %s", place.Place, place.Bytes, figure(place.PeakRate)))
 	}
 	p.item("  places", strings.Join(places, ", "))
+	var standing []string
+	for _, share := range made.Cost.Standing {
+		standing = append(standing, fmt.Sprintf("%s %s mean, alone %s", share.Place, figure(share.Rate), figure(share.Alone)))
+	}
+	p.item("  standing", strings.Join(standing, ", "))
 	for _, c := range made.Changes {
 		p.line("%s %s, %s, %d sessions, %s", c.Action, c.Addr, c.Summary, c.Sessions, c.Schedule)
 	}

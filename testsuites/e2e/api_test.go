@@ -17,6 +17,9 @@ import (
 	"github.com/netpupper/netp/runner"
 	"github.com/netpupper/netp/runner/api"
 	"github.com/netpupper/netp/runner/api/client"
+	"github.com/netpupper/netp/runner/apply"
+	"github.com/netpupper/netp/runner/runs"
+	"github.com/netpupper/netp/runner/store"
 )
 
 // remoteSuite matches agents by their tags; duration is of each session.
@@ -45,8 +48,13 @@ func remote(t *testing.T) (*world, *client.Client) {
 	for name, role := range map[netp.AgentID]string{"a": "edge", "b": "edge", "c": "core"} {
 		w.agent(name, func(c *agent.Config) { c.Tags = map[string]string{"role": role} })
 	}
+	running := runs.New(runs.Config{Executor: w.runner, SpoolDir: t.TempDir(), Logger: w.logger})
+	applier, err := apply.New(apply.Config{Runs: running, Store: w.store, Scheduler: unscheduled{}, Logger: w.logger})
+	if err != nil {
+		t.Fatal(err)
+	}
 	server, err := api.New(api.Config{
-		Runner: w.runner, Store: w.store, Fleet: w.runner.Fleet(), Catalogue: w.catalogue(), SpoolDir: t.TempDir(), Logger: w.logger,
+		Applier: applier, Runs: running, Store: w.store, Fleet: w.runner.Fleet(), Catalogue: w.catalogue(), Logger: w.logger,
 		Authorise: func(token string) (api.Role, bool) { return api.Operator, token == "secret" },
 	})
 	if err != nil {
@@ -54,13 +62,19 @@ func remote(t *testing.T) (*world, *client.Client) {
 	}
 	web := httptest.NewServer(server.Handler())
 	t.Cleanup(web.Close)
-	t.Cleanup(server.Close)
+	t.Cleanup(func() { running.Close() })
 	c, err := client.New(client.Options{URL: web.URL, Token: "secret", Holder: "ann@laptop", HTTP: web.Client()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return w, c
 }
+
+// unscheduled runs no standing tests.
+type unscheduled struct{}
+
+func (unscheduled) Install(store.StandingPlan) {}
+func (unscheduled) Remove(string)              {}
 
 // build plans the suite as the command does, against the controller's state.
 func (w *world) build(c *client.Client, duration string) *plan.Plan {
@@ -90,7 +104,7 @@ func (w *world) build(c *client.Client, duration string) *plan.Plan {
 func TestRemoteApply(t *testing.T) {
 	w, c := remote(t)
 	p := w.build(c, "200ms")
-	started, err := c.Apply(t.Context(), p)
+	started, err := c.Apply(t.Context(), p, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +143,7 @@ func TestRemoteApply(t *testing.T) {
 // A watcher that leaves stops nothing; cancelling ends every session in a record.
 func TestRemoteCancel(t *testing.T) {
 	w, c := remote(t)
-	started, err := c.Apply(t.Context(), w.build(c, "10m"))
+	started, err := c.Apply(t.Context(), w.build(c, "10m"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +159,7 @@ func TestRemoteCancel(t *testing.T) {
 	if err := c.Follow(watching, started.Run, running(leave)); err == nil {
 		t.Fatal("the run ended by itself")
 	}
-	again, err := c.Apply(t.Context(), w.build(c, "10m")) // the same command once more
+	again, err := c.Apply(t.Context(), w.build(c, "10m"), nil) // the same command once more
 	if err != nil || !again.Attached || again.Run != started.Run || again.Lock.Holder != "ann@laptop" {
 		t.Fatalf("attached: %+v, %v", again, err)
 	}

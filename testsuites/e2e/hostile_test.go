@@ -49,7 +49,7 @@ func (w *world) send(key ed25519.PrivateKey, o wire.Order, limit time.Duration) 
 func TestOrdersRunOnceHoweverOftenTheyCome(t *testing.T) {
 	t.Parallel()
 	g := new(gauge)
-	w := newWorld(t, options{engines: []engine.Engine{scripted{g}}})
+	w := newWorld(t, options{engines: []engine.Engine{scripted{initiators: g}}})
 	w.agent("syd", nil)
 	o := w.startOrder("syd", "r1")
 	for range 5 {
@@ -69,7 +69,7 @@ func TestOrdersRunOnceHoweverOftenTheyCome(t *testing.T) {
 func TestOrdersThatAreNotValidDoNothing(t *testing.T) {
 	t.Parallel()
 	g := new(gauge)
-	w := newWorld(t, options{engines: []engine.Engine{scripted{g}}})
+	w := newWorld(t, options{engines: []engine.Engine{scripted{initiators: g}}})
 	w.agent("syd", nil)
 	for _, c := range []struct {
 		name   string
@@ -107,7 +107,7 @@ func TestOrdersThatAreNotValidDoNothing(t *testing.T) {
 func TestCancelThatOvertakesItsStart(t *testing.T) {
 	t.Parallel()
 	g := new(gauge)
-	w := newWorld(t, options{engines: []engine.Engine{scripted{g}}})
+	w := newWorld(t, options{engines: []engine.Engine{scripted{initiators: g}}})
 	w.agent("syd", nil)
 	o := w.startOrder("syd", "r1")
 	o.Type = wire.Cancel

@@ -116,7 +116,7 @@ func TestRefusedByLimits(t *testing.T) {
 func TestSessionsOfAnAgentAreCountedNotRefused(t *testing.T) {
 	t.Parallel()
 	g := new(gauge)
-	w := newWorld(t, options{engines: []engine.Engine{scripted{g}}})
+	w := newWorld(t, options{engines: []engine.Engine{scripted{initiators: g}}})
 	w.agent("syd", func(c *agent.Config) { c.Limits.Sessions = 2 })
 	w.agent("mel", nil)
 	var sessions []session
@@ -207,6 +207,9 @@ func TestStoppedAgentDeliversWhatItMeasured(t *testing.T) {
 	if failureKind(r) != netp.FailureAgentLost || len(r.Result.Metrics) != 1 {
 		t.Errorf("got %+v with metrics %v; want agent lost with the part it had measured", r.Result.Failure, r.Result.Metrics)
 	}
+	if f := r.Result.Failure; f != nil && !strings.Contains(f.Detail, "1 000 packets were measured before; they are kept in the record, and no assertion was judged.") {
+		t.Errorf("the reason is %q", f.Detail)
+	}
 }
 
 // soon is what "within a second" is on a machine with other things to do.
@@ -249,7 +252,7 @@ func TestSecondAgentWithTheNameIsRefused(t *testing.T) {
 	w := newWorld(t, options{})
 	w.agent("syd", nil)
 	w.agent("mel", nil)
-	second, err := agent.New(w.config("mel", t.TempDir(), &line{server: w.server}, nil))
+	second, err := agent.New(w.config("mel", t.TempDir(), &line{world: w}, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +273,7 @@ func TestTwoAgentsCannotShareASpool(t *testing.T) {
 	spool := t.TempDir()
 	w.start("syd", spool, nil)
 	w.await("syd")
-	second, err := agent.New(w.config("mel", spool, &line{server: w.server}, nil))
+	second, err := agent.New(w.config("mel", spool, &line{world: w}, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,12 +294,12 @@ func TestAgentThatNeverComes(t *testing.T) {
 
 func TestMissedWindowSaysWhoWasInTheWay(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{window: time.Millisecond})
+	w := newWorld(t, options{window: 3 * time.Second})
 	w.agent("syd", nil)
 	w.agent("mel", nil)
 	exclusive := []schedule.Claim{{Resource: "link.core", Exclusive: true}}
 	p := makePlan(
-		session{from: "syd", to: "mel", params: netp.Params{"duration": 2.0}, claims: exclusive},
+		session{from: "syd", to: "mel", params: netp.Params{"duration": 6.0}, claims: exclusive},
 		session{from: "mel", to: "syd", params: netp.Params{}, claims: exclusive},
 	)
 	p.Sessions[1].Start = time.Millisecond

@@ -2,6 +2,9 @@ package e2e
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +23,37 @@ const scriptedKind netp.Kind = "scripted"
 //	          failed check), "nan" (a figure that is no number), "deaf" (does not
 //	          stop when told to)
 type scripted struct {
-	initiators *gauge // nil for nobody who counts
+	initiators *gauge   // nil for nobody who counts
+	journal    *journal // nil for nobody who writes down
+}
+
+// journal is when initiators were at work, whoever ordered it.
+type journal struct {
+	mu    sync.Mutex // guards spans
+	spans []span
+}
+
+type span struct {
+	session    string
+	from, till time.Time
+}
+
+func (j *journal) begin(session string) (end func()) {
+	if j == nil {
+		return func() {}
+	}
+	from := time.Now()
+	return func() {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		j.spans = append(j.spans, span{session, from, time.Now()})
+	}
+}
+
+func (j *journal) all() []span {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.spans)
 }
 
 // gauge counts what goes on at a time, and in all.
@@ -54,7 +87,9 @@ func (scripted) Spec() netp.KindSpec {
 
 func (s scripted) Initiate(ctx context.Context, j engine.Job) netp.Result {
 	defer s.initiators.enter()()
+	defer s.journal.begin(j.Session.Addr)()
 	r := play(ctx, j)
+	r.Facts = map[string]string{"initiator": fmt.Sprint(j.Seed)}
 	switch j.Params.String("act") {
 	case "panic":
 		panic("scripted")
@@ -75,6 +110,7 @@ func (scripted) Respond(ctx context.Context, j engine.Job) netp.Result {
 		return netp.Result{}
 	}
 	r := play(ctx, j)
+	r.Facts = map[string]string{"responder": fmt.Sprint(j.Seed)}
 	lost := uint64(j.Params.Int("lost"))
 	r.Metrics = map[string]netp.Measurement{"loss.ratio": {Ratio: &netp.Ratio{Events: lost, Trials: 1000, BatchLength: 500, Batches: []uint64{lost / 2, lost - lost/2}}}}
 	return r

@@ -32,14 +32,22 @@ import (
 // world is a controller with its bus and store, and agents on loopback.
 type world struct {
 	t       *testing.T
-	server  *bus.Server
-	runner  *runner.Runner
-	store   *store.Store
+	options options
+	dir     string // of the bus and the store
 	public  ed25519.PublicKey
 	private ed25519.PrivateKey
-	epoch   uint64
 	engines []engine.Engine
 	logger  *slog.Logger
+
+	// What follows is of one start of the controller.
+	epoch  uint64
+	runner *runner.Runner
+	store  *store.Store
+	disk   *disk
+	close  func() // as a power cut would
+
+	mu     sync.Mutex // guards server
+	server *bus.Server
 }
 
 // patience bounds every wait; nothing is measured by it.
@@ -50,48 +58,79 @@ type options struct {
 	parallelism int
 	window      time.Duration
 	engines     []engine.Engine
+	lasting     bool // the bus keeps its messages on disk
 }
 
 func newWorld(t *testing.T, o options) *world {
 	t.Helper()
-	w := &world{t: t, engines: o.engines, epoch: 1, logger: slog.New(slog.NewTextHandler(testLog{t}, nil))}
+	w := &world{t: t, options: o, dir: t.TempDir(), engines: o.engines, logger: slog.New(slog.NewTextHandler(testLog{t}, nil))}
 	if w.engines == nil {
 		w.engines = []engine.Engine{scripted{}}
 	}
-	if o.lease == 0 {
-		o.lease = runner.DefaultLease
+	if w.options.lease == 0 {
+		w.options.lease = runner.DefaultLease
 	}
 	var err error
 	if w.public, w.private, err = ed25519.GenerateKey(nil); err != nil {
 		t.Fatal(err)
 	}
-	if w.server, err = bus.Start(bus.Config{Dir: t.TempDir(), Ephemeral: true, Logger: w.logger}); err != nil {
-		t.Fatal(err)
+	w.open()
+	return w
+}
+
+// open starts the controller; one that runs is killed.
+func (w *world) open() {
+	t, o := w.t, w.options
+	t.Helper()
+	if w.close != nil {
+		w.close()
 	}
-	t.Cleanup(func() { w.server.Close() })
-	queues, err := bus.Open(t.Context(), bus.Options{Server: w.server, Results: wire.PartSubjects, Lease: o.lease, Ephemeral: true, Logger: w.logger})
+	w.epoch++
+	server, err := bus.Start(bus.Config{Dir: filepath.Join(w.dir, "bus"), Ephemeral: !o.lasting, Logger: w.logger})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(queues.Close)
-	conn, err := wire.Connect(wire.Options{InProcess: w.server, Name: "controller"})
+	w.mu.Lock()
+	w.server = server
+	w.mu.Unlock()
+	queues, err := bus.Open(t.Context(), bus.Options{Server: server, Results: wire.PartSubjects, Lease: o.lease, Ephemeral: !o.lasting, Logger: w.logger})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(conn.Close)
-	if w.store, err = store.Open(t.Context(), filepath.Join(t.TempDir(), "netp.db")); err != nil {
+	conn, err := wire.Connect(wire.Options{InProcess: server, Name: "controller"})
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { w.store.Close() })
+	if w.store, err = store.Open(t.Context(), filepath.Join(w.dir, "netp.db")); err != nil {
+		t.Fatal(err)
+	}
+	w.disk = newDisk(w.store)
 	w.runner, err = runner.New(runner.Config{
-		Bus: queues, Conn: conn, Store: w.store, Key: w.private, Epoch: w.epoch, Lease: o.lease,
+		Bus: queues, Conn: conn, Store: w.disk, Key: w.private, Epoch: w.epoch, Lease: o.lease,
 		Catalogue: w.catalogue(), Parallelism: o.parallelism, Window: o.window, Logger: w.logger,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.background(func(ctx context.Context) error { return w.runner.Serve(ctx) })
-	return w
+	ctx, cancel := context.WithCancel(context.Background())
+	served, disk, kept := make(chan struct{}), w.disk, w.store
+	go func(r *runner.Runner) {
+		defer close(served)
+		if err := r.Serve(ctx); err != nil && ctx.Err() == nil {
+			w.logger.Error("ended early", "error", err)
+		}
+	}(w.runner)
+	w.close = sync.OnceFunc(func() {
+		disk.die()
+		conn.Close()
+		queues.Close()
+		server.Close()
+		cancel()
+		disk.bury()
+		<-served
+		kept.Close()
+	})
+	t.Cleanup(w.close)
 }
 
 // background runs until the test ends, and waits for the end.
@@ -136,7 +175,7 @@ func (w *world) agent(name netp.AgentID, change func(*agent.Config)) *site {
 
 func (w *world) start(name netp.AgentID, spool string, change func(*agent.Config)) *site {
 	w.t.Helper()
-	s := &site{line: &line{server: w.server}}
+	s := &site{line: &line{world: w}}
 	a, err := agent.New(w.config(name, spool, s.line, change))
 	if err != nil {
 		w.t.Fatal(err)
@@ -171,7 +210,7 @@ func (w *world) await(names ...netp.AgentID) {
 
 // line is the way of one agent to the bus; it can be cut.
 type line struct {
-	server *bus.Server
+	world *world
 
 	mu    sync.Mutex // guards what follows
 	isCut bool
@@ -184,7 +223,10 @@ func (l *line) InProcessConn() (net.Conn, error) {
 	if l.isCut {
 		return nil, errors.New("the line is cut")
 	}
-	c, err := l.server.InProcessConn()
+	l.world.mu.Lock()
+	server := l.world.server
+	l.world.mu.Unlock()
+	c, err := server.InProcessConn()
 	if err == nil {
 		l.conns = append(l.conns, c)
 	}

@@ -53,6 +53,9 @@ func initiate(ctx context.Context, j engine.Job, c settings) (netp.Result, error
 	var s *session
 	var err error
 	switch {
+	case j.Dialer.Inward != nil && c.mode != modeStamp:
+		return netp.Result{}, &netp.Failure{Kind: netp.FailureUnsupported, Detail: fmt.Sprintf(
+			"The other agent is behind NAT: mode %s cannot reach it from outside. Use mode stamp, for which it opens the path itself.", c.mode)}
 	case c.mode == modeTCP:
 		return connect(ctx, j, c)
 	case c.mode == modeICMP:

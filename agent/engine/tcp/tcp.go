@@ -48,6 +48,10 @@ func (e *Engine) Initiate(ctx context.Context, job engine.Job) netp.Result {
 	if s.failure = s.o.validate(job.Peer.Addr().Unmap()); s.failure != nil {
 		return s.result()
 	}
+	if s.o.mss > 0 && job.Dialer.Inward != nil { // it is settled in the handshake, which the other end begins
+		s.failure = failure(netp.FailureUnsupported, "The profile sets mss, and the other agent is behind NAT and opens the connections itself: it cannot be kept. Remove mss for this path.")
+		return s.result()
+	}
 	return s.run(ctx, s.dial)
 }
 

@@ -3,6 +3,7 @@ package udp
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"net/netip"
 	"sync"
 	"testing"
@@ -241,5 +242,13 @@ func TestManySessions(t *testing.T) {
 	all.Wait()
 	if i.wheel.turning || len(i.wheel.turns) != 0 || i.wheel.pps != 0 {
 		t.Errorf("the wheel still turns: %+v", i.wheel.turns)
+	}
+}
+
+func TestSentence(t *testing.T) {
+	for in, want := range map[string]string{"": "", "no answer": "No answer.", "is it open?": "Is it open?", "It ended.": "It ended."} {
+		if got := sentence(errors.New(in)); got != want {
+			t.Errorf("%q became %q; want %q", in, got, want)
+		}
 	}
 }

@@ -190,5 +190,9 @@ func sentence(err error) string {
 	if text == "" {
 		return ""
 	}
-	return string(text[0]&^0x20) + text[1:] + "."
+	text = string(text[0]&^0x20) + text[1:]
+	if last := text[len(text)-1]; last != '.' && last != '?' {
+		text += "."
+	}
+	return text
 }

@@ -6,6 +6,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,9 @@ import (
 	"github.com/netpupper/netp/agent/wire"
 	"github.com/netpupper/netp/plan"
 	"github.com/netpupper/netp/runner/api"
+	"github.com/netpupper/netp/runner/apply"
+	"github.com/netpupper/netp/runner/gitops"
+	"github.com/netpupper/netp/runner/store"
 )
 
 // Options say which controller to speak to, and as whom.
@@ -72,7 +76,7 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{base: strings.TrimSuffix(u.String(), "/"), token: token, holder: o.Holder, http: o.HTTP}
 	if c.http == nil {
-		t, err := wire.ParseAdminToken(token)
+		t, err := wire.ParseAccessToken(token)
 		if err != nil {
 			return nil, fmt.Errorf("NETP_TOKEN: %w", err)
 		}
@@ -164,7 +168,8 @@ func (c *Client) Status(ctx context.Context) (api.Status, error) {
 	return ask[api.Status](ctx, c, http.MethodGet, "status", nil)
 }
 
-// Agents lists the agents that are ready to run sessions.
+// Agents lists the agents that are ready to run sessions, and those that would be
+// were they not drained.
 func (c *Client) Agents(ctx context.Context) ([]netp.Agent, error) {
 	type listed struct {
 		netp.Agent
@@ -173,17 +178,33 @@ func (c *Client) Agents(ctx context.Context) ([]netp.Agent, error) {
 	answer, err := ask[struct{ Agents []listed }](ctx, c, http.MethodGet, "agents", nil)
 	var out []netp.Agent
 	for _, a := range answer.Agents {
-		if a.State == "" || a.State == "ready" {
+		if a.State == "" || a.State == "ready" || a.State == "drained" {
 			out = append(out, a.Agent)
 		}
 	}
 	return out, err
 }
 
+// Suite is what is applied of a suite, whose it is and who applies it now.
+func (c *Client) Suite(ctx context.Context, suite string) (api.SuiteState, error) {
+	return ask[api.SuiteState](ctx, c, http.MethodGet, "suites/"+url.PathEscape(suite)+"/state", nil)
+}
+
 // State is what is applied of a suite.
 func (c *Client) State(ctx context.Context, suite string) (plan.State, error) {
-	s, err := ask[api.SuiteState](ctx, c, http.MethodGet, "suites/"+url.PathEscape(suite)+"/state", nil)
+	s, err := c.Suite(ctx, suite)
 	return s.State, err
+}
+
+// Sources lists what the controller follows.
+func (c *Client) Sources(ctx context.Context) ([]gitops.Status, error) {
+	s, err := ask[api.SourceList](ctx, c, http.MethodGet, "sources", nil)
+	return s.Sources, err
+}
+
+// TellSource has a source do "suspend", "resume" or "reconcile" and gives how it is.
+func (c *Client) TellSource(ctx context.Context, source, what string) (gitops.Status, error) {
+	return ask[gitops.Status](ctx, c, http.MethodPost, "sources/"+url.PathEscape(source)+"/"+what, nil)
 }
 
 // Destroy forgets what is applied of a suite and says how many tests it was.
@@ -192,13 +213,41 @@ func (c *Client) Destroy(ctx context.Context, suite string) (int, error) {
 	return d.Tests, err
 }
 
-// Runs lists the latest runs; limit 0 for as many as the controller gives.
-func (c *Client) Runs(ctx context.Context, limit int) ([]api.Run, error) {
-	if limit == 0 {
-		limit = 10_000
+// most is how many of a list a controller gives.
+const most = 10_000
+
+// Runs lists the latest runs, of all suites for ""; limit 0 for as many as the
+// controller gives.
+func (c *Client) Runs(ctx context.Context, suite string, limit int) ([]api.Run, error) {
+	query := url.Values{"limit": {strconv.Itoa(cmp.Or(limit, most))}}
+	if suite != "" {
+		query.Set("suite", suite)
 	}
-	r, err := ask[api.Runs](ctx, c, http.MethodGet, "runs?limit="+strconv.Itoa(limit), nil)
+	r, err := ask[api.Runs](ctx, c, http.MethodGet, "runs?"+query.Encode(), nil)
 	return r.Runs, err
+}
+
+// History lists records of a path, the latest first; limit 0 for as many as the
+// controller gives.
+func (c *Client) History(ctx context.Context, past store.Past) ([]netp.Record, error) {
+	query := url.Values{"path": {past.Path}, "limit": {strconv.Itoa(cmp.Or(past.Limit, most))}}
+	if past.Suite != "" {
+		query.Set("suite", past.Suite)
+	}
+	if past.Test != "" {
+		query.Set("test", past.Test)
+	}
+	if !past.Since.IsZero() {
+		query.Set("since", past.Since.UTC().Format(time.RFC3339Nano))
+	}
+	r, err := ask[api.Records](ctx, c, http.MethodGet, "records?"+query.Encode(), nil)
+	return r.Records, err
+}
+
+// Paths lists the paths that have records.
+func (c *Client) Paths(ctx context.Context) ([]store.KnownPath, error) {
+	p, err := ask[api.Paths](ctx, c, http.MethodGet, "paths", nil)
+	return p.Paths, err
 }
 
 // Report is the whole report of a run.
@@ -212,17 +261,18 @@ func (c *Client) Report(ctx context.Context, run string) (netp.Report, error) {
 	return found.Report, err
 }
 
-// Apply posts a plan and gives the run, which has begun.
-func (c *Client) Apply(ctx context.Context, p *plan.Plan) (api.Started, error) {
-	body, err := json.Marshal(p)
+// Apply posts a plan, with the secrets of its sinks by address and name, and gives
+// the run, which has begun.
+func (c *Client) Apply(ctx context.Context, p *plan.Plan, secrets map[string]map[string]string) (apply.Started, error) {
+	body, err := json.Marshal(api.Submission{Plan: p, SinkSecrets: secrets})
 	if err != nil {
-		return api.Started{}, fmt.Errorf("write plan: %w", err)
+		return apply.Started{}, fmt.Errorf("write plan: %w", err)
 	}
-	return ask[api.Started](ctx, c, http.MethodPost, "runs", body)
+	return ask[apply.Started](ctx, c, http.MethodPost, "runs", body)
 }
 
 // Cancel ends a run; the events tell when it has ended.
 func (c *Client) Cancel(ctx context.Context, run string) error {
-	_, err := ask[api.Started](ctx, c, http.MethodPost, "runs/"+url.PathEscape(run)+"/cancel", nil)
+	_, err := ask[apply.Started](ctx, c, http.MethodPost, "runs/"+url.PathEscape(run)+"/cancel", nil)
 	return err
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/netpupper/netp/runner"
 	"github.com/netpupper/netp/runner/api"
+	"github.com/netpupper/netp/runner/feed"
 )
 
 func event(id int, name, data string) string {
@@ -80,8 +81,9 @@ func TestFollowTellsEachEventOnce(t *testing.T) {
 
 func TestFollowEnds(t *testing.T) {
 	var problem *api.Problem
+	var failure *feed.Failure
 	c, _ := served(t, event(1, "run_failed", `{"detail":"The disk is full."}`))
-	if err := c.Follow(t.Context(), "r", func(runner.Event) {}); !errors.As(err, &problem) || problem.Detail != "The disk is full." {
+	if err := c.Follow(t.Context(), "r", func(runner.Event) {}); !errors.As(err, &failure) || failure.Detail != "The disk is full." {
 		t.Errorf("a run that failed: %v", err)
 	}
 	c, _ = served(t)

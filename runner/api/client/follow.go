@@ -13,6 +13,7 @@ import (
 
 	"github.com/netpupper/netp/runner"
 	"github.com/netpupper/netp/runner/api"
+	"github.com/netpupper/netp/runner/feed"
 )
 
 // patience is how long a controller may be away before a follower gives up; the
@@ -33,7 +34,7 @@ type follower struct {
 
 // Follow tells what happens in a run from its beginning until it has ended, each
 // event once, reconnecting as long as the controller is not away for too long. An
-// *api.Problem is the controller's own word.
+// *api.Problem or *feed.Failure is the controller's own word.
 func (c *Client) Follow(ctx context.Context, run string, tell func(runner.Event)) error {
 	f := &follower{Client: c, run: run, tell: tell, done: make(map[string]bool), contact: time.Now()}
 	wait := 100 * time.Millisecond
@@ -41,12 +42,13 @@ func (c *Client) Follow(ctx context.Context, run string, tell func(runner.Event)
 		before := f.contact
 		err := f.stream(ctx)
 		var problem *api.Problem
+		var failure *feed.Failure
 		switch {
 		case f.ended:
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case errors.As(err, &problem) && problem.Status < http.StatusInternalServerError:
+		case errors.As(err, &failure), errors.As(err, &problem) && problem.Status < http.StatusInternalServerError:
 			return err
 		case time.Since(f.contact) > patience:
 			return fmt.Errorf("lost the controller; the run goes on there: %w", err)
@@ -136,7 +138,7 @@ func (f *follower) take(name string, data []byte) error {
 	if name == "" {
 		return nil
 	}
-	e, err := api.DecodeEvent(name, data)
+	e, err := feed.Decode(name, data)
 	if err != nil {
 		return err
 	}

@@ -12,13 +12,13 @@ import (
 
 // Agents prints one line per agent of a controller.
 func (t Terminal) Agents(agents []enrol.Listed, now time.Time) error {
-	rows := &table{header: []string{"agent", "state", "seen", "sessions", "clock", "kinds", "tags", "data port", "version"}, spare: []int{8, 7, 5, 6}}
+	rows := &table{header: []string{"agent", "state", "seen", "sessions", "clock", "health", "kinds", "tags", "data port", "version"}, spare: []int{9, 8, 6, 7}}
 	for _, a := range agents {
 		var kinds []string
 		for _, k := range a.Kinds {
 			kinds = append(kinds, string(k))
 		}
-		rows.add(string(a.Name), t.state(a.State), ago(a.LastSeen, now), itoa(a.Running), clockWord(a.Clock),
+		rows.add(string(a.Name), t.state(a.State), ago(a.LastSeen, now), itoa(a.Running), clockWord(a.Clock), healthWord(a.Health),
 			dash(strings.Join(kinds, " ")), dash(tagWords(a.Tags)), dash(a.Address), dash(a.Version))
 	}
 	if len(rows.rows) == 0 {
@@ -55,6 +55,23 @@ func clockWord(c netp.ClockState) string {
 	return "± " + Duration(c.MaxError)
 }
 
+// healthWord names what an agent finds wrong with its host; -json has the reasons.
+func healthWord(checks []netp.Check) string {
+	var bad []string
+	for _, c := range checks {
+		if !c.OK {
+			bad = append(bad, c.Name)
+		}
+	}
+	switch {
+	case len(checks) == 0:
+		return "-"
+	case len(bad) == 0:
+		return "good"
+	}
+	return strings.Join(bad, ", ")
+}
+
 func tagWords(tags map[string]string) string {
 	var out []string
 	for k, v := range tags {
@@ -69,4 +86,21 @@ func dash(s string) string {
 		return "-"
 	}
 	return s
+}
+
+// Tokens prints one line per role token.
+func (t Terminal) Tokens(tokens []enrol.Access) error {
+	if len(tokens) == 0 {
+		t.Printf("No role tokens. Make one with: netp tokens create -role viewer -name NAME\n")
+		return nil
+	}
+	rows := &table{header: []string{"name", "role", "made", "good until"}}
+	for _, k := range tokens {
+		until := k.Expires.Local().Format(time.DateOnly)
+		if k.Expired {
+			until = t.paint(red, "expired "+until)
+		}
+		rows.add(k.Name, string(k.Role), k.Made.Local().Format(time.DateOnly), until)
+	}
+	return rows.plain(t.Out, t.Width)
 }

@@ -1,20 +1,20 @@
 package view
 
 import (
-	"fmt"
+	"cmp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/netpupper/netp"
-	"github.com/netpupper/netp/estimate"
-	"github.com/netpupper/netp/quantity"
 	"github.com/netpupper/netp/runner/store"
 )
 
+const moment = "2006-01-02 15:04:05"
+
 // Runs prints one line per run.
-func (t Terminal) Runs(runs []store.Run, now time.Time) error {
-	rows := &table{header: []string{"run", "suite", "started", "took", "sessions", "verdict"}, spare: []int{3, 1}}
+func (t Terminal) Runs(runs []store.Run) error {
+	rows := &table{header: []string{"run", "suite", "started", "by", "took", "sessions", "verdict"}, spare: []int{4, 3, 1}}
 	for _, r := range runs {
 		took, verdict := "-", "did not end"
 		if r.Finished() {
@@ -23,7 +23,7 @@ func (t Terminal) Runs(runs []store.Run, now time.Time) error {
 		if r.Report.Cancelled {
 			verdict = "cancelled"
 		}
-		rows.add(ShortID(r.Report.Run), r.Report.Suite, r.Report.Started.Local().Format("2006-01-02 15:04:05"), took, itoa(r.Sessions), verdict)
+		rows.add(ShortID(r.Report.Run), r.Report.Suite, r.Report.Started.Local().Format(moment), began(r), took, itoa(r.Sessions), verdict)
 	}
 	if len(rows.rows) == 0 {
 		t.Printf("No runs.\n")
@@ -32,103 +32,59 @@ func (t Terminal) Runs(runs []store.Run, now time.Time) error {
 	return rows.plain(t.Out, t.Width)
 }
 
-// Session prints everything a record holds. specs are the metrics of its kind.
-func (t Terminal) Session(r netp.Record, specs []netp.MetricSpec, suiteDir string) {
-	t.Printf("%s  %s  %s\n\n", t.verdict(r.Status), t.paint(bold, r.Session.Addr), arrow(r.Session.Path))
-	t.Printf("Run        %s of suite %s, %s\n", r.Run, r.Suite, r.Result.Started.Local().Format(time.RFC3339))
-	t.Printf("Traffic    %s, measured %s, attempt %d\n", r.Session.Kind, Duration(r.Result.Measured), max(1, r.Attempts))
-	t.pairs("Parameters", parameters(r.Session.Params))
-	t.pairs("Facts", sortedPairs(r.Result.Facts))
-	t.Printf("\nMeasured\n")
-	t.columns(measured(r.Result.Metrics, specs))
-	if len(r.Result.Health) > 0 {
-		t.Printf("\nInstrument\n")
-		t.columns(t.checks(r.Result.Health))
+// began says what began a run: a trigger, and the test whose turn it was.
+func began(r store.Run) string {
+	text := cmp.Or(string(r.Trigger), "-")
+	if r.Slot != nil {
+		text += " " + r.Slot.Test
 	}
-	t.Printf("\n")
-	for _, j := range r.Judgements {
-		if j.Status == netp.Pass {
-			t.Printf("%s  assert %q  %s\n", t.verdict(j.Status), j.Assertion, strings.Join(strings.Fields(j.Condition), " "))
-			for _, e := range j.Estimates {
-				t.Printf("        │ %s  %s\n", e.Metric, estimate.Describe(e))
-			}
-		}
-	}
-	t.Explain(r, suiteDir)
+	return text
 }
 
-func (t Terminal) pairs(title string, list [][2]string) {
-	for i, p := range list {
-		if i > 0 {
-			title = ""
-		}
-		t.Printf("%-10s %s = %s\n", title, p[0], p[1])
+// History prints one line per record, in the order given. limit is the number that
+// was asked for at most; 0 for all.
+func (t Terminal) History(records []netp.Record, limit int) error {
+	rows := t.resultTable(records)
+	rows.header = slices.Insert(rows.header, 0, "time")
+	for i := range rows.spare {
+		rows.spare[i]++
 	}
+	for i, r := range records {
+		rows.rows[i] = slices.Insert(rows.rows[i], 0, measuredAt(r).Local().Format(moment))
+		if f := r.Result.Failure; f != nil && !cancelled(r) {
+			rows.rows[i][len(rows.rows[i])-1] += " (" + strings.ReplaceAll(string(f.Kind), "_", " ") + ")"
+		}
+	}
+	if err := rows.plain(t.Out, t.Width); err != nil {
+		return err
+	}
+	if limit > 0 && len(records) == limit {
+		t.Printf("\nThe latest %s; for more give -limit, 0 for all.\n", plural(limit, "record"))
+	}
+	last := records[0]
+	t.Printf("\nNext: netp explain '%s/%s'\n", ShortID(last.Run), last.Session.Addr)
+	return nil
 }
 
-func parameters(p netp.Params) [][2]string {
-	text := map[string]string{}
-	for k, v := range p {
-		text[k] = fmt.Sprint(v)
+// measuredAt is when a session began; for one that did not, when it was to.
+func measuredAt(r netp.Record) time.Time {
+	for _, at := range []time.Time{r.Result.Started, r.Scheduled} {
+		if !at.IsZero() {
+			return at
+		}
 	}
-	return sortedPairs(text)
+	return r.Written
 }
 
-func sortedPairs(m map[string]string) [][2]string {
-	var out [][2]string
-	for k, v := range m {
-		out = append(out, [2]string{k, v})
+// Paths prints the paths that have records.
+func (t Terminal) Paths(paths []store.KnownPath) error {
+	if len(paths) == 0 {
+		t.Printf("Nothing is recorded yet. Run a suite first: netp apply DIR\n")
+		return nil
 	}
-	slices.SortFunc(out, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
-	return out
-}
-
-// measured lists every metric with its figures, as measured and without
-// intervals, in the order of specs.
-func measured(metrics map[string]netp.Measurement, specs []netp.MetricSpec) [][]string {
-	var rows [][]string
-	for _, spec := range specs {
-		m, ok := metrics[spec.Name]
-		if !ok {
-			continue
-		}
-		text := ""
-		switch {
-		case m.Ratio != nil:
-			text = fmt.Sprintf("%s of %s: %s", quantity.Count(m.Ratio.Events), quantity.Count(m.Ratio.Trials), quantity.Format(m.Ratio.Value(), "1"))
-		case m.Distribution != nil:
-			text = distribution(m.Distribution, spec.Unit)
-		case m.Value != nil:
-			text = quantity.Format(*m.Value, spec.Unit)
-		}
-		if m.Uncertainty > 0 {
-			text += "; clock ± " + quantity.Format(m.Uncertainty, spec.Unit)
-		}
-		rows = append(rows, []string{"", spec.Name, text})
+	rows := &table{header: []string{"path", "latest record"}}
+	for _, p := range paths {
+		rows.add(p.Path, p.Latest.Local().Format(moment))
 	}
-	return rows
-}
-
-func distribution(d *netp.Distribution, unit string) string {
-	var parts []string
-	for _, member := range []string{"min", "p50", "p90", "p99", "max", "mean"} {
-		parts = append(parts, member+" "+quantity.Format(d.Member(member), unit))
-	}
-	return strings.Join(parts, ", ") + "; " + quantity.Count(d.All.Count()) + " samples"
-}
-
-func (t Terminal) checks(list []netp.Check) [][]string {
-	var rows [][]string
-	for _, c := range list {
-		word := t.paint(green, "ok")
-		if !c.OK {
-			word = t.paint(yellow, "LOOK")
-		}
-		text := quantity.Format(c.Value, c.Unit)
-		if c.Limit != 0 {
-			text += ", limit " + quantity.Format(c.Limit, c.Unit)
-		}
-		rows = append(rows, []string{"", word + " " + strings.ReplaceAll(c.Name, "_", " "), text, c.Reason})
-	}
-	return rows
+	return rows.plain(t.Out, t.Width)
 }

@@ -18,6 +18,7 @@ func (t Terminal) Plan(p *plan.Plan) {
 	t.changes(p.Changes)
 	t.schedule(p)
 	t.traffic(p.Cost)
+	t.standing(p.Cost.Standing)
 	t.power(p.Power)
 	t.Printf("\n")
 	t.Diagnostics(p.Warnings, false)
@@ -153,6 +154,28 @@ func (t Terminal) traffic(c plan.Cost) {
 		line += fmt.Sprintf("%s%s, %s, peak %s", lead, place.Place, quantity.Format(float64(place.Bytes), "B"), quantity.Format(place.PeakRate, "bit/s"))
 		if place.Capacity > 0 {
 			line += fmt.Sprintf(" (%s of %s)", quantity.Format(place.PeakRate/place.Capacity, "1"), quantity.Format(place.Capacity, "bit/s"))
+		}
+	}
+	t.fold(line, "           ")
+}
+
+// standing says how busy standing tests keep the places they load most.
+func (t Terminal) standing(shares []plan.PlaceShare) {
+	if len(shares) == 0 {
+		return
+	}
+	line := "Standing   on average"
+	for i, s := range shares {
+		if i == 2 {
+			break
+		}
+		lead := " · "
+		if i == 0 {
+			lead = " "
+		}
+		line += fmt.Sprintf("%s%s: %s", lead, s.Place, quantity.Format(s.Rate, "bit/s"))
+		if s.Alone > 0 {
+			line += fmt.Sprintf(", taken as a whole %s of the time", quantity.Format(s.Alone, "1"))
 		}
 	}
 	t.fold(line, "           ")

@@ -15,6 +15,8 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/lang/diag"
+	"github.com/netpupper/netp/plan"
+	"github.com/netpupper/netp/runner/store"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -146,6 +148,50 @@ func TestMarkdownKeepsItsBudget(t *testing.T) {
 	}
 	if strings.Contains(text, "<b>") || strings.Contains(text, "0|<") {
 		t.Error("a name reached the report unescaped")
+	}
+}
+
+func TestRunsAndHistory(t *testing.T) {
+	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.Local)
+	var out strings.Builder
+	runs := []store.Run{
+		{Report: netp.Report{Run: "01a214b7-b854-7000-8000-000000000001", Suite: "wan", Started: at, Ended: at.Add(time.Minute), Status: netp.Fail}, Sessions: 2,
+			Trigger: store.BySchedule, Slot: &store.Slot{Suite: "wan", Test: "test.voice", Start: at}},
+		{Report: netp.Report{Run: "01a214b7-b855-7000-8000-000000000002", Suite: "wan", Started: at}, Sessions: 2},
+	}
+	if err := (Terminal{Out: &out, Width: 120}).Runs(runs); err != nil {
+		t.Fatal(err)
+	}
+	missed := sample().Records[0]
+	missed.Result = netp.Result{Failure: &netp.Failure{Kind: netp.FailureMissed}}
+	missed.Status, missed.Judgements, missed.Scheduled = netp.Errored, nil, at
+	measured := sample().Records[0]
+	measured.Result.Started = at.Add(time.Hour)
+	if err := (Terminal{Out: &out, Width: 120}).History([]netp.Record{measured, missed}, 2); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "history.txt", out.String())
+}
+
+func TestPlanMarkdownKeepsItsBudget(t *testing.T) {
+	p := &plan.Plan{Suite: plan.SuiteInfo{Name: "a|b"}, Changes: []plan.Change{{Addr: "test.``` x", Action: plan.Create, Sessions: 2}}}
+	short := PlanMarkdown(PlanOutcome{Plan: p})
+	if !strings.HasPrefix(short, "## netp plan: a\\|b\n\nPlan: 1 test to add") || strings.Count(short, "```") != 2 || !strings.HasSuffix(short, "```\n") {
+		t.Errorf("the plan is\n%s", short)
+	}
+	for i := range 3000 {
+		p.Warnings = append(p.Warnings, diag.Diagnostic{Severity: diag.Warning, Summary: fmt.Sprintf("Warning %d", i), Detail: "Something → is odd."})
+	}
+	long := PlanMarkdown(PlanOutcome{Plan: p})
+	if n := len([]rune(long)); n > markdownBudget || n < markdownBudget*9/10 {
+		t.Errorf("a long plan has %d characters, want nearly %d", n, markdownBudget)
+	}
+	if !strings.HasSuffix(long, " more lines; the job's log has them.\n```\n") {
+		t.Errorf("a long plan ends with\n%s", long[len(long)-200:])
+	}
+	none := PlanMarkdown(PlanOutcome{Diagnostics: diag.List{{Severity: diag.Error, Summary: "Unknown metric", Detail: "It has: rtt."}}})
+	if !strings.Contains(none, "There is no plan") || !strings.Contains(none, "Error: Unknown metric") {
+		t.Errorf("no plan is told as\n%s", none)
 	}
 }
 

@@ -1,4 +1,4 @@
-package main
+package pgtest
 
 import "os/exec"
 

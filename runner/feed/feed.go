@@ -1,6 +1,10 @@
-package api
+// Package feed keeps what a run tells, as the bytes of its event stream: any number
+// of watchers begin at any event, and a slow one costs no memory and delays
+// nobody. It runs nothing and speaks no HTTP. Start with Feed.
+package feed
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,11 +15,11 @@ import (
 	"github.com/netpupper/netp/runner"
 )
 
-// feed is what a run has told so far, as the bytes of its event stream: in a file,
-// so that any number of watchers can begin at any event, and a slow one costs no
-// memory and delays nobody. Signs of life are passed on, not kept.
-type feed struct {
+// Feed is what a run has told so far, in a file. Signs of life are passed on, not
+// kept. It may be used concurrently.
+type Feed struct {
 	logger *slog.Logger
+	base   int // ids of events are greater
 
 	mu       sync.Mutex // guards what follows
 	file     *os.File
@@ -23,26 +27,30 @@ type feed struct {
 	over     bool          // nothing follows
 	changed  chan struct{} // closed and replaced when there is more, or it is over
 	watchers map[chan []byte]struct{}
-	users    int // the run's server and the watchers; the last one closes the file
+	users    int // the one that made it and the watchers; the last one closes the file
 }
 
-func newFeed(dir string, logger *slog.Logger) (*feed, error) {
+// New makes a feed with a file in dir, "" for the system's directory for temporary
+// files. Ids of its events are greater than base: one that tells a run anew has
+// another base, so that nobody takes its events for those of the first. The maker
+// is its first user: it calls Leave.
+func New(dir string, base int, logger *slog.Logger) (*Feed, error) {
 	file, err := os.CreateTemp(dir, "netp-events-*")
 	if err != nil {
 		return nil, fmt.Errorf("keep the run's events: %w", err)
 	}
-	return &feed{logger: logger, file: file, changed: make(chan struct{}), watchers: make(map[chan []byte]struct{}), users: 1}, nil
+	return &Feed{logger: logger, base: base, file: file, changed: make(chan struct{}), watchers: make(map[chan []byte]struct{}), users: 1}, nil
 }
 
-// tell takes in an event of the run.
-func (f *feed) tell(e runner.Event) {
-	name, data, err := encodeEvent(e)
+// Tell takes in an event of the run.
+func (f *Feed) Tell(e runner.Event) {
+	name, data, err := Encode(e)
 	if err != nil {
 		f.logger.Error("event not told", "error", err)
 		return
 	}
 	if _, fleeting := e.(runner.Progress); fleeting {
-		f.pass([]byte(frame(0, name, data)))
+		f.pass([]byte(Frame(0, name, data)))
 		return
 	}
 	f.keep(name, data)
@@ -50,11 +58,11 @@ func (f *feed) tell(e runner.Event) {
 
 // keep appends an event. When the disk is full the watchers miss events; the
 // records are in the store all the same.
-func (f *feed) keep(name string, data []byte) {
+func (f *Feed) keep(name string, data []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	at := f.length()
-	text := frame(len(f.ends)+1, name, data)
+	text := Frame(f.base+len(f.ends)+1, name, data)
 	if _, err := f.file.WriteAt([]byte(text), at); err != nil {
 		f.logger.Error("event not kept", "error", err)
 		return
@@ -64,7 +72,7 @@ func (f *feed) keep(name string, data []byte) {
 }
 
 // pass hands a sign of life to the watchers that are not busy.
-func (f *feed) pass(text []byte) {
+func (f *Feed) pass(text []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for w := range f.watchers {
@@ -75,8 +83,15 @@ func (f *feed) pass(text []byte) {
 	}
 }
 
-// finish says that nothing follows.
-func (f *feed) finish() {
+// Fail tells that the run could not go on.
+func (f *Feed) Fail(detail string) {
+	if data, err := json.Marshal(Failure{detail}); err == nil {
+		f.keep(Failed, data)
+	}
+}
+
+// Finish says that nothing follows.
+func (f *Feed) Finish() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.over = true
@@ -84,13 +99,13 @@ func (f *feed) finish() {
 }
 
 // wake tells the watchers. f.mu is held.
-func (f *feed) wake() {
+func (f *Feed) wake() {
 	close(f.changed)
 	f.changed = make(chan struct{})
 }
 
 // length of the stream so far. f.mu is held.
-func (f *feed) length() int64 {
+func (f *Feed) length() int64 {
 	if len(f.ends) == 0 {
 		return 0
 	}
@@ -100,8 +115,9 @@ func (f *feed) length() int64 {
 // passBuffer is how many signs of life wait for a watcher.
 const passBuffer = 64
 
-// watch begins to watch; false when the feed is closed. leave ends it.
-func (f *feed) watch() (fleeting chan []byte, ok bool) {
+// Watch begins to watch: fleeting brings signs of life. It is false when the feed
+// is closed. Unwatch ends it.
+func (f *Feed) Watch() (fleeting chan []byte, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.users == 0 {
@@ -113,15 +129,16 @@ func (f *feed) watch() (fleeting chan []byte, ok bool) {
 	return fleeting, true
 }
 
-func (f *feed) unwatch(fleeting chan []byte) {
+// Unwatch ends what Watch began.
+func (f *Feed) Unwatch(fleeting chan []byte) {
 	f.mu.Lock()
 	delete(f.watchers, fleeting)
 	f.mu.Unlock()
-	f.leave()
+	f.Leave()
 }
 
-// leave is called once by each user; the last one removes the file.
-func (f *feed) leave() {
+// Leave is called once by each user; the last one removes the file.
+func (f *Feed) Leave() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.users--
@@ -133,19 +150,21 @@ func (f *feed) leave() {
 	}
 }
 
-// after gives the offset that follows the n-th event; 0 for one that is not there.
-func (f *feed) after(n int) int64 {
+// After gives the offset that follows the event with an id; 0 for one that is not
+// there.
+func (f *Feed) After(id int) int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	n := id - f.base
 	if n < 1 || n > len(f.ends) {
 		return 0
 	}
 	return f.ends[n-1]
 }
 
-// from gives what the stream holds from an offset on, at most max bytes, whether
+// From gives what the stream holds from an offset on, at most max bytes, whether
 // it is over, and what is closed when that changes.
-func (f *feed) from(offset, max int64) (part io.Reader, n int64, over bool, changed <-chan struct{}) {
+func (f *Feed) From(offset, max int64) (part io.Reader, n int64, over bool, changed <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n = min(f.length()-offset, max)

@@ -1,4 +1,4 @@
-package api
+package feed
 
 import (
 	"encoding/json"
@@ -13,19 +13,23 @@ import (
 
 // Names of events in the stream; the data of each is one JSON object.
 const (
-	eventStarted  = "run_started"
-	eventState    = "session_state"
-	eventProgress = "session_progress"
-	eventDone     = "session_done"
-	eventEnded    = "run_done"
-	eventFailed   = "run_failed"
+	Started  = "run_started"
+	State    = "session_state"
+	Progress = "session_progress"
+	Done     = "session_done"
+	Ended    = "run_done"
+	Failed   = "run_failed"
 )
 
-// Failed is the last event of a run that could not go on: the controller could not
-// record it, or it was stopped during the run.
-type Failed struct {
+// Failure is the last event of a run that could not go on: the controller could
+// not record it, or it was stopped during the run. As an error it is what Decode
+// gives for it.
+type Failure struct {
 	Detail string `json:"detail"`
 }
+
+// Error is the detail.
+func (f *Failure) Error() string { return f.Detail }
 
 type runStarted struct {
 	Run      string        `json:"run"`
@@ -44,23 +48,23 @@ type sessionState struct {
 	At      time.Time    `json:"at"`
 }
 
-// encodeEvent writes an event. A record is told without its metrics and intervals:
-// the verdict has its estimates, and the whole is at runs/{run}/records.
-func encodeEvent(e runner.Event) (name string, data []byte, err error) {
+// Encode writes an event. A record is told without its metrics and intervals: the
+// verdict has its estimates, and the whole is in the store.
+func Encode(e runner.Event) (name string, data []byte, err error) {
 	var body any
 	switch e := e.(type) {
 	case runner.RunStarted:
-		name, body = eventStarted, runStarted(e)
+		name, body = Started, runStarted(e)
 	case runner.SessionState:
-		name, body = eventState, sessionState(e)
+		name, body = State, sessionState(e)
 	case runner.Progress:
-		name, body = eventProgress, e.Progress
+		name, body = Progress, e.Progress
 	case runner.SessionDone:
 		r := e.Record
 		r.Result.Metrics, r.Result.Intervals = nil, nil
-		name, body = eventDone, r
+		name, body = Done, r
 	case runner.RunDone:
-		name, body = eventEnded, e.Report
+		name, body = Ended, e.Report
 	default:
 		return "", nil, fmt.Errorf("event %T has no form in the stream", e)
 	}
@@ -68,31 +72,31 @@ func encodeEvent(e runner.Event) (name string, data []byte, err error) {
 	return name, data, err
 }
 
-// DecodeEvent reads an event of a stream. An unknown name gives a nil event: newer
-// controllers may tell more. A run_failed event is the error *Problem.
-func DecodeEvent(name string, data []byte) (runner.Event, error) {
+// Decode reads an event of a stream. An unknown name gives a nil event: newer
+// controllers may tell more. A run_failed event is the error *Failure.
+func Decode(name string, data []byte) (runner.Event, error) {
 	switch name {
-	case eventStarted:
+	case Started:
 		e, err := read[runStarted](data)
 		return runner.RunStarted(e), err
-	case eventState:
+	case State:
 		e, err := read[sessionState](data)
 		return runner.SessionState(e), err
-	case eventProgress:
+	case Progress:
 		e, err := read[netp.Progress](data)
 		return runner.Progress{Progress: e}, err
-	case eventDone:
+	case Done:
 		e, err := read[netp.Record](data)
 		return runner.SessionDone{Record: e}, err
-	case eventEnded:
+	case Ended:
 		e, err := read[netp.Report](data)
 		return runner.RunDone{Report: e}, err
-	case eventFailed:
-		e, err := read[Failed](data)
+	case Failed:
+		e, err := read[Failure](data)
 		if err != nil {
 			return nil, err
 		}
-		return nil, &Problem{Code: eventFailed, Detail: e.Detail}
+		return nil, &e
 	}
 	return nil, nil
 }
@@ -105,9 +109,9 @@ func read[T any](data []byte) (T, error) {
 	return v, nil
 }
 
-// frame writes an event as the stream has it; an id of 0 leaves the id out, so
+// Frame writes an event as the stream has it; an id of 0 leaves the id out, so
 // that a watcher who comes back resumes after the last event that has one.
-func frame(id int, name string, data []byte) string {
+func Frame(id int, name string, data []byte) string {
 	var b strings.Builder
 	if id > 0 {
 		b.WriteString("id: " + strconv.Itoa(id) + "\n")

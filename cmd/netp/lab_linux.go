@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/netpupper/netp/lang/labfile"
+	"github.com/netpupper/netp/testsuites/lab"
+)
+
+// labPrefix begins the names of a lab's network namespaces.
+func labPrefix(name string) string { return "netp-lab-" + name }
+
+// beEmulator is the emulator's whole life, if this process was executed as one.
+func beEmulator() (code int, was bool) { return lab.BeEmulator() }
+
+// buildLab builds what a file declares.
+func buildLab(l labfile.Lab) (*lab.Lab, *lab.Network, error) {
+	w := lab.WAN{Carriers: l.Carriers}
+	for _, s := range l.Sites {
+		site := lab.Site{Name: s.Name, NAT: s.NAT}
+		for _, line := range s.Lines {
+			site.Lines = append(site.Lines, lab.SiteLine(line))
+		}
+		for _, b := range s.Block {
+			site.Block = append(site.Block, lab.Drop{Hook: lab.Input, Protocol: b.Protocol, Port: b.Port})
+		}
+		w.Sites = append(w.Sites, site)
+	}
+	made, err := lab.New(lab.Options{Prefix: labPrefix(l.Name)})
+	if err != nil {
+		return nil, nil, err
+	}
+	network, err := made.Build(w)
+	if err != nil {
+		return nil, nil, errors.Join(err, made.Close())
+	}
+	return made, network, nil
+}
+
+// labExec runs a command with a lab up.
+func (a *app) labExec(ctx context.Context, l labfile.Lab, words []string) (err error) {
+	if lab.IsInside() {
+		if err := lab.OwnRun(); err != nil {
+			return err
+		}
+	} else if !lab.Privileged() {
+		a.code, err = lab.Inside()
+		return err
+	}
+	release, err := holdLab(l.Name)
+	if err != nil {
+		return err
+	}
+	defer release()
+	made, _, err := buildLab(l)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, made.Close()) }()
+	process := -1
+	c := exec.CommandContext(ctx, words[0], words[1:]...)
+	c.Stdin, c.Stdout, c.Stderr = a.env.stdin, a.env.stdout, a.env.stderr
+	c.Env = append(a.env.environ, "NETP_LAB="+l.Name)
+	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
+	c.WaitDelay = 30 * time.Second
+	c.SysProcAttr = &syscall.SysProcAttr{PidFD: &process}
+	if err := c.Start(); err != nil {
+		return fmt.Errorf("run %s: %w", words[0], err)
+	}
+	if process >= 0 {
+		defer syscall.Close(process)
+		if err := made.Emulator.Guard(process); err != nil {
+			return err
+		}
+	}
+	var exit *exec.ExitError
+	switch err := c.Wait(); {
+	case ctx.Err() != nil:
+		a.code = exitInterrupted
+	case errors.As(err, &exit) && exit.Exited():
+		a.code = exit.ExitCode()
+	case err != nil:
+		return fmt.Errorf("%s: %w", words[0], err)
+	}
+	return nil
+}
+
+// labUp starts a keeper, which outlives this command, and waits until its lab stands.
+func (a *app) labUp(ctx context.Context, file string, l labfile.Lab) error {
+	if !lab.Privileged() {
+		return fmt.Errorf("%w\nRun netp lab up as root, or the suite inside the lab: netp lab exec %s -- netp apply", lab.ErrPrivilege, file)
+	}
+	if err := checkNotUp(l.Name); err != nil {
+		return err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	path, err := filepath.Abs(file)
+	if err != nil {
+		return err
+	}
+	keeper := &exec.Cmd{
+		Path: "/proc/self/exe", Args: []string{"netp", "lab", "keep", path}, Dir: "/", ExtraFiles: []*os.File{w},
+		Env: a.env.environ, SysProcAttr: &syscall.SysProcAttr{Setsid: true},
+	}
+	err = keeper.Start()
+	w.Close()
+	if err != nil {
+		return fmt.Errorf("start the keeper of the lab: %w", err)
+	}
+	stopWaiting := context.AfterFunc(ctx, func() { keeper.Process.Signal(syscall.SIGTERM) })
+	defer stopWaiting()
+	said, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	var s labReport
+	if err := json.Unmarshal(said, &s); err != nil {
+		return errors.Join(errors.New("the keeper of the lab ended before it stood"), keeper.Wait())
+	}
+	if s.Error != "" {
+		keeper.Wait()
+		return errors.New(s.Error)
+	}
+	a.out().Printf("Lab %s is up: %d sites, %d carriers. Its sites as agents of a suite:\n\n%s\nTake it down with: netp lab down %s\n",
+		l.Name, len(l.Sites), len(l.Carriers), agentBlocks(s), l.Name)
+	return keeper.Process.Release()
+}
+
+// labReport is what a keeper says when its lab stands, or why it does not.
+type labReport struct {
+	Error string      `json:"error,omitempty"`
+	Sites []labSiteAt `json:"sites"`
+}
+
+// labSiteAt is a site that stands.
+type labSiteAt struct {
+	Name      string      `json:"name"`
+	Netns     string      `json:"netns"`
+	Addresses [][2]string `json:"addresses"` // by carrier
+}
+
+// keeperPipe is the descriptor on which a keeper reports.
+const keeperPipe = 3
+
+// labKeep has a lab until it is told to end.
+func (a *app) labKeep(ctx context.Context, l labfile.Lab) error {
+	report := os.NewFile(keeperPipe, "report")
+	say := func(s labReport) error { return errors.Join(json.NewEncoder(report).Encode(s), report.Close()) }
+	release, err := holdLab(l.Name)
+	if err != nil {
+		return errors.Join(err, say(labReport{Error: err.Error()}))
+	}
+	defer release()
+	made, network, err := buildLab(l)
+	if err != nil {
+		return errors.Join(err, say(labReport{Error: err.Error()}))
+	}
+	var s labReport
+	for _, site := range l.Sites {
+		at := labSiteAt{Name: site.Name, Netns: network.Sites[site.Name].Path()}
+		for _, line := range site.Lines {
+			at.Addresses = append(at.Addresses, [2]string{line.Carrier, network.Host[site.Name][line.Carrier].String()})
+		}
+		s.Sites = append(s.Sites, at)
+	}
+	if err := say(s); err != nil {
+		return errors.Join(err, made.Close())
+	}
+	<-ctx.Done()
+	return made.Close()
+}
+
+// agentBlocks are the sites in the language of suites.
+func agentBlocks(s labReport) string {
+	var out strings.Builder
+	for _, site := range s.Sites {
+		fmt.Fprintf(&out, "agent %q {\n  netns = %q\n", site.Name, site.Netns)
+		for _, a := range site.Addresses {
+			fmt.Fprintf(&out, "  interface %q { address = %q }\n", a[0], a[1])
+		}
+		fmt.Fprintf(&out, "}\n")
+	}
+	return out.String()
+}

@@ -1,0 +1,2 @@
+name = 5 5 #! Missing newline after argument
+limits {

@@ -1,0 +1,206 @@
+// Package labfile reads the file of a network lab: sites, the carriers that join them, and what is wrong with their lines. It is
+// HCL in the syntax of suites, with its units and functions and without references, and strict: all faults are told at once.
+//
+// It makes no network; package testsuites/lab does. Start with Read.
+package labfile
+
+import (
+	"net/netip"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/netpupper/netp/lang"
+	"github.com/netpupper/netp/lang/diag"
+	"github.com/netpupper/netp/testsuites/lab/emulator"
+)
+
+// Lab is what a file declares.
+type Lab struct {
+	// Name distinguishes labs on one host; the file's own name where it gives none.
+	Name     string
+	Carriers []string
+	Sites    []Site
+}
+
+// Site is a place with a host.
+type Site struct {
+	Name  string
+	NAT   bool
+	Lines []Line
+	Block []Block
+}
+
+// Line is a site's line to a carrier.
+type Line struct {
+	Carrier string
+	// Address of the site there; invalid when the file gives none.
+	Address netip.Addr
+	// Up is from the site to the carrier, Down from the carrier to the site.
+	Up, Down emulator.Impair
+}
+
+// Block is what a firewall before a site drops.
+type Block struct {
+	Protocol int // of IP; 0 is all
+	Port     int // destination; 0 is all
+}
+
+// Bounds: an address has one byte for each.
+const (
+	maxCarriers = 250
+	maxSites    = 250
+)
+
+func shape() lang.Shape {
+	line := lineShape()
+	site := lang.Shape{Labels: []string{"name"}, Args: []string{"nat"}, Blocks: map[string]lang.Shape{
+		"line":  line,
+		"block": {Args: []string{"protocol", "port"}},
+	}}
+	carrier := impairShape()
+	carrier.Labels = []string{"name"}
+	carrier.Blocks = line.Blocks
+	return lang.Shape{Args: []string{"name"}, Blocks: map[string]lang.Shape{"carrier": carrier, "site": site}}
+}
+
+func lineShape() lang.Shape {
+	line := impairShape()
+	line.Labels, line.Args = []string{"carrier"}, append(line.Args, "address")
+	line.Blocks = map[string]lang.Shape{"up": impairShape(), "down": impairShape(), "burst": burstShape()}
+	return line
+}
+
+// Labs and sites give namespaces their names, LAB-SITE: a hyphen in the first would make them ambiguous.
+var (
+	labNames  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_]{0,30}$`)
+	siteNames = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,30}$`)
+)
+
+// Read reads a file. When there is an error among the diagnostics the lab must not be used.
+func Read(file string, environ func(string) (string, bool)) (Lab, diag.List) {
+	d := lang.OpenDocument(file, "a lab's file", shape(), environ)
+	l := Lab{Name: d.Text("name")}
+	if !d.Has("name") {
+		l.Name = strings.TrimSuffix(filepath.Base(file), ".hcl")
+	}
+	if !labNames.MatchString(l.Name) {
+		d.Invalid("name", "%q is no name for a lab: letters, digits and _, at most 31. Write name = \"wan\", say.", l.Name)
+	}
+	carriers := map[string]lang.Block{}
+	for _, b := range d.Named("carrier") {
+		l.Carriers = append(l.Carriers, b.Labels[0])
+		carriers[b.Labels[0]] = b
+	}
+	for _, b := range d.Named("site") {
+		l.Sites = append(l.Sites, readSite(b, l.Carriers, carriers))
+	}
+	check(d, l)
+	return l, d.List()
+}
+
+// check looks at what no block can know alone.
+func check(d *lang.Document, l Lab) {
+	if len(l.Carriers) == 0 {
+		d.Missing(`A lab needs a carrier that joins its sites: carrier "telco-a" { delay = "10ms" }.`)
+	}
+	if len(l.Sites) == 0 {
+		d.Missing(`A lab needs sites: site "syd" { }.`)
+	}
+	if len(l.Carriers) > maxCarriers || len(l.Sites) > maxSites {
+		d.Invalid("", "A lab has at most %d carriers and %d sites.", maxCarriers, maxSites)
+	}
+	used := map[netip.Addr]string{}
+	for _, s := range l.Sites {
+		for _, line := range s.Lines {
+			if !line.Address.IsValid() {
+				continue
+			}
+			if other := used[line.Address]; other != "" {
+				d.Invalid("", "Sites %q and %q both have the address %s.", other, s.Name, line.Address)
+			}
+			used[line.Address] = s.Name
+		}
+	}
+}
+
+// readSite reads a site. It has a line to each carrier, or to those for which it has a line block.
+func readSite(b lang.Block, order []string, carriers map[string]lang.Block) Site {
+	s := Site{Name: b.Labels[0], NAT: b.Flag("nat")}
+	if !siteNames.MatchString(s.Name) {
+		b.Invalid("", "%q is no name for a site: letters, digits, _ and -, at most 31.", s.Name)
+	}
+	own := map[string]lang.Block{}
+	for _, line := range b.Named("line") {
+		name := line.Labels[0]
+		if _, ok := carriers[name]; !ok {
+			line.Unknown(name, order, "carrier")
+			continue
+		}
+		own[name] = line
+	}
+	for _, name := range order {
+		line, listed := own[name]
+		if len(own) > 0 && !listed {
+			continue
+		}
+		s.Lines = append(s.Lines, readLine(name, carriers[name], line, listed))
+	}
+	for _, block := range b.Blocks("block") {
+		s.Block = append(s.Block, readBlock(block))
+	}
+	return s
+}
+
+// readLine gives a line what its carrier says, then what it says itself, each first for both directions.
+func readLine(name string, carrier, own lang.Block, listed bool) Line {
+	l := Line{Carrier: name}
+	blocks := []lang.Block{carrier}
+	if listed {
+		blocks = append(blocks, own)
+		l.Address = readAddress(own)
+	}
+	for _, b := range blocks {
+		l.Up, l.Down = readImpair(b, l.Up), readImpair(b, l.Down)
+		if up, ok := b.One("up"); ok {
+			l.Up = readImpair(up, l.Up)
+		}
+		if down, ok := b.One("down"); ok {
+			l.Down = readImpair(down, l.Down)
+		}
+	}
+	return l
+}
+
+func readAddress(b lang.Block) netip.Addr {
+	if !b.Has("address") {
+		return netip.Addr{}
+	}
+	text := b.Text("address")
+	a, err := netip.ParseAddr(text)
+	if err != nil || !a.Is4() {
+		b.Invalid("address", "%q is not an IPv4 address. Write for example \"10.1.1.10\".", text)
+		return netip.Addr{}
+	}
+	if last := a.As4()[3]; last < 2 || last > 253 {
+		b.Invalid("address", "The address must end in a number from 2 to 253: the carrier has the neighbouring one.")
+	}
+	return a
+}
+
+func readBlock(b lang.Block) Block {
+	protocols := map[string]int{"": 0, "icmp": 1, "tcp": 6, "udp": 17}
+	out := Block{Port: b.Count("port", 0)}
+	text := b.Text("protocol")
+	protocol, ok := protocols[text]
+	if !ok {
+		b.Invalid("protocol", "%q is no protocol. Write \"udp\", \"tcp\" or \"icmp\", or leave it out to block all.", text)
+	}
+	if out.Protocol = protocol; out.Port > 65535 {
+		b.Invalid("port", "A port is at most 65535.")
+	}
+	if ok && out.Port != 0 && protocol != 6 && protocol != 17 {
+		b.Invalid("port", "Only UDP and TCP have ports: write protocol = \"udp\" or \"tcp\" beside it.")
+	}
+	return out
+}

@@ -1,0 +1,34 @@
+name = "two words" #! Invalid value | no name for a lab
+
+carrier "telco-a" {
+  dealy = "10ms" #! Unknown argument | Did you mean "delay"?
+  loss  = 5      #! Value out of range | 0.5 * percent
+}
+
+site "syd" {
+  line "telco-b" {} #! Unknown reference | no carrier "telco-b"
+}
+
+site "mel" {
+  line "telco-a" {
+    address      = "10.1.1.255" #! Invalid value | from 2 to 253
+    distribution = "flat"       #! Invalid value | none of those
+    delay        = "10"         #! Wrong unit | no unit of time
+    rate         = "10MBps"     #! Wrong unit | netp does not guess
+    burst { enter = 1 }         #! Missing argument | leave
+  }
+
+  block {
+    protocol = "sctp" #! Invalid value | no protocol
+    port     = 99999  #! Invalid value | at most 65535
+  }
+}
+
+site "mel" {} #! Duplicate declaration | already a site "mel"
+
+site "per" {
+  block { port = 7 } #! Invalid value | Only UDP and TCP have ports
+  line "telco-a" { #! Invalid value | LossPhase
+    loss_phase = 3
+  }
+}

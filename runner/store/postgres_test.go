@@ -1,0 +1,199 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/runner/store"
+	"github.com/netpupper/netp/runner/store/storetest"
+	"github.com/netpupper/netp/testsuites/pgtest"
+)
+
+// server is a PostgreSQL server with as many databases as are asked for.
+type server struct {
+	*pgtest.Server
+	databases int
+}
+
+func execute(t *testing.T, url string, statements ...string) {
+	t.Helper()
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, statement := range statements {
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+func (s *server) fresh(t *testing.T) storetest.Database {
+	s.databases++
+	name := fmt.Sprintf("netp%d", s.databases)
+	execute(t, s.URL("postgres", "postgres"), "CREATE DATABASE "+name)
+	url := s.URL("postgres", name)
+	return storetest.Database{Where: url, Exec: func(t *testing.T, statement string) { execute(t, url, statement) }}
+}
+
+const secret = "pass:w/rd@?"
+
+func TestPostgres(t *testing.T) {
+	s := &server{Server: pgtest.Start(t)}
+	execute(t, s.URL("postgres", "postgres"),
+		"CREATE ROLE netp LOGIN PASSWORD '"+secret+"'", "CREATE ROLE owner LOGIN PASSWORD '"+secret+"'")
+	storetest.Run(t, s.fresh)
+	t.Run("remedies", func(t *testing.T) { remedies(t, s) })
+	t.Run("a full disk", func(t *testing.T) { fullDisk(t, s) })
+	t.Run("an owner over the network", func(t *testing.T) { owner(t, s) })
+	t.Run("the order is that of bytes", func(t *testing.T) { byteOrder(t, s) })
+	t.Run("a restart is waited for", func(t *testing.T) { restart(t, s) })
+	t.Run("cut connections lose nothing", func(t *testing.T) { cut(t, s) })
+}
+
+func remedies(t *testing.T, s *server) {
+	d := s.fresh(t)
+	other := d.Where[strings.LastIndex(d.Where, "/")+1:]
+	other, _, _ = strings.Cut(other, "?")
+	execute(t, s.URL("postgres", "postgres"), "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // what connects is never answered
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	for _, c := range []struct{ name, where, want string }{
+		{"silence", "postgres://netp:pass@" + silent.Addr().String() + "/netp?sslmode=disable&connect_timeout=1", "no PostgreSQL server answers there"},
+		{"no server", "postgres://netp:" + "pass@127.0.0.1:1/netp?sslmode=disable", "no PostgreSQL server answers there"},
+		{"no such host", "postgres://netp:pass@nowhere.invalid/netp", "host name is not known"},
+		{"wrong password", s.NetURL("netp", "pass", other), "refuses the account"},
+		{"unknown account", s.NetURL("nobody", "pass", other), "refuses the account"},
+		{"no database", s.NetURL("netp", secret, "missing"), "has no such database"},
+		{"no right to make tables", s.NetURL("netp", secret, other), "grant it USAGE and CREATE"},
+		{"read only", d.Where + "&default_transaction_read_only=on", "takes no writes"},
+		{"no TLS", strings.Replace(s.NetURL("netp", "pass", other), "disable", "require", 1), "does not speak TLS"},
+		{"other encoding", s.URL("postgres", "latin"), "encoding is LATIN1"},
+		{"no URL", "postgres://netp:pass@host:port/netp", "cannot be read"},
+		{"no URL at all", "postgres://netp:pass%@host/netp", "cannot be read"},
+		{"nonsense setting", s.NetURL("netp", secret, other) + "&sslmode=nonsense&password=pass", "cannot be read"},
+	} {
+		opened, err := store.Open(t.Context(), c.where)
+		if err == nil {
+			opened.Close()
+			t.Errorf("%s: opened", c.name)
+			continue
+		}
+		if text := err.Error(); !strings.Contains(text, c.want) || strings.Contains(text, secret) || strings.Contains(strings.ReplaceAll(text, "password", ""), "pass") {
+			t.Errorf("%s: %v\nwant %q and no password", c.name, err, c.want)
+		}
+	}
+}
+
+func fullDisk(t *testing.T, s *server) {
+	d := s.fresh(t)
+	opened := d.Open(t)
+	d.Exec(t, `CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100'; END $$`)
+	d.Exec(t, `CREATE TRIGGER full_disk BEFORE INSERT ON parts EXECUTE FUNCTION full_disk()`)
+	if err := opened.SaveParts(t.Context(), []netp.Result{{Run: "r"}}); err == nil || !strings.Contains(err.Error(), "disk is full") {
+		t.Errorf("%v, want what to do about a full disk", err)
+	}
+}
+
+func owner(t *testing.T, s *server) {
+	execute(t, s.URL("postgres", "postgres"), "CREATE DATABASE owned OWNER owner")
+	opened := storetest.Database{Where: s.NetURL("owner", secret, "owned")}.Open(t)
+	if err := opened.SaveNote(t.Context(), "a", 1); err != nil {
+		t.Error(err)
+	}
+}
+
+// byteOrder holds lists to the order that SQLite gives, whatever the server's locale.
+func byteOrder(t *testing.T, s *server) {
+	execute(t, s.URL("postgres", "postgres"), `CREATE DATABASE words TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C.UTF-8'`)
+	opened := storetest.Database{Where: s.URL("postgres", "words")}.Open(t)
+	var records []netp.Record
+	for _, session := range []string{"a", "B", "é", "_"} {
+		records = append(records, netp.Record{Run: "r", Session: netp.Session{Addr: session}})
+	}
+	if err := opened.SaveRecords(t.Context(), records); err != nil {
+		t.Fatal(err)
+	}
+	got, err := opened.Records(t.Context(), "r")
+	order := ""
+	for _, r := range got {
+		order += r.Session.Addr
+	}
+	if err != nil || order != "B_aé" {
+		t.Errorf("%q, %v; want the order of bytes", order, err)
+	}
+}
+
+// restart stops the server under a store that is in use: a write waits for it to
+// come back, and a write that began before counts once.
+func restart(t *testing.T, s *server) {
+	opened := s.fresh(t).Open(t)
+	if err := opened.SaveNote(t.Context(), "before", 1); err != nil {
+		t.Fatal(err)
+	}
+	s.Stop()
+	result := make(chan error, 2)
+	go func() {
+		result <- opened.SaveRecords(t.Context(), []netp.Record{{Run: "r", Session: netp.Session{Addr: "a"}}})
+	}()
+	go func() { _, err := opened.Note(t.Context(), "before", new(int)); result <- err }()
+	s.Start()
+	for range 2 {
+		if err := <-result; err != nil {
+			t.Error(err)
+		}
+	}
+	s.Stop()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := opened.SaveNote(ctx, "a", 1); err == nil {
+		t.Error("a note was saved without a server")
+	}
+	s.Start()
+}
+
+// cut terminates the connections again and again while records are written.
+func cut(t *testing.T, s *server) {
+	const records = 200
+	opened := s.fresh(t).Open(t)
+	var written atomic.Int64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range records {
+			if err := opened.SaveRecords(t.Context(), []netp.Record{{Run: "r", Session: netp.Session{Addr: fmt.Sprint(i)}}}); err != nil {
+				t.Error(err)
+				return
+			}
+			written.Add(1)
+		}
+	}()
+	for finished := false; !finished; {
+		execute(t, s.URL("postgres", "postgres"), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'netp'`)
+		before := written.Load()
+		for !finished && written.Load() == before { // one gets through between two cuts
+			select {
+			case <-done:
+				finished = true
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}
+	told, err := opened.RecordsAfter(t.Context(), 0, 2*records)
+	if err != nil || len(told) != records || told[records-1].Position != records {
+		t.Errorf("%d records in the feed, %v; want %d without a gap", len(told), err, records)
+	}
+}

@@ -1,0 +1,211 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent"
+	"github.com/netpupper/netp/agent/clock"
+	"github.com/netpupper/netp/agent/engine"
+	"github.com/netpupper/netp/agent/port"
+	"github.com/netpupper/netp/testsuites/lab"
+	"github.com/netpupper/netp/testsuites/lab/emulator"
+)
+
+// The addresses of a path. Each path has namespaces of its own.
+var (
+	nearAddress = netip.MustParseAddr("10.20.0.1")
+	farAddress  = netip.MustParseAddr("10.20.0.2")
+)
+
+// dataPort is the port of the far agent.
+const dataPort = 8620
+
+// path is two hosts and the line between them: forward is from near to far.
+type path struct {
+	lab       *lab.Lab
+	near, far *lab.Node
+	line      *lab.Line
+}
+
+func newPath(l *lab.Lab) (path, error) {
+	p := path{lab: l}
+	var err error
+	if p.near, err = l.Node("near"); err != nil {
+		return p, err
+	}
+	if p.far, err = l.Node("far"); err != nil {
+		return p, err
+	}
+	p.line, err = l.Line(
+		lab.End{Node: p.near, Device: "wan", Address: netip.PrefixFrom(nearAddress, 24)},
+		lab.End{Node: p.far, Device: "wan", Address: netip.PrefixFrom(farAddress, 24)})
+	return p, err
+}
+
+// sick sets what the two directions do, and begins counting anew.
+func (p path) sick(forward, backward emulator.Impair) error {
+	for w, i := range map[*lab.Way]emulator.Impair{p.line.Forward: forward, p.line.Backward: backward} {
+		if err := w.Set(i); err != nil {
+			return err
+		}
+		if err := w.Reset(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// counts are the counters of the two directions.
+func (p path) counts() (forward, backward emulator.Counters, err error) {
+	if forward, _, err = p.line.Forward.Count(); err != nil {
+		return forward, backward, err
+	}
+	backward, _, err = p.line.Backward.Count()
+	return forward, backward, err
+}
+
+// sessions numbers the sessions of this program.
+var sessions atomic.Uint64
+
+// session is one session of an engine, both ends in this process, each in its namespace.
+type session struct {
+	kind   netp.Kind
+	params netp.Params
+	// near and far are the clocks of the two ends; nil for one that is right.
+	near, far *clock.Clock
+	// apart is true when the ends do not know that they read one clock.
+	apart bool
+	// begun is called when the first packets have been sent; nil for nobody.
+	begun func()
+	// meter of the initiator; nil for none.
+	meter engine.Meter
+}
+
+// specOf gives what a kind declares.
+func specOf(kind netp.Kind) netp.KindSpec {
+	for _, spec := range agent.Catalogue() {
+		if spec.Kind == kind {
+			return spec
+		}
+	}
+	panic("no kind " + kind)
+}
+
+// complete gives parameters with the defaults of the kind, as the language does.
+func complete(kind netp.Kind, given netp.Params) netp.Params {
+	out := netp.Params{}
+	for _, spec := range specOf(kind).Params {
+		if spec.Default != nil {
+			out[spec.Name] = spec.Default
+		}
+	}
+	maps.Copy(out, given)
+	return out
+}
+
+// run runs a session over the path.
+func (p path) run(ctx context.Context, s session) (netp.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	data, err := port.Listen(port.Config{Where: port.Where{Netns: p.far.Path(), Address: farAddress}, Port: dataPort})
+	if err != nil {
+		return netp.Result{}, err
+	}
+	defer data.Close()
+	id := port.SessionID(sessions.Add(1))
+	secret := make([]byte, 32)
+	rand.Read(secret)
+	job := engine.Job{
+		Session: netp.Session{Addr: "truth", Kind: s.kind, Params: complete(s.kind, s.params)},
+		ID:      id, Keys: port.DeriveKeys(secret, id), SameClock: !s.apart, Seed: uint64(id), Log: slog.New(slog.DiscardHandler),
+	}
+	accept, err := data.Expect(port.Expectation{ID: id, Keys: job.Keys, Until: time.Now().Add(time.Minute)})
+	if err != nil {
+		return netp.Result{}, err
+	}
+	defer accept.Close()
+	here, there := job, job
+	here.Peer, here.Dialer, here.Clock = data.Addr(), port.Dialer{Where: port.Where{Netns: p.near.Path(), Address: nearAddress}}, orRight(s.near)
+	there.Accept, there.Clock = accept, orRight(s.far)
+	here.Meter = s.meter
+	if s.begun != nil {
+		var once sync.Once
+		here.Progress = func(netp.Progress) { once.Do(s.begun) }
+	}
+	return play(ctx, here, there)
+}
+
+func orRight(c *clock.Clock) *clock.Clock {
+	if c == nil {
+		return new(clock.Clock)
+	}
+	return c
+}
+
+// play runs both ends and merges their results.
+func play(ctx context.Context, here, there engine.Job) (netp.Result, error) {
+	ours, theirs, err := engines(here.Kind)
+	if err != nil {
+		return netp.Result{}, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var initiator, responder netp.Result
+	var both sync.WaitGroup
+	both.Go(func() {
+		initiator = ours.Initiate(ctx, here)
+		if initiator.Failure != nil {
+			cancel() // nobody comes to the responder any more
+		}
+	})
+	both.Go(func() { responder = theirs.Respond(ctx, there) })
+	both.Wait()
+	initiator.Part, responder.Part = netp.Initiator, netp.Responder
+	if initiator.Failure != nil {
+		responder.Failure = nil // that of the initiator says why
+	}
+	return netp.Merge(initiator, responder), nil
+}
+
+// engines makes an engine of the kind for each end.
+func engines(kind netp.Kind) (initiator, responder engine.Engine, err error) {
+	find := func() engine.Engine {
+		for _, e := range agent.Engines() {
+			if e.Spec().Kind == kind {
+				return e
+			}
+		}
+		return nil
+	}
+	if initiator, responder = find(), find(); initiator == nil || responder == nil {
+		return nil, nil, fmt.Errorf("no engine for %s", kind)
+	}
+	return initiator, responder, nil
+}
+
+// value is a figure of a result.
+func value(r netp.Result, name string) (float64, error) {
+	m, ok := r.Metrics[name]
+	switch {
+	case r.Failure != nil:
+		return 0, fmt.Errorf("the session failed: %w", r.Failure)
+	case !ok:
+		return 0, fmt.Errorf("the session delivered no %s", name)
+	case m.Ratio != nil:
+		return m.Ratio.Value(), nil
+	case m.Value != nil:
+		return *m.Value, nil
+	}
+	return 0, fmt.Errorf("%s is a distribution", name)
+}
