@@ -100,8 +100,8 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 // Duty is the share of a processor that a loop takes at most, from 0 to 1.
 type Duty float64
 
-// seldom is the duty up to which a loop may have real-time priority: no ordinary program misses what that takes.
-const seldom Duty = 0.25
+// seldom is the duty up to which a loop may have real-time priority: no ordinary program misses what some of these take.
+const seldom Duty = 0.1
 
 // Pin ties the calling goroutine to its thread, asks the system for its finest timers and, where it is allowed (root,
 // CAP_SYS_NICE, or limits on nice and rtprio), for a priority above that of ordinary programs, until release is called by the same goroutine. It is for loops

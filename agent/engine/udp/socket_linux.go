@@ -19,8 +19,8 @@ import (
 const (
 	ancillarySize  = 128 // stamp, drop count and segment size of one read
 	joinedSize     = 1 << 16
-	joinAbove      = 20_000 // packets per second from which on reads are joined and coalesced
-	forcedBuffer   = 32 << 20
+	joinAbove      = 20_000    // packets per second from which on reads are joined and coalesced
+	forcedBuffer   = 128 << 20 // 25 ms at 40 Gbit/s; the kernel takes what packets need, when they wait
 	ordinaryBuffer = 4 << 20
 	coalesceSingle = 400 * time.Microsecond
 	coalesceJoined = 100 * time.Microsecond
