@@ -219,14 +219,15 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// TestKernelShapes: TBF and HTB slow a transfer down to their rate.
+// TestKernelShapes: TBF and HTB slow a transfer down to their rate, whichever was there before.
 func TestKernelShapes(t *testing.T) {
 	p := newPair(t)
-	for name, shape := range map[string]func() error{
-		"TBF": func() error { return p.a.Shape("eth0", 2e6, 1<<20) },
-		"HTB": func() error { return p.a.Share("eth0", 2e6) },
-	} {
-		check(t, shape())
+	tbf, htb := func() error { return p.a.Shape("eth0", 2e6, 1<<20) }, func() error { return p.a.Share("eth0", 2e6) }
+	for _, kind := range []struct {
+		name  string
+		shape func() error
+	}{{"TBF", tbf}, {"TBF again", tbf}, {"HTB", htb}, {"HTB again", htb}, {"TBF after HTB", tbf}} {
+		check(t, kind.shape())
 		check(t, p.line.Forward.Reset())
 		check(t, p.line.Forward.Record(1000))
 		p.send(t, 100, 1000)
@@ -234,7 +235,7 @@ func TestKernelShapes(t *testing.T) {
 		records := must(p.line.Forward.Take())(t)
 		bits := float64(50 * (1028 + 14) * 8)
 		if rate := bits / float64(records[99].Arrival-records[49].Arrival) * 1e9; rate > 2.1e6 {
-			t.Errorf("%s let %.0f bit/s through; want 2 000 000", name, rate)
+			t.Errorf("%s let %.0f bit/s through; want 2 000 000", kind.name, rate)
 		}
 		p.receive(t, 100)
 	}

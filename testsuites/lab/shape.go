@@ -23,7 +23,8 @@ func (n *Node) Shape(device string, bitsPerSecond float64, limit int) error {
 		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: link.Attrs().Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT},
 		Rate:       rate, Limit: uint32(max(limit, 3*(MTU+14))), Buffer: netlink.Xmittime(rate, burst),
 	}
-	if err := n.handle.QdiscReplace(qdisc); err != nil {
+	n.Unshape(device) // another kind is not replaced in place
+	if err := n.handle.QdiscAdd(qdisc); err != nil {
 		return fmt.Errorf("shape %s of %s: %w", device, n.Name, err)
 	}
 	return nil
