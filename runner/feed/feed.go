@@ -23,6 +23,7 @@ type Feed struct {
 
 	mu       sync.Mutex // guards what follows
 	file     *os.File
+	named    bool          // the system keeps the name of an open file; the last user removes it
 	ends     []int64       // where each event ends in the file
 	over     bool          // nothing follows
 	changed  chan struct{} // closed and replaced when there is more, or it is over
@@ -39,7 +40,8 @@ func New(dir string, base int, logger *slog.Logger) (*Feed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keep the run's events: %w", err)
 	}
-	return &Feed{logger: logger, base: base, file: file, changed: make(chan struct{}), watchers: make(map[chan []byte]struct{}), users: 1}, nil
+	named := os.Remove(file.Name()) != nil // a file without a name goes with the process, however that ends
+	return &Feed{logger: logger, base: base, file: file, named: named, changed: make(chan struct{}), watchers: make(map[chan []byte]struct{}), users: 1}, nil
 }
 
 // Tell takes in an event of the run.
@@ -145,7 +147,11 @@ func (f *Feed) Leave() {
 	if f.users > 0 {
 		return
 	}
-	if err := errors.Join(f.file.Close(), os.Remove(f.file.Name())); err != nil {
+	err := f.file.Close()
+	if f.named {
+		err = errors.Join(err, os.Remove(f.file.Name()))
+	}
+	if err != nil {
 		f.logger.Warn("events not removed", "error", err)
 	}
 }
