@@ -44,6 +44,7 @@ type bench struct {
 var parts = map[string]func(args []string) error{
 	"end":  playEnd,
 	"busy": playBusy,
+	"time": playTime,
 }
 
 func main() {
