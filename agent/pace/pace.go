@@ -97,19 +97,13 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 	return d
 }
 
-// Duty is the share of a processor that a loop takes at most, from 0 to 1.
-type Duty float64
-
-// seldom is the duty up to which a loop may have real-time priority: no ordinary program misses what some of these take.
-const seldom Duty = 0.1
-
 // Pin ties the calling goroutine to its thread, asks the system for its finest timers and, where it is allowed (root,
-// CAP_SYS_NICE, or limits on nice and rtprio), for a priority above that of ordinary programs, until release is called by the same goroutine. It is for loops
-// whose lateness would be mistaken for the network's. A loop that seldom runs gets real-time priority, so that a busy host does
-// not delay it; another one only a larger share of the processors.
-func Pin(d Duty) (release func()) {
+// CAP_SYS_NICE, or a limit on nice), for a larger share of the processors than ordinary programs get, until release is called by the
+// same goroutine. It is for loops whose lateness would be mistaken for the network's. It asks for no real-time priority: many
+// streams at a time would keep the rest of the agent from running.
+func Pin() (release func()) {
 	runtime.LockOSThread()
-	timers, priority := fineTimers(), raisePriority(d <= seldom)
+	timers, priority := fineTimers(), raisePriority()
 	return func() {
 		priority()
 		timers()

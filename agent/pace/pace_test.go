@@ -190,7 +190,7 @@ func TestRealClock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer Pin(1)()
+	defer Pin()()
 	for i := range int64(200) {
 		due := p.Next(1)
 		if want := start + i*500_000; due < want {
@@ -240,7 +240,7 @@ func BenchmarkPacing(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer Pin(1)()
+			defer Pin()()
 			for range b.N {
 				due := p.Next(1)
 				now, _ := p.Wait(b.Context(), due)

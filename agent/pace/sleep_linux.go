@@ -42,26 +42,19 @@ func fineTimers() (restore func()) {
 	return func() { unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(slack), 0, 0, 0) }
 }
 
-// What a pinned thread asks for: the lowest real-time priority, else a nice value that is urgent, and yet below the kernel's threads.
-const (
-	realTime = 1
-	raised   = -10
-)
+// raised is the nice value that a pinned thread asks for: urgent, and yet below the kernel's threads.
+const raised = -10
 
-// raisePriority asks for a higher priority of the calling thread, a real-time one or not, and gives what takes that back.
-func raisePriority(urgent bool) (restore func()) {
+// raisePriority asks for a higher priority of the calling thread, and gives what takes that back.
+func raisePriority() (restore func()) {
 	before, err := unix.SchedGetAttr(0, 0)
-	if err != nil || before.Policy != unix.SCHED_NORMAL {
+	if err != nil || before.Policy != unix.SCHED_NORMAL || before.Nice <= raised {
 		return func() {} // somebody has chosen already
 	}
-	back := func() { _ = unix.SchedSetAttr(0, before, 0) } // is always allowed
-	wanted := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: realTime}
-	if urgent && unix.SchedSetAttr(0, &wanted, 0) == nil {
-		return back
-	}
-	wanted = unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: raised}
-	if before.Nice <= raised || unix.SchedSetAttr(0, &wanted, 0) != nil {
+	wanted := *before
+	wanted.Nice = raised
+	if unix.SchedSetAttr(0, &wanted, 0) != nil {
 		return func() {}
 	}
-	return back
+	return func() { _ = unix.SchedSetAttr(0, before, 0) } // back is always allowed
 }

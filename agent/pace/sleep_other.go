@@ -20,4 +20,4 @@ func newSleep() func(until int64) int64 {
 func fineTimers() (restore func()) { return func() {} }
 
 // raisePriority does nothing.
-func raisePriority(bool) (restore func()) { return func() {} }
+func raisePriority() (restore func()) { return func() {} }

@@ -107,7 +107,7 @@ func newReflector(j engine.Job, c settings, sock socket, flow *port.Flow) *refle
 
 // run answers until the initiator is done, the session has taken too long, or ctx is done.
 func (r *reflector) run(ctx context.Context) error {
-	defer pace.Pin(1)() // what it is late with its answers is the client's rtt_user, and its stamps' error
+	defer pace.Pin()() // what it is late with its answers is the client's rtt_user, and its stamps' error
 	buffer := make([]byte, 64<<10)
 	departed := r.departed
 	var a arrival

@@ -24,8 +24,6 @@ const (
 	// unanswered, before the far end is taken as unreachable.
 	quietStart  = time.Second
 	quietProbes = 5
-	// perProbe is how much time of a processor a probe takes at most: to wait for its time, to send it, to take its answer.
-	perProbe = 100 * time.Microsecond
 	// closings bounds the packets that ask for the reflector's last count, and closingEvery is the time between them.
 	closings     = 5
 	closingEvery = 100 * time.Millisecond
@@ -202,7 +200,7 @@ func (s *session) prepare() error {
 // send sends all probes when they are due, until the schedule is over or ctx done.
 func (s *session) send(ctx context.Context) error {
 	c := s.settings
-	defer pace.Pin(pace.Duty(perProbe.Seconds() / c.interval.Seconds()))()
+	defer pace.Pin()()
 	counting := s.start + int64(c.omit)
 	over := counting + int64(c.measured)
 	for slots := uint64(0); ; {

@@ -105,7 +105,7 @@ func newReceiver(p place, f *port.Flow, sock socket, c *collector, job engine.Jo
 // busy host is read with priority.
 func (r *receiver) run(ctx context.Context) {
 	if r.set.flood() {
-		defer pace.Pin(1)()
+		defer pace.Pin()()
 	}
 	now := clock.Mono()
 	r.entered, r.heard, r.due = now, now, now

@@ -29,8 +29,6 @@ const (
 	retry = time.Millisecond
 	// denial is how long the agent's own limit may hold a stream back before it gives up.
 	denial = time.Second
-	// perPacket is how much time of a processor a paced packet takes at most: to wait for its time, and to send it.
-	perPacket = 100 * time.Microsecond
 	// atOnce bounds the packets of one step, so that slow streams on the wheel wait for no other.
 	atOnce = 64
 	// refusals is how many packets in a row the system may refuse before the stream gives up.
@@ -179,7 +177,7 @@ func (x *sender) lead() time.Duration {
 
 // pace is the data half on a thread of its own.
 func (x *sender) pace() {
-	defer pace.Pin(pace.Duty(x.set.pps() * perPacket.Seconds()))()
+	defer pace.Pin()()
 	next, more := x.begin, true
 	for more {
 		now, _ := x.pacer.Wait(x.ctx, next) // when ctx is done, the step ends the stream

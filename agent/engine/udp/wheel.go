@@ -21,8 +21,6 @@ const (
 	// watchBelow is up to how many packets per second, all streams together, the wheel watches the clock before each packet.
 	// Above, what it would gain is less than the processor time it would take.
 	watchBelow = 1000
-	// wheelDuty is what the wheel takes of a processor: the watching up to that rate, and some thousand packets a second above.
-	wheelDuty = 0.1
 )
 
 // step sends what is due now and says when to be called again, and whether at all.
@@ -66,7 +64,7 @@ func (w *wheel) run(first int64, pps float64, s step) {
 // turn turns the wheel until a stream has ended, and passes it on.
 func (w *wheel) turn(mine *turn) {
 	watching, sleeping := newWaits()
-	defer pace.Pin(wheelDuty)()
+	defer pace.Pin()()
 	for !mine.over {
 		due, pps := w.earliest()
 		if look := clock.Mono() + int64(wheelLook); due > look {
