@@ -7,7 +7,10 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # The race detector needs a C compiler; without one the tests run without it.
 RACE := $(shell command -v gcc > /dev/null && echo -race)
 # One package brings up whole deployments again and again: more than the ten minutes that are usual.
-TEST := $(if $(RACE),CGO_ENABLED=1) $(GO) test -timeout 40m $(RACE)
+TEST_FLAGS := -timeout 40m $(RACE)
+TEST_ENV := $(if $(RACE),CGO_ENABLED=1)
+# In CI: one line a package, and at the end what failed with what it printed, and nothing else.
+SUMMED = $(GO) tool gotestsum --format pkgname --jsonfile .test
 # Simulations and thousands of small suites, in one goroutine each: a race detector finds nothing there. In the lab it would
 # slow down the emulator, whose times are measured.
 PLAIN := ./testsuites/bench/... ./testsuites/conformance ./testsuites/lab/...
@@ -29,11 +32,11 @@ plugins: ## build the bundled sinks, ./netp-sink-*, beside ./netp
 
 test: ## run all tests, with the race detector where there is a C compiler; with CI=true a skipped test is a failure
 ifeq ($(CI),true)
-	{ $(TEST) -v $(RACED) && $(GO) test -v $(PLAIN); } > .test.log 2>&1 || { grep -vE '^(=== |--- PASS|    --- PASS|PASS)' .test.log; exit 1; }
-	@grep -E '^(ok|FAIL|---? ?FAIL)' .test.log
-	@! grep -E -A3 -- '--- SKIP' .test.log || { echo 'tests were skipped: install what they name'; exit 1; }
+	$(TEST_ENV) $(SUMMED)-raced.json -- $(TEST_FLAGS) $(RACED)
+	$(SUMMED)-plain.json -- $(PLAIN)
+	@! grep -h '"Action":"skip".*"Test":' .test-*.json || { echo 'tests were skipped: install what they name'; exit 1; }
 else
-	$(TEST) $(RACED)
+	$(TEST_ENV) $(GO) test $(TEST_FLAGS) $(RACED)
 	$(GO) test $(PLAIN)
 endif
 
@@ -71,6 +74,6 @@ cross: ## build for the other platforms
 	  GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -o /dev/null ./cmd/netp || exit 1; done
 
 clean: ## remove what was built
-	rm -rf netp netp-sink-* dist .test.log
+	rm -rf netp netp-sink-* dist .test-*.json
 
 .PHONY: help build plugins test check fmt vet lint clocks examples interop truth bench cross clean
