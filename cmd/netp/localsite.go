@@ -137,8 +137,8 @@ func (l *localSite) Report(ctx context.Context, id string) (netp.Report, error) 
 		if err != nil {
 			return netp.Report{}, err
 		}
-		found.Report.Records, err = s.Records(ctx, found.Report.Run)
-		return found.Report, err
+		records, err := s.Records(ctx, found.Report.Run)
+		return found.With(records), err
 	})
 }
 

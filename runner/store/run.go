@@ -26,6 +26,20 @@ type Run struct {
 // or is still running.
 func (r Run) Finished() bool { return !r.Report.Ended.IsZero() }
 
+// With gives the run's report with its records. That of a run that has not ended
+// counts those that are there.
+func (r Run) With(records []netp.Record) netp.Report {
+	report := r.Report
+	report.Records = records
+	if !r.Finished() {
+		report.Counts = netp.Counts{}
+		for _, record := range records {
+			report.Counts.Add(record.Status)
+		}
+	}
+	return report
+}
+
 // SaveRun writes a run when it starts, and again with the outcome when it ends.
 // With the outcome its stored plan goes, and so do the attempts at all sessions
 // that have their record.

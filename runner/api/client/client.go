@@ -257,8 +257,7 @@ func (c *Client) Report(ctx context.Context, run string) (netp.Report, error) {
 		return netp.Report{}, err
 	}
 	records, err := ask[api.Records](ctx, c, http.MethodGet, "runs/"+url.PathEscape(run)+"/records", nil)
-	found.Report.Records = records.Records
-	return found.Report, err
+	return found.With(records.Records), err
 }
 
 // Apply posts a plan, with the secrets of its sinks by address and name, and gives

@@ -16,14 +16,14 @@ const moment = "2006-01-02 15:04:05"
 func (t Terminal) Runs(runs []store.Run) error {
 	rows := &table{header: []string{"run", "suite", "started", "by", "took", "sessions", "verdict"}, spare: []int{4, 3, 1}}
 	for _, r := range runs {
-		took, verdict := "-", "did not end"
+		lasted, verdict := "-", unfinished
 		if r.Finished() {
-			took, verdict = Duration(r.Report.Ended.Sub(r.Report.Started)), t.verdict(r.Report.Status)
+			lasted, verdict = Duration(took(r.Report)), t.verdict(r.Report.Status)
 		}
 		if r.Report.Cancelled {
 			verdict = "cancelled"
 		}
-		rows.add(ShortID(r.Report.Run), r.Report.Suite, r.Report.Started.Local().Format(moment), began(r), took, itoa(r.Sessions), verdict)
+		rows.add(ShortID(r.Report.Run), r.Report.Suite, r.Report.Started.Local().Format(moment), began(r), lasted, itoa(r.Sessions), verdict)
 	}
 	if len(rows.rows) == 0 {
 		t.Printf("No runs.\n")

@@ -63,7 +63,7 @@ type junitOutcome struct {
 // session and assertion. JUnit has no word for inconclusive: it becomes skipped,
 // with the property status = inconclusive.
 func JUnit(r netp.Report) ([]byte, error) {
-	doc := junitSuites{Name: r.Suite, Time: seconds(r.Ended.Sub(r.Started).Seconds())}
+	doc := junitSuites{Name: r.Suite, Time: seconds(took(r).Seconds())}
 	index := map[string]int{}
 	for _, record := range r.Records {
 		i, ok := index[record.Test]
@@ -73,6 +73,11 @@ func JUnit(r netp.Report) ([]byte, error) {
 			doc.Suites = append(doc.Suites, junitSuite{Name: record.Test})
 		}
 		doc.Suites[i].add(record)
+	}
+	if r.Ended.IsZero() { // else those who read it would take what is there for all
+		c := junitCase{Classname: "run", Name: ShortID(r.Run), Time: seconds(0)}
+		c.outcome(netp.Errored, "the run "+unfinished, "")
+		doc.Suites = append(doc.Suites, junitSuite{Name: "run", Cases: []junitCase{c}})
 	}
 	for i := range doc.Suites {
 		s := &doc.Suites[i]

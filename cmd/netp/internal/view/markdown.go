@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -30,8 +31,8 @@ func Markdown(r netp.Report) (string, error) {
 func markdownHead(r netp.Report) string {
 	c := r.Counts
 	return fmt.Sprintf("## netp: %s %s\n\n**%s** · %d pass, %d fail, %d inconclusive, %d error · %s · run `%s`\n\n",
-		escapeMarkdown(r.Suite), mark(r.Status), strings.ToUpper(string(r.Status)), c.Passed, c.Failed, c.Inconclusive, c.Errored,
-		Duration(r.Ended.Sub(r.Started)), ShortID(r.Run))
+		escapeMarkdown(r.Suite), mark(r.Status), strings.ToUpper(cmp.Or(string(r.Status), unfinished)), c.Passed, c.Failed, c.Inconclusive, c.Errored,
+		Duration(took(r)), ShortID(r.Run))
 }
 
 func mark(s netp.Status) string {

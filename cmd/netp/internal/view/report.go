@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/estimate"
@@ -246,13 +247,29 @@ func instrument(checks []netp.Check, j netp.Judgement) string {
 	return "The instrument was sound: " + strings.Join(parts, ", ") + "."
 }
 
+// unfinished stands for the verdict of a run that has none.
+const unfinished = "did not end"
+
+// took is how long a run took; 0 for one that did not end.
+func took(r netp.Report) time.Duration {
+	if r.Ended.IsZero() {
+		return 0
+	}
+	return r.Ended.Sub(r.Started)
+}
+
 func (t Terminal) verdictLine(r netp.Report, o ReportOptions) {
 	c := r.Counts
 	line := fmt.Sprintf("%s: %d pass, %d fail, %d inconclusive, %d error", plural(c.Total(), "session"), c.Passed, c.Failed, c.Inconclusive, c.Errored)
 	if c.Skipped > 0 {
 		line += fmt.Sprintf(", %d cancelled", c.Skipped)
 	}
-	t.fold(fmt.Sprintf("%s · %s · run %s", line, Duration(r.Ended.Sub(r.Started)), ShortID(r.Run)), "  ")
+	if r.Ended.IsZero() {
+		t.fold(fmt.Sprintf("%s · run %s", line, ShortID(r.Run)), "  ")
+		t.Printf("%s: it is still going on, or was killed; sessions without a record are not listed\n", t.paint(yellow, strings.ToUpper(unfinished)))
+		return
+	}
+	t.fold(fmt.Sprintf("%s · %s · run %s", line, Duration(took(r)), ShortID(r.Run)), "  ")
 	word := t.verdict(r.Status)
 	switch {
 	case r.Cancelled:

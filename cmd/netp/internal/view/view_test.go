@@ -127,6 +127,37 @@ func TestJUnit(t *testing.T) {
 	}
 }
 
+// TestUnfinished: a run that was killed, or is still going on, has no verdict and
+// took no time.
+func TestUnfinished(t *testing.T) {
+	r := sample()
+	r.Ended, r.Status = time.Time{}, ""
+	r = store.Run{Report: r}.With(r.Records[:1]) // a pass
+	var out strings.Builder
+	if err := (Terminal{Out: &out}).Report(r, ReportOptions{Exit: 1, Stored: true}); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "report-unfinished.txt", out.String())
+	text, err := Markdown(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(text, "❌") || !strings.Contains(text, "**DID NOT END** · 1 pass") {
+		t.Errorf("Markdown of a run that did not end:\n%s", text)
+	}
+	data, err := JUnit(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc junitSuites
+	if err := xml.Unmarshal(data, &doc); err != nil {
+		t.Fatal(err)
+	}
+	if doc.Tests != 2 || doc.Errors != 1 || doc.Time != seconds(0) {
+		t.Errorf("tests %d, errors %d, time %s; want the run itself as an error:\n%s", doc.Tests, doc.Errors, doc.Time, data)
+	}
+}
+
 func TestMarkdownKeepsItsBudget(t *testing.T) {
 	text, err := Markdown(sample())
 	if err != nil {
