@@ -69,7 +69,7 @@ func openPostgres(ctx context.Context, address string) (*Store, error) {
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(4) // one writes, the others read beside it
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	s := &Store{db: db, dialect: postgresDialect(), where: placeOf(config)}
+	s := newStore(db, postgresDialect(), placeOf(config))
 	if err := s.checkEncoding(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

@@ -36,7 +36,7 @@ func openSQLite(ctx context.Context, file string) (*Store, error) {
 		return nil, fmt.Errorf("open database %s: %w", file, err)
 	}
 	db.SetMaxOpenConns(4) // one writes, the others read beside it
-	s := &Store{db: db, dialect: sqliteDialect(), where: file}
+	s := newStore(db, sqliteDialect(), file)
 	if err := s.migrate(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -44,11 +44,11 @@ func openSQLite(ctx context.Context, file string) (*Store, error) {
 }
 
 // source is the driver's name for a file: write-ahead log, every commit synced,
-// five seconds of patience with other processes, and transactions that take the
+// fifteen seconds of patience with other processes, and transactions that take the
 // write lock when they begin, so that they never fail half-way.
 func source(file string) string {
 	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(file)}).EscapedPath()}
-	u.RawQuery = "_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
+	u.RawQuery = "_txlock=immediate&_pragma=busy_timeout(15000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
 	return u.String()
 }
 

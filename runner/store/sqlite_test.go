@@ -107,7 +107,7 @@ func TestOpenErrors(t *testing.T) {
 
 func TestLockedByAnotherProcessIsSaid(t *testing.T) {
 	if testing.Short() {
-		t.Skip("waits five seconds for the lock")
+		t.Skip("waits fifteen seconds for the lock")
 	}
 	file := saved(t)
 	db, err := sql.Open("sqlite", "file:"+file+"?_txlock=immediate")

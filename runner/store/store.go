@@ -30,6 +30,12 @@ type Store struct {
 	// patience is how long a thing is tried again that a restart of the server
 	// interrupts; 0 for not at all.
 	patience time.Duration
+	// turn holds what writes now: in order of arrival, which the lock of SQLite does not know.
+	turn chan struct{}
+}
+
+func newStore(db *sql.DB, d dialect, where string) *Store {
+	return &Store{db: db, dialect: d, where: where, turn: make(chan struct{}, 1)}
 }
 
 // Open opens a database and brings its schema up to date: the PostgreSQL one that a
@@ -108,6 +114,12 @@ func (s *Store) explain(ctx context.Context, operation string, err error) error 
 // write runs statements in one transaction: all of them, or none. They may be run
 // again when the connection is lost, also when they had succeeded.
 func (s *Store) write(ctx context.Context, operation string, statements func(*transaction) error) error {
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	return s.explain(ctx, operation, s.again(ctx, func(ctx context.Context) (bool, error) {
 		tx, err := s.db.BeginTx(ctx, nil)
 		if err != nil {

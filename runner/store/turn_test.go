@@ -1,0 +1,46 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// TestWritersWaitInTurn has one that writes and many that want to: they take no connection from those who read, give up when
+// told, and get their turn.
+func TestWritersWaitInTurn(t *testing.T) {
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "netp.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	writing, end := make(chan struct{}), make(chan struct{})
+	const writers = 20
+	done := make(chan error, writers+1)
+	go func() {
+		done <- s.write(t.Context(), "hold", func(*transaction) error { close(writing); <-end; return nil })
+	}()
+	<-writing
+	for range writers {
+		go func() { done <- s.write(t.Context(), "write", func(*transaction) error { return nil }) }()
+	}
+	given, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.write(given, "write", func(*transaction) error { return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("a writer that was told to give up: %v", err)
+	}
+	for range 10 {
+		time.Sleep(5 * time.Millisecond) // the writers come to where they wait
+		if _, err := s.Runs(t.Context(), "", 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(end)
+	for range writers + 1 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
