@@ -62,7 +62,7 @@ func TestRead(t *testing.T) {
 	up, down := sick, sick
 	up.Delay, down.Down = time.Millisecond, true
 	want := Lab{Name: "wan", Carriers: []string{"telco-a", "telco-b"}, Sites: []Site{
-		{Name: "syd", Lines: []Line{{Carrier: "telco-a", Up: a, Down: a}, {Carrier: "telco-b", Up: b, Down: b}}, Block: []Block{{Protocol: 17, Port: 8620}}},
+		{Name: "syd", Lines: []Line{{Carrier: "telco-a", Up: a, Down: a}, {Carrier: "telco-b", Up: b, Down: b}}, Block: []Block{{Protocols: []int{17}, Port: 8620}}},
 		{Name: "mel", NAT: true, Lines: []Line{{Carrier: "telco-b", Address: netip.MustParseAddr("10.2.7.10"), Up: up, Down: down}}},
 	}}
 	if d := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); d != "" {
