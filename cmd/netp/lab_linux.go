@@ -37,6 +37,9 @@ func buildLab(l labfile.Lab) (*lab.Lab, *lab.Network, error) {
 				site.Block = append(site.Block, lab.Drop{Hook: lab.Input, Protocol: protocol, Port: b.Port})
 			}
 		}
+		if s.Names != nil {
+			site.Names = nameServer(*s.Names)
+		}
 		w.Sites = append(w.Sites, site)
 	}
 	made, err := lab.New(lab.Options{Prefix: labPrefix(l.Name)})
@@ -48,6 +51,14 @@ func buildLab(l labfile.Lab) (*lab.Lab, *lab.Network, error) {
 		return nil, nil, errors.Join(err, made.Close())
 	}
 	return made, network, nil
+}
+
+// nameServer is what a file says of a site's name server.
+func nameServer(n labfile.Names) *lab.NameServer {
+	codes := map[string]int{labfile.NoSuchName: lab.NoSuchName, labfile.ServerFailure: lab.ServerFailure, labfile.Refused: lab.Refused}
+	return &lab.NameServer{
+		Names: n.Names, Delay: n.Delay, Code: codes[n.Fail], Silent: n.Fail == labfile.Timeout, Truncated: n.Fail == labfile.Truncated,
+	}
 }
 
 // labExec runs a command with a lab up.

@@ -31,6 +31,7 @@ type Site struct {
 	NAT   bool
 	Lines []Line
 	Block []Block
+	Names *Names
 }
 
 // Line is a site's line to a carrier.
@@ -59,6 +60,7 @@ func shape() lang.Shape {
 	site := lang.Shape{Labels: []string{"name"}, Args: []string{"nat"}, Blocks: map[string]lang.Shape{
 		"line":  line,
 		"block": {Args: []string{"protocol", "port"}},
+		"dns":   dnsShape(),
 	}}
 	carrier := impairShape()
 	carrier.Labels = []string{"name"}
@@ -155,6 +157,9 @@ func readSite(b lang.Block, order []string, carriers map[string]lang.Block) Site
 	}
 	for _, block := range b.Blocks("block") {
 		s.Block = append(s.Block, readBlock(block))
+	}
+	if dns, ok := b.One("dns"); ok {
+		s.Names = readNames(dns)
 	}
 	return s
 }

@@ -28,6 +28,14 @@ site "mel" {
 
 site "mel" {} #! Duplicate declaration | already a site "mel"
 
+site "adl" {
+  dns {
+    fail  = "sulks" #! Invalid value | none of those
+    delay = "2h"    #! Invalid value | a minute at most
+    names = { "www.example" = "nowhere" } #! Invalid value | is no address
+  }
+}
+
 site "per" {
   block { port = 7 } #! Invalid value | Only UDP and TCP have ports
   line "telco-a" { #! Invalid value | LossPhase
