@@ -249,6 +249,20 @@ func TestDeadMan(t *testing.T) {
 	}
 }
 
+// TestReportOfMoreThanWasSent: a receiver that counts more than there was is not believed.
+func TestReportOfMoreThanWasSent(t *testing.T) {
+	p := newPair(t, netp.Params{"duration": 30.0})
+	done := p.initiate()
+	e := p.answer(1)
+	e.drain()
+	eventually(t, "data flows", func() bool { return e.got.Load() > 1e6 })
+	e.control.send(msgReport, report{bytes: 1 << 50, elapsed: time.Second, complete: true}.encode())
+	e.control.send(msgDone, nil)
+	if r := <-done; healthy(r, "peer_counts") && canDiscard {
+		t.Errorf("the report is believed: %+v, failure %v", r.Health, r.Failure)
+	}
+}
+
 func TestForgedMessage(t *testing.T) {
 	p := newPair(t, netp.Params{"duration": 30.0})
 	done := p.initiate()
