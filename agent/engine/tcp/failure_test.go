@@ -296,7 +296,7 @@ func TestNothingArrives(t *testing.T) {
 		case <-beats.C:
 			e.control.send(msgBeat, beat{}.appendTo(nil))
 		case r := <-done:
-			wantFailure(t, r, netp.FailureInterrupted, "not one byte")
+			wantFailure(t, r, netp.FailureUnreachable, "not one byte")
 			if _, ok := r.Metrics["throughput"]; ok && r.Metrics["throughput"].Distribution.Member("max") > 0 {
 				t.Error("nothing arrived and a throughput is reported")
 			}
