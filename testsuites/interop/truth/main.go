@@ -39,6 +39,7 @@ type question struct {
 func questions() []question {
 	return []question{
 		{"loss", "Loss, exact and at random, by direction", lossTable},
+		{"ipv6", "Loss over IPv6, by direction", sixTable},
 		{"sets", "Loss, copies and reordering in random impairment sets", setsTable},
 		{"delay", "Delay per packet, and medians beside other programs", delayTable},
 		{"clock", "One-way delay and its bound when a clock is wrong", clockTable},
