@@ -30,6 +30,7 @@ type end struct {
 	Kind   netp.Kind
 	Params netp.Params
 	Peer   string // of the initiator: the address of the responder
+	Watch  bool   // it has priority, and prints when its threads waited for a processor all the same
 }
 
 // endKeys are those of the one session that both ends know.
@@ -41,7 +42,7 @@ func playEnd() error {
 	if err := json.NewDecoder(os.Stdin).Decode(&e); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	job := engine.Job{
 		Session: netp.Session{Addr: "truth", Kind: e.Kind, Params: complete(e.Kind, e.Params)},
@@ -55,7 +56,7 @@ func playEnd() error {
 		if job.Peer, err = netip.ParseAddrPort(e.Peer); err != nil {
 			return err
 		}
-		return json.NewEncoder(os.Stdout).Encode(initiator.Initiate(ctx, job))
+		return e.play(initiator.Initiate, ctx, job)
 	}
 	data, err := port.Listen(port.Config{Where: port.Where{Address: farAddress}})
 	if err != nil {
@@ -66,7 +67,18 @@ func playEnd() error {
 		return err
 	}
 	fmt.Println(data.Addr())
-	return json.NewEncoder(os.Stdout).Encode(responder.Respond(ctx, job))
+	return e.play(responder.Respond, ctx, job)
+}
+
+// play plays the end, and prints its part and when it had to wait.
+func (e end) play(role func(context.Context, engine.Job) netp.Result, ctx context.Context, job engine.Job) error {
+	watched := func() []span { return nil }
+	if e.Watch {
+		precedeAll()
+		watched = watchThreads()
+	}
+	out := json.NewEncoder(os.Stdout)
+	return errors.Join(out.Encode(role(ctx, job)), out.Encode(watched()))
 }
 
 // startEnd starts an end in a node; its output comes through the reader.
@@ -89,30 +101,38 @@ func (p path) startEnd(e end) (*exec.Cmd, *bufio.Reader, error) {
 
 // ends runs a session between two processes. During is called when both run, and must return soon.
 func (p path) ends(kind netp.Kind, params netp.Params, during func(near, far *os.Process)) (netp.Result, error) {
-	e := end{Kind: kind, Params: params}
-	responder, theirs, err := p.startEnd(e)
+	parts, _, err := p.pair(end{Kind: kind, Params: params}, during)
 	if err != nil {
 		return netp.Result{}, err
 	}
+	return netp.Merge(parts[:]...), nil
+}
+
+// pair is ends, with the two parts apart, and when threads of the responder waited.
+func (p path) pair(e end, during func(near, far *os.Process)) (parts [2]netp.Result, waits []span, err error) {
+	responder, theirs, err := p.startEnd(e)
+	if err != nil {
+		return parts, nil, err
+	}
 	address, err := theirs.ReadString('\n')
 	if err != nil {
-		return netp.Result{}, errors.Join(fmt.Errorf("the responder did not start: %w", err), responder.Wait())
+		return parts, nil, errors.Join(fmt.Errorf("the responder did not start: %w", err), responder.Wait())
 	}
 	e.Peer = strings.TrimSpace(address)
 	initiator, ours, err := p.startEnd(e)
 	if err != nil {
-		return netp.Result{}, errors.Join(err, responder.Process.Kill(), responder.Wait())
+		return parts, nil, errors.Join(err, responder.Process.Kill(), responder.Wait())
 	}
 	during(initiator.Process, responder.Process)
-	var parts [2]netp.Result
-	failed := errors.Join(json.NewDecoder(ours).Decode(&parts[0]), json.NewDecoder(theirs).Decode(&parts[1]))
+	far := json.NewDecoder(theirs)
+	failed := errors.Join(json.NewDecoder(ours).Decode(&parts[0]), far.Decode(&parts[1]), far.Decode(&waits))
 	io.Copy(io.Discard, ours)
 	io.Copy(io.Discard, theirs)
 	if failed = errors.Join(failed, initiator.Wait(), responder.Wait()); failed != nil {
-		return netp.Result{}, failed
+		return parts, nil, failed
 	}
 	parts[0].Part, parts[1].Part = netp.Initiator, netp.Responder
-	return netp.Merge(parts[:]...), nil
+	return parts, waits, nil
 }
 
 // halfEnds runs a session whose responder does not live to tell its part.

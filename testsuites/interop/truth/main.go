@@ -26,6 +26,8 @@ type scale struct {
 	runs    int  // sessions near a threshold
 	hostile int  // packets that attack a session
 	seconds int  // length of a transfer
+	stalls  int  // sessions whose receivers stall
+	windows int  // of a second, in each of them
 	alone   bool // without the other programs
 }
 
@@ -45,6 +47,7 @@ func questions() []question {
 		{"clock", "One-way delay and its bound when a clock is wrong", clockTable},
 		{"rate", "Goodput over a line of known rate", rateTable},
 		{"instrument", "When the instrument is at fault", instrumentTable},
+		{"stalls", "Marks of windows in which the receiving host stalled", stallTable},
 		{"coverage", "Verdicts near a threshold", coverageTable},
 		{"hostile", "A session under attack, and paths that cannot be measured", hostileTable},
 	}
@@ -127,6 +130,8 @@ func run() error {
 	flag.IntVar(&s.runs, "runs", 200, "sessions near a threshold")
 	flag.IntVar(&s.hostile, "hostile", 1_000_000, "random packets against a session")
 	flag.IntVar(&s.seconds, "seconds", 5, "length of a transfer")
+	flag.IntVar(&s.stalls, "stalls", 16, "sessions whose receivers stall")
+	flag.IntVar(&s.windows, "windows", 240, "length of each of them")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
