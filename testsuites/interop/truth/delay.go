@@ -218,7 +218,7 @@ func trueDelays(kind netp.Kind, there, back []emulator.Record) (out []time.Durat
 
 // medians adds what other programs say of round trips.
 func (p path) medians(ctx context.Context, t *table, name string) error {
-	for _, program := range []peer{{"irtt", runIrtt}, {"fping", runFping}, {"tshark", onlooker}} {
+	for _, program := range []peer{{"irtt", runIrtt}, {"fping", runFping}, {"scamper", runScamper}, {"tshark", onlooker}} {
 		if !installed(program.name) {
 			t.note("%s is not installed", program.name)
 			continue

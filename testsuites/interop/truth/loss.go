@@ -82,6 +82,7 @@ func (p path) lossCase(ctx context.Context, t *table, c lossCase, packets int, i
 	}{
 		{"netp udp", "", true, true, lossUDP}, {"netp rtt", "", true, false, lossRTT},
 		{"iperf3 -u", "iperf3", false, true, runIperf}, {"irtt", "irtt", false, false, runIrtt}, {"fping", "fping", false, false, runFping}, {"mtr", "mtr", false, false, runMtr},
+		{"scamper", "scamper", false, false, runScamper},
 	} {
 		if alone && !program.netp {
 			continue

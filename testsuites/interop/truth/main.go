@@ -44,6 +44,7 @@ func questions() []question {
 		{"ipv6", "Loss over IPv6, by direction", sixTable},
 		{"sets", "Loss, copies and reordering in random impairment sets", setsTable},
 		{"delay", "Delay per packet, and medians beside other programs", delayTable},
+		{"stamp", "STAMP packets as tshark decodes them", decodedTable},
 		{"clock", "One-way delay and its bound when a clock is wrong", clockTable},
 		{"rate", "Goodput over a line of known rate", rateTable},
 		{"instrument", "When the instrument is at fault", instrumentTable},

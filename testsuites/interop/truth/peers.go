@@ -161,12 +161,39 @@ func runFping(_ context.Context, p path, packets int, interval time.Duration) (f
 	return f, nil
 }
 
+// runScamper is scamper, which pings by ICMP, ten times a second at most, and prints each round trip to a microsecond. Its size is
+// that of the IP packet.
+func runScamper(_ context.Context, p path, packets int, _ time.Duration) (found, error) {
+	packets = min(packets, 100)
+	text, err := p.near.Run("scamper", "-O", "json", "-p", "100", "-I", fmt.Sprintf("ping -c %d -i 0.1 -s %d %s", packets, dataSize+p.headers(), p.to))
+	f := found{sent: packets, lostForward: -1, lostBackward: -1}
+	for line := range strings.SplitSeq(string(text), "\n") {
+		var report struct {
+			Type      string
+			Sent      int `json:"ping_sent"`
+			Responses []struct{ RTT float64 }
+		}
+		if json.Unmarshal([]byte(line), &report) != nil || report.Type != "ping" {
+			continue
+		}
+		f.sent = report.Sent
+		for _, r := range report.Responses {
+			f.delays = append(f.delays, time.Duration(r.RTT*1e6))
+		}
+	}
+	if len(f.delays) == 0 {
+		return f, errors.Join(err, fmt.Errorf("scamper said %q", text))
+	}
+	f.lost = f.sent - len(f.delays)
+	return f, nil
+}
+
 var mtrLine = regexp.MustCompile(`(?m)^\s*1\.\|-- \S+\s+([0-9.]+)%?\s+([0-9]+)`)
 
 // runMtr is mtr. It prints its share of losses with one digit behind the point.
 func runMtr(_ context.Context, p path, packets int, interval time.Duration) (found, error) {
 	text, err := p.near.Run("mtr", "-n", "-r", "-c", strconv.Itoa(packets), "-i", strconv.FormatFloat(interval.Seconds(), 'f', -1, 64),
-		"-s", strconv.Itoa(dataSize+headers), "-G", "2", p.to.String())
+		"-s", strconv.Itoa(dataSize+p.headers()), "-G", "2", p.to.String())
 	m := mtrLine.FindSubmatch(text)
 	if m == nil {
 		return found{}, errors.Join(err, fmt.Errorf("mtr said %q", text))
