@@ -52,6 +52,9 @@ site "per" {
     down { loss_every = 10 }
   }
 }
+site "adl" {
+  block { protocol = "udp" }
+}
 `
 
 // endKeeper ends the keeper that a failed script has left.
