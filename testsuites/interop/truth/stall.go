@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -27,6 +28,9 @@ const (
 	stallMost  = 80 * time.Millisecond
 	// enoughClean is how many windows without a stall have to be without a mark for less than 0.1 % to be false, with 95 % confidence.
 	enoughClean = 2995
+	// stallRounds bounds how often is tried to have so many, and stallProcesses are the receivers' processes: each runs some sessions,
+	// which stand still together.
+	stallRounds, stallProcesses = 3, 2
 )
 
 // marks counts windows of a second.
@@ -38,10 +42,10 @@ type marks struct {
 
 // stallTable stops receivers at known times, and compares the marks of their windows with these times and with what two witnesses say
 // of the host.
-func stallTable(_ context.Context, l *lab.Lab, s scale) (table, error) {
+func stallTable(ctx context.Context, l *lab.Lab, s scale) (table, error) {
 	t := table{header: []string{"windows of 1 s", "how many", "marked", "", ""}}
 	var sum marks
-	for round := 0; round == 0 || round < 3 && sum.clean < enoughClean && s.stalls*s.windows > enoughClean; round++ {
+	for round := 0; round == 0 || ctx.Err() == nil && round < stallRounds && sum.clean < enoughClean && s.stalls*s.windows > enoughClean; round++ {
 		if err := sum.observe(l, s, uint64(round)); err != nil {
 			return t, err
 		}
@@ -53,7 +57,7 @@ func stallTable(_ context.Context, l *lab.Lab, s scale) (table, error) {
 // observe runs sessions beside each other and adds their windows.
 func (m *marks) observe(l *lab.Lab, s scale, round uint64) error {
 	processors := watchProcessors()
-	runs := make([]stallRun, s.stalls)
+	runs := make([]stallRun, stallProcesses)
 	var all errgroup.Group
 	for i := range runs {
 		all.Go(func() (err error) {
@@ -61,7 +65,7 @@ func (m *marks) observe(l *lab.Lab, s scale, round uint64) error {
 			if err != nil {
 				return err
 			}
-			runs[i], err = p.stalling(s.windows, round<<32|uint64(i))
+			runs[i], err = p.stalling(s, round<<32|uint64(i))
 			return err
 		})
 	}
@@ -90,19 +94,19 @@ func (m marks) print(t *table) {
 	t.note("The host's own stalls are told by threads that look at the clock, one on each processor, and by the kernel's account of the time for which the receiver's threads waited for one.")
 }
 
-// stallRun is a session whose receiver was stopped.
+// stallRun are sessions whose receivers were stopped.
 type stallRun struct {
-	far   netp.Result // the receiver's part
+	far   []netp.Result // the receivers' parts
 	stops []span
 	waits []span
 }
 
-// stalling runs a session whose receiver is stopped every few seconds.
-func (p path) stalling(windows int, seed uint64) (run stallRun, err error) {
+// stalling runs sessions whose receivers are stopped every few seconds.
+func (p path) stalling(scale scale, seed uint64) (run stallRun, err error) {
 	random := rand.New(rand.NewPCG(seed, 5))
-	length := time.Duration(windows) * time.Second
+	length := time.Duration(scale.windows) * time.Second
 	end := func() error { return nil }
-	parts, waits, err := p.pair(stallEnd(windows), func(_, far *os.Process) {
+	near, far, waits, err := p.pair(stallEnd(scale), func(_, far *os.Process) {
 		var stopping sync.WaitGroup
 		var failed error
 		begin := time.Now()
@@ -123,19 +127,19 @@ func (p path) stalling(windows int, seed uint64) (run stallRun, err error) {
 	if err = errors.Join(err, end()); err != nil {
 		return run, err
 	}
-	for _, part := range parts {
+	for _, part := range append(near, far...) {
 		if part.Failure != nil {
 			return run, part.Failure
 		}
 	}
-	run.far, run.waits = parts[1], waits
+	run.far, run.waits = far, waits
 	return run, nil
 }
 
-// stallEnd is what the ends of such a session play.
-func stallEnd(windows int) end {
-	return end{Kind: "udp", Watch: true, Params: netp.Params{
-		"duration": float64(windows), "rate": fmt.Sprintf("%dpps", stallPace), "size": float64(dataSize), "timeout": 1.0,
+// stallEnd is what the ends of such sessions play.
+func stallEnd(s scale) end {
+	return end{Kind: "udp", Watch: true, Sessions: s.stalls / stallProcesses, Params: netp.Params{
+		"duration": float64(s.windows), "rate": fmt.Sprintf("%dpps", stallPace), "size": float64(dataSize), "timeout": 1.0,
 	}}
 }
 
@@ -157,18 +161,21 @@ func stopFor(p *os.Process, d time.Duration) (s span, err error) {
 	return s, p.Signal(syscall.SIGCONT)
 }
 
-// compare adds the windows of a session to a sum. The first and the last one are not whole.
+// compare adds the windows of all sessions to a sum.
 func (r stallRun) compare(host []span, sum *marks) {
+	for _, far := range r.far {
+		r.session(far, slices.Concat(host, r.waits), sum)
+	}
+}
+
+// session adds the windows of one session. The first and the last one are not whole.
+func (r stallRun) session(far netp.Result, host []span, sum *marks) {
 	const margin = 20 * time.Millisecond // a window begins with a packet that was sent, and a mark has the time of one that arrived
-	marked := map[int]bool{}
-	windows := make([]span, len(r.far.Intervals))
-	for n, i := range r.far.Intervals {
-		from := r.far.Started.Add(i.Start)
+	marked, windows := make([]bool, len(far.Intervals)), make([]span, len(far.Intervals))
+	for n, i := range far.Intervals {
+		from := far.Started.Add(i.Start)
 		windows[n] = span{from, from.Add(i.Length)}
 		marked[n] = i.Values["host_stall"] > 0
-	}
-	if len(windows) < 3 {
-		return
 	}
 	for _, stop := range r.stops {
 		sum.stops++
@@ -179,21 +186,25 @@ func (r stallRun) compare(host []span, sum *marks) {
 			}
 		}
 	}
-	for n, w := range windows[1 : len(windows)-1] {
-		switch is := marked[n+1]; {
-		case touched(r.stops, w, margin):
-		case touched(host, w, margin) || touched(r.waits, w, margin):
+	for n := 1; n < len(windows)-1; n++ {
+		switch {
+		case touched(r.stops, windows[n], margin):
+		case touched(host, windows[n], margin):
 			sum.doubtful++
-			if is {
-				sum.doubtMarks++
-			}
+			sum.doubtMarks += one(marked[n])
 		default:
 			sum.clean++
-			if is {
-				sum.wrong++
-			}
+			sum.wrong += one(marked[n])
 		}
 	}
+}
+
+// one counts a condition.
+func one(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // touched says whether one of the spans overlaps a window.
