@@ -84,9 +84,8 @@ func (p path) misled(ctx context.Context, t *table, _ scale) error {
 	}{
 		{"the sender says that it sent half of what it did", "contradicted", lyingCount, lyingCount / 2},
 		{"the sender sends twice what was agreed", "contradicted", 2 * lyingCount, lyingCount},
-		// Nothing compares what a sender says with what was asked for.
-		{"the sender sends twice what was agreed, and says so", "", 2 * lyingCount, 2 * lyingCount},
-		{"the sender says that it sent more than was agreed", "", lyingCount, lyingCount + 200},
+		{"the sender sends twice what was agreed, and says so", "contradicted", 2 * lyingCount, 2 * lyingCount},
+		{"the sender says that it sent more than was agreed", "contradicted", lyingCount, lyingCount + 200},
 		// What never left and what was lost look alike.
 		{"the sender says that it sent a fifth more than it did", "", lyingCount * 4 / 5, lyingCount},
 	} {

@@ -19,6 +19,7 @@ import (
 	"github.com/netpupper/netp/agent/clock"
 	"github.com/netpupper/netp/agent/engine"
 	"github.com/netpupper/netp/agent/port"
+	"github.com/netpupper/netp/runner"
 	"github.com/netpupper/netp/testsuites/lab"
 	"github.com/netpupper/netp/testsuites/lab/emulator"
 )
@@ -191,7 +192,9 @@ func (p path) between(ctx context.Context, s session, play func(ctx context.Cont
 		var once sync.Once
 		here.Progress = func(netp.Progress) { once.Do(s.begun) }
 	}
-	return play(ctx, here, there)
+	r, err := play(ctx, here, there)
+	r.Health = append(r.Health, runner.Contradictions(job.Params, r)...) // as the runner does
+	return r, err
 }
 
 func orRight(c *clock.Clock) *clock.Clock {
