@@ -324,6 +324,7 @@ func (tr *try) merge() netp.Result {
 		return tr.without(tr.task, tr.attempt, tr.whyMissing())
 	}
 	result := netp.Merge(parts...)
+	result.Health = append(result.Health, Contradictions(tr.task.test.Params, result)...)
 	missing := len(parts) < len(tr.members) // also an end that never began
 	if missing || tr.failure != nil && !result.Completed {
 		result.Completed = false

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,14 +26,19 @@ func beEmulator() (code int, was bool) { return lab.BeEmulator() }
 
 // buildLab builds what a file declares.
 func buildLab(l labfile.Lab) (*lab.Lab, *lab.Network, error) {
-	w := lab.WAN{Carriers: l.Carriers}
+	w := lab.WAN{Carriers: l.Carriers, IP: l.IP}
 	for _, s := range l.Sites {
 		site := lab.Site{Name: s.Name, NAT: s.NAT}
 		for _, line := range s.Lines {
 			site.Lines = append(site.Lines, lab.SiteLine(line))
 		}
 		for _, b := range s.Block {
-			site.Block = append(site.Block, lab.Drop{Hook: lab.Input, Protocol: b.Protocol, Port: b.Port})
+			for _, protocol := range b.Protocols {
+				site.Block = append(site.Block, lab.Drop{Hook: lab.Input, Protocol: protocol, Port: b.Port})
+			}
+		}
+		if s.Names != nil {
+			site.Names = nameServer(*s.Names)
 		}
 		w.Sites = append(w.Sites, site)
 	}
@@ -45,6 +51,14 @@ func buildLab(l labfile.Lab) (*lab.Lab, *lab.Network, error) {
 		return nil, nil, errors.Join(err, made.Close())
 	}
 	return made, network, nil
+}
+
+// nameServer is what a file says of a site's name server.
+func nameServer(n labfile.Names) *lab.NameServer {
+	codes := map[string]int{labfile.NoSuchName: lab.NoSuchName, labfile.ServerFailure: lab.ServerFailure, labfile.Refused: lab.Refused}
+	return &lab.NameServer{
+		Names: n.Names, Delay: n.Delay, Code: codes[n.Fail], Silent: n.Fail == labfile.Timeout, Truncated: n.Fail == labfile.Truncated,
+	}
 }
 
 // labExec runs a command with a lab up.
@@ -148,9 +162,16 @@ type labReport struct {
 
 // labSiteAt is a site that stands.
 type labSiteAt struct {
-	Name      string      `json:"name"`
-	Netns     string      `json:"netns"`
-	Addresses [][2]string `json:"addresses"` // by carrier
+	Name  string      `json:"name"`
+	Netns string      `json:"netns"`
+	Lines []labLineAt `json:"lines"`
+}
+
+// labLineAt is a line that stands.
+type labLineAt struct {
+	Carrier   string       `json:"carrier"`
+	Device    string       `json:"device"`
+	Addresses []netip.Addr `json:"addresses"`
 }
 
 // keeperPipe is the descriptor on which a keeper reports.
@@ -173,7 +194,13 @@ func (a *app) labKeep(ctx context.Context, l labfile.Lab) error {
 	for _, site := range l.Sites {
 		at := labSiteAt{Name: site.Name, Netns: network.Sites[site.Name].Path()}
 		for _, line := range site.Lines {
-			at.Addresses = append(at.Addresses, [2]string{line.Carrier, network.Host[site.Name][line.Carrier].String()})
+			stands := labLineAt{Carrier: line.Carrier, Device: network.Lines[site.Name][line.Carrier].Ends[0].Device}
+			for _, a := range []netip.Addr{network.Host[site.Name][line.Carrier], network.Host6[site.Name][line.Carrier]} {
+				if a.IsValid() {
+					stands.Addresses = append(stands.Addresses, a)
+				}
+			}
+			at.Lines = append(at.Lines, stands)
 		}
 		s.Sites = append(s.Sites, at)
 	}
@@ -184,13 +211,13 @@ func (a *app) labKeep(ctx context.Context, l labfile.Lab) error {
 	return made.Close()
 }
 
-// agentBlocks are the sites in the language of suites.
+// agentBlocks are the sites in the language of suites. By its device an interface has the addresses of both versions of IP.
 func agentBlocks(s labReport) string {
 	var out strings.Builder
 	for _, site := range s.Sites {
 		fmt.Fprintf(&out, "agent %q {\n  netns = %q\n", site.Name, site.Netns)
-		for _, a := range site.Addresses {
-			fmt.Fprintf(&out, "  interface %q { address = %q }\n", a[0], a[1])
+		for _, l := range site.Lines {
+			fmt.Fprintf(&out, "  interface %q { device = %q } # %s\n", l.Carrier, l.Device, strings.Trim(fmt.Sprint(l.Addresses), "[]"))
 		}
 		fmt.Fprintf(&out, "}\n")
 	}

@@ -41,12 +41,19 @@ func TestLab(t *testing.T) {
 const labText = `name = %q
 carrier "telco-a" { delay = "2ms" }
 carrier "telco-b" {}
-site "syd" {}
-site "mel" {}
+site "syd" {
+  dns { names = { "per.example" = "10.1.3.10" } }
+}
+site "mel" {
+  dns { fail = "servfail" }
+}
 site "per" {
   line "telco-a" {
     down { loss_every = 10 }
   }
+}
+site "adl" {
+  block { protocol = "udp" }
 }
 `
 

@@ -18,7 +18,9 @@ import (
 // Lab is what a file declares.
 type Lab struct {
 	// Name distinguishes labs on one host; the file's own name where it gives none.
-	Name     string
+	Name string
+	// IP is the only version of it, 4 or 6, that the lab speaks; 0 is both.
+	IP       int
 	Carriers []string
 	Sites    []Site
 }
@@ -29,21 +31,22 @@ type Site struct {
 	NAT   bool
 	Lines []Line
 	Block []Block
+	Names *Names
 }
 
 // Line is a site's line to a carrier.
 type Line struct {
 	Carrier string
-	// Address of the site there; invalid when the file gives none.
-	Address netip.Addr
+	// Address and Address6 of the site there; invalid when the file gives none.
+	Address, Address6 netip.Addr
 	// Up is from the site to the carrier, Down from the carrier to the site.
 	Up, Down emulator.Impair
 }
 
 // Block is what a firewall before a site drops.
 type Block struct {
-	Protocol int // of IP; 0 is all
-	Port     int // destination; 0 is all
+	Protocols []int // of IP; 0 is all
+	Port      int   // destination; 0 is all
 }
 
 // Bounds: an address has one byte for each.
@@ -57,16 +60,17 @@ func shape() lang.Shape {
 	site := lang.Shape{Labels: []string{"name"}, Args: []string{"nat"}, Blocks: map[string]lang.Shape{
 		"line":  line,
 		"block": {Args: []string{"protocol", "port"}},
+		"dns":   dnsShape(),
 	}}
 	carrier := impairShape()
 	carrier.Labels = []string{"name"}
 	carrier.Blocks = line.Blocks
-	return lang.Shape{Args: []string{"name"}, Blocks: map[string]lang.Shape{"carrier": carrier, "site": site}}
+	return lang.Shape{Args: []string{"name", "ip"}, Blocks: map[string]lang.Shape{"carrier": carrier, "site": site}}
 }
 
 func lineShape() lang.Shape {
 	line := impairShape()
-	line.Labels, line.Args = []string{"carrier"}, append(line.Args, "address")
+	line.Labels, line.Args = []string{"carrier"}, append(line.Args, "address", "address6")
 	line.Blocks = map[string]lang.Shape{"up": impairShape(), "down": impairShape(), "burst": burstShape()}
 	return line
 }
@@ -86,6 +90,9 @@ func Read(file string, environ func(string) (string, bool)) (Lab, diag.List) {
 	}
 	if !labNames.MatchString(l.Name) {
 		d.Invalid("name", "%q is no name for a lab: letters, digits and _, at most 31. Write name = \"wan\", say.", l.Name)
+	}
+	if l.IP = d.Count("ip", 0); d.Has("ip") && l.IP != 4 && l.IP != 6 {
+		d.Invalid("ip", "%d is no version of IP. Write 4 or 6, or leave it out for both.", l.IP)
 	}
 	carriers := map[string]lang.Block{}
 	for _, b := range d.Named("carrier") {
@@ -112,14 +119,16 @@ func check(d *lang.Document, l Lab) {
 	}
 	used := map[netip.Addr]string{}
 	for _, s := range l.Sites {
+		if s.NAT && l.IP == 6 {
+			d.Invalid("ip", "Site %q is behind NAT, and so has IPv4 only.", s.Name)
+		}
 		for _, line := range s.Lines {
-			if !line.Address.IsValid() {
-				continue
+			for _, a := range []netip.Addr{line.Address, line.Address6} {
+				if other := used[a]; other != "" && a.IsValid() {
+					d.Invalid("", "Sites %q and %q both have the address %s.", other, s.Name, a)
+				}
+				used[a] = s.Name
 			}
-			if other := used[line.Address]; other != "" {
-				d.Invalid("", "Sites %q and %q both have the address %s.", other, s.Name, line.Address)
-			}
-			used[line.Address] = s.Name
 		}
 	}
 }
@@ -149,6 +158,9 @@ func readSite(b lang.Block, order []string, carriers map[string]lang.Block) Site
 	for _, block := range b.Blocks("block") {
 		s.Block = append(s.Block, readBlock(block))
 	}
+	if dns, ok := b.One("dns"); ok {
+		s.Names = readNames(dns)
+	}
 	return s
 }
 
@@ -158,7 +170,7 @@ func readLine(name string, carrier, own lang.Block, listed bool) Line {
 	blocks := []lang.Block{carrier}
 	if listed {
 		blocks = append(blocks, own)
-		l.Address = readAddress(own)
+		l.Address, l.Address6 = readAddress(own), readAddress6(own)
 	}
 	for _, b := range blocks {
 		l.Up, l.Down = readImpair(b, l.Up), readImpair(b, l.Down)
@@ -188,18 +200,31 @@ func readAddress(b lang.Block) netip.Addr {
 	return a
 }
 
+func readAddress6(b lang.Block) netip.Addr {
+	if !b.Has("address6") {
+		return netip.Addr{}
+	}
+	text := b.Text("address6")
+	a, err := netip.ParseAddr(text)
+	if err != nil || !a.Is6() || a.Is4In6() || a.Zone() != "" || a.IsMulticast() || a.IsLinkLocalUnicast() {
+		b.Invalid("address6", "%q is not an IPv6 address that a host may have. Write for example \"fd10:1:1::10\".", text)
+		return netip.Addr{}
+	}
+	return a
+}
+
 func readBlock(b lang.Block) Block {
-	protocols := map[string]int{"": 0, "icmp": 1, "tcp": 6, "udp": 17}
+	protocols := map[string][]int{"": {0}, "icmp": {1, 58}, "tcp": {6}, "udp": {17}}
 	out := Block{Port: b.Count("port", 0)}
 	text := b.Text("protocol")
 	protocol, ok := protocols[text]
 	if !ok {
 		b.Invalid("protocol", "%q is no protocol. Write \"udp\", \"tcp\" or \"icmp\", or leave it out to block all.", text)
 	}
-	if out.Protocol = protocol; out.Port > 65535 {
+	if out.Protocols = protocol; out.Port > 65535 {
 		b.Invalid("port", "A port is at most 65535.")
 	}
-	if ok && out.Port != 0 && protocol != 6 && protocol != 17 {
+	if ok && out.Port != 0 && text != "tcp" && text != "udp" {
 		b.Invalid("port", "Only UDP and TCP have ports: write protocol = \"udp\" or \"tcp\" beside it.")
 	}
 	return out

@@ -61,8 +61,11 @@ func TestRead(t *testing.T) {
 	sick.Burst = &emulator.Burst{Enter: 0.01, Leave: 0.2, LossBad: 1}
 	up, down := sick, sick
 	up.Delay, down.Down = time.Millisecond, true
+	names := &Names{Fail: ServerFailure, Delay: 2 * time.Second, Names: map[string][]netip.Addr{
+		"portal.example": {netip.MustParseAddr("10.1.1.10"), netip.MustParseAddr("fd10:1:1::10")},
+	}}
 	want := Lab{Name: "wan", Carriers: []string{"telco-a", "telco-b"}, Sites: []Site{
-		{Name: "syd", Lines: []Line{{Carrier: "telco-a", Up: a, Down: a}, {Carrier: "telco-b", Up: b, Down: b}}, Block: []Block{{Protocol: 17, Port: 8620}}},
+		{Name: "syd", Lines: []Line{{Carrier: "telco-a", Up: a, Down: a}, {Carrier: "telco-b", Up: b, Down: b}}, Block: []Block{{Protocols: []int{17}, Port: 8620}}, Names: names},
 		{Name: "mel", NAT: true, Lines: []Line{{Carrier: "telco-b", Address: netip.MustParseAddr("10.2.7.10"), Up: up, Down: down}}},
 	}}
 	if d := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); d != "" {

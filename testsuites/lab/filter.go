@@ -26,7 +26,7 @@ const (
 // Drop is a rule of nftables that drops packets. Its zero fields choose all.
 type Drop struct {
 	Hook                 Hook
-	Protocol             int // of IP: 6 TCP, 17 UDP, 1 ICMP
+	Protocol             int // of IP: 6 TCP, 17 UDP, 1 ICMP, 58 ICMP of IPv6
 	Port                 int // destination
 	MinLength, MaxLength int // of the IP packet
 	// Every drops only each packet whose number among those chosen, from 0, leaves Phase modulo Every.
@@ -58,7 +58,8 @@ func (n *Node) nft(use func(*nftables.Conn)) error {
 	return nil
 }
 
-var table = &nftables.Table{Family: nftables.TableFamilyIPv4, Name: "lab"}
+// table is of both versions of IP.
+var table = &nftables.Table{Family: nftables.TableFamilyINet, Name: "lab"}
 
 // Drop makes the rule.
 func (n *Node) Drop(d Drop) (*Rule, error) {
@@ -100,26 +101,30 @@ func (r *Rule) Remove() error {
 }
 
 func (d Drop) expressions() []expr.Any {
+	return append(d.choice(), &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop})
+}
+
+// choice chooses the packets.
+func (d Drop) choice() []expr.Any {
 	var out []expr.Any
 	compare := func(op expr.CmpOp, data []byte) { out = append(out, &expr.Cmp{Op: op, Register: 1, Data: data}) }
-	field := func(base expr.PayloadBase, offset uint32) {
-		out = append(out, &expr.Payload{DestRegister: 1, Base: base, Offset: offset, Len: 2})
+	length := func(op expr.CmpOp, n int) {
+		out = append(out, &expr.Meta{Key: expr.MetaKeyLEN, Register: 1}, bigEndian())
+		compare(op, binary.BigEndian.AppendUint32(nil, uint32(n)))
 	}
 	if d.Protocol != 0 {
 		out = append(out, &expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1})
 		compare(expr.CmpOpEq, []byte{byte(d.Protocol)})
 	}
 	if d.Port != 0 {
-		field(expr.PayloadBaseTransportHeader, 2)
+		out = append(out, &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2})
 		compare(expr.CmpOpEq, binary.BigEndian.AppendUint16(nil, uint16(d.Port)))
 	}
 	if d.MinLength != 0 {
-		field(expr.PayloadBaseNetworkHeader, 2)
-		compare(expr.CmpOpGte, binary.BigEndian.AppendUint16(nil, uint16(d.MinLength)))
+		length(expr.CmpOpGte, d.MinLength)
 	}
 	if d.MaxLength != 0 {
-		field(expr.PayloadBaseNetworkHeader, 2)
-		compare(expr.CmpOpLte, binary.BigEndian.AppendUint16(nil, uint16(d.MaxLength)))
+		length(expr.CmpOpLte, d.MaxLength)
 	}
 	if d.Every != 0 {
 		out = append(out, &expr.Numgen{Register: 1, Modulus: uint32(d.Every), Type: unix.NFT_NG_INCREMENTAL})
@@ -127,14 +132,31 @@ func (d Drop) expressions() []expr.Any {
 	}
 	if d.Share != 0 {
 		const million = 1_000_000
-		out = append(out, &expr.Numgen{Register: 1, Modulus: million, Type: unix.NFT_NG_RANDOM},
-			&expr.Byteorder{SourceRegister: 1, DestRegister: 1, Op: expr.ByteorderHton, Len: 4, Size: 4}) // an order compares big-endian
+		out = append(out, &expr.Numgen{Register: 1, Modulus: million, Type: unix.NFT_NG_RANDOM}, bigEndian())
 		compare(expr.CmpOpLt, binary.BigEndian.AppendUint32(nil, uint32(d.Share*million)))
 	}
-	return append(out, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop})
+	return out
 }
 
-// Masquerade translates what the node sends through a device to the device's own address (NAT). What was not asked for from
+// bigEndian turns the four bytes of a register: an order compares them so.
+func bigEndian() expr.Any {
+	return &expr.Byteorder{SourceRegister: 1, DestRegister: 1, Op: expr.ByteorderHton, Len: 4, Size: 4}
+}
+
+// redirect turns what programs in the node send to a port of any host to the same port of the node itself.
+func (n *Node) redirect(protocol, port int) error {
+	chain := &nftables.Chain{
+		Name: fmt.Sprintf("redirect%d", rules.Add(1)), Table: table, Type: nftables.ChainTypeNAT,
+		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityNATDest,
+	}
+	return n.nft(func(c *nftables.Conn) {
+		c.AddTable(table)
+		c.AddChain(chain)
+		c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(Drop{Protocol: protocol, Port: port}.choice(), &expr.Redir{})})
+	})
+}
+
+// Masquerade translates what the node sends through a device by IPv4 to the device's own address (NAT). What was not asked for from
 // inside does not come in.
 func (n *Node) Masquerade(device string) error {
 	chain := &nftables.Chain{
@@ -147,6 +169,7 @@ func (n *Node) Masquerade(device string) error {
 		c.AddTable(table)
 		c.AddChain(chain)
 		c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
+			&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1}, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.NFPROTO_IPV4}},
 			&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1}, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: name}, &expr.Masq{},
 		}})
 	})

@@ -72,7 +72,7 @@ func (l *Lab) Close() error {
 	return errors.Join(failed...)
 }
 
-// Node makes a node: an empty network namespace with loopback up and IPv6 off.
+// Node makes a node: an empty network namespace with loopback up, and IPv6 off on all devices that have no address of it.
 func (l *Lab) Node(name string) (*Node, error) {
 	fd, err := namespace()
 	if err != nil {
@@ -118,6 +118,7 @@ func (l *Lab) Router(name string) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	n.Sysctl("ipv6/conf/all/forwarding", "1") // if there is IPv6
 	return n, errors.Join(
 		n.Sysctl("ipv4/ip_forward", "1"),
 		n.Sysctl("ipv4/conf/all/rp_filter", "0"), n.Sysctl("ipv4/conf/default/rp_filter", "0"),

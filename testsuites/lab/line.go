@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"unsafe"
 
 	"github.com/vishvananda/netlink"
@@ -19,11 +20,17 @@ import (
 // MTU is that of all devices.
 const MTU = 1500
 
-// End is where a line ends: a device of a node, with an address.
+// End is where a line ends: a device of a node, with an address, or one of each version of IP.
 type End struct {
-	Node    *Node
-	Device  string // made with the line
-	Address netip.Prefix
+	Node   *Node
+	Device string // made with the line
+	// Address is of either version. Address6, of IPv6, is a second one; the zero value is none.
+	Address, Address6 netip.Prefix
+}
+
+// addresses are those that the end has.
+func (e End) addresses() []netip.Prefix {
+	return slices.DeleteFunc([]netip.Prefix{e.Address, e.Address6}, func(p netip.Prefix) bool { return !p.IsValid() })
 }
 
 // Line is a line that the emulator works.
@@ -134,19 +141,28 @@ func (l *Lab) veth(a, b device) error {
 	return nil
 }
 
-// prepare sets up the device of an end: its address, and that of its peer, so that no ARP is among the packets.
+// prepare sets up the device of an end: its addresses, and those of its peer, so that nobody has to ask for them (ARP, RFC 4861).
 func (e End) prepare(peer End, mac net.HardwareAddr) error {
 	h := e.Node.handle
 	link, err := h.LinkByName(e.Device)
 	if err != nil {
 		return fmt.Errorf("find device %s of %s: %w", e.Device, e.Node.Name, err)
 	}
-	err = errors.Join(e.Node.plain(e.Device), h.AddrAdd(link, &netlink.Addr{IPNet: ipNet(e.Address)}), h.LinkSetUp(link),
-		h.NeighAdd(&netlink.Neigh{
-			LinkIndex: link.Attrs().Index, Family: unix.AF_INET, State: netlink.NUD_PERMANENT,
-			IP: peer.Address.Addr().AsSlice(), HardwareAddr: mac,
+	failed := []error{e.Node.plain(e.Device)}
+	for _, own := range e.addresses() {
+		if own.Addr().Is6() {
+			failed = append(failed, e.Node.speak6(e.Device))
+		}
+		failed = append(failed, h.AddrAdd(link, addressOf(own)))
+	}
+	failed = append(failed, h.LinkSetUp(link))
+	for _, its := range peer.addresses() {
+		failed = append(failed, h.NeighAdd(&netlink.Neigh{
+			LinkIndex: link.Attrs().Index, Family: family(its.Addr()), State: netlink.NUD_PERMANENT,
+			IP: its.Addr().AsSlice(), HardwareAddr: mac,
 		}))
-	if err != nil {
+	}
+	if err := errors.Join(failed...); err != nil {
 		return fmt.Errorf("set up device %s of %s: %w", e.Device, e.Node.Name, err)
 	}
 	return nil
@@ -162,6 +178,15 @@ func (n *Node) Up(device string, up bool) error {
 		return n.handle.LinkSetUp(link)
 	}
 	return n.handle.LinkSetDown(link)
+}
+
+// MTU sets the longest IP packet that a device sends; what is longer a router drops and says so (RFC 1191), unless it may cut it.
+func (n *Node) MTU(device string, bytes int) error {
+	link, err := n.handle.LinkByName(device)
+	if err != nil {
+		return fmt.Errorf("find device %s of %s: %w", device, n.Name, err)
+	}
+	return n.handle.LinkSetMTU(link, bytes)
 }
 
 // plain switches a device's offloads off: else a "packet" has up to 64 KiB, and checksums are not there to be checked.
@@ -180,6 +205,23 @@ func (n *Node) plain(device string) error {
 		}
 	}
 	return nil
+}
+
+// addressOf makes an address for a device. One of IPv6 is not tried out first (RFC 4862 §5.4): nobody else has it.
+func addressOf(p netip.Prefix) *netlink.Addr {
+	a := &netlink.Addr{IPNet: ipNet(p)}
+	if p.Addr().Is6() {
+		a.Flags = unix.IFA_F_NODAD
+	}
+	return a
+}
+
+// family is the address family of an address, for the kernel.
+func family(a netip.Addr) int {
+	if a.Is6() {
+		return unix.AF_INET6
+	}
+	return unix.AF_INET
 }
 
 func ipNet(p netip.Prefix) *net.IPNet {

@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -28,6 +29,8 @@ type Node struct {
 	ioctl  int // a socket in it
 	handle *netlink.Handle
 	named  string
+	six    bool     // it speaks IPv6
+	ending []func() // what runs in it beside programs
 }
 
 // Path is the namespace for programs that take one (an agent's netns): its name, or a path that is valid while this process
@@ -126,10 +129,26 @@ func (n *Node) Sysctl(path, value string) error {
 	return n.Do(func() error { return os.WriteFile("/proc/sys/net/"+path, []byte(value), 0) })
 }
 
+// speak6 lets a device speak IPv6, with no address that it was not given, and so without announcements.
+func (n *Node) speak6(device string) error {
+	n.six = true
+	return n.Do(func() error {
+		var failed []error
+		for _, set := range [][2]string{{device + "/addr_gen_mode", "1"}, {device + "/accept_ra", "0"}, {device + "/disable_ipv6", "0"}, {"lo/disable_ipv6", "0"}} {
+			failed = append(failed, os.WriteFile("/proc/sys/net/ipv6/conf/"+set[0], []byte(set[1]), 0))
+		}
+		return errors.Join(failed...)
+	})
+}
+
 // Listen opens a UDP socket in the namespace.
 func (n *Node) Listen(address netip.AddrPort) (conn *net.UDPConn, err error) {
 	err = n.Do(func() error {
-		conn, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(address))
+		network := "udp4"
+		if address.Addr().Is6() {
+			network = "udp6"
+		}
+		conn, err = net.ListenUDP(network, net.UDPAddrFromAddrPort(address))
 		return err
 	})
 	return conn, err
@@ -157,6 +176,9 @@ func (n *Node) publish(name string) error {
 }
 
 func (n *Node) close() {
+	for _, end := range n.ending {
+		end()
+	}
 	if n.named != "" { // the emulator has done so, unless it crashed
 		path := filepath.Join(names, n.named)
 		unix.Unmount(path, unix.MNT_DETACH)

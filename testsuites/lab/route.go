@@ -7,7 +7,6 @@ import (
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 )
 
 // Route sends what goes to a prefix through gateways: one, or several of equal cost, between which the flows (addresses and
@@ -24,7 +23,11 @@ func (n *Node) Route(table int, to netip.Prefix, gateways ...netip.Addr) error {
 			}
 			route.MultiPath = append(route.MultiPath, &netlink.NexthopInfo{Gw: g.AsSlice(), LinkIndex: link})
 		}
-		if err := n.Sysctl("ipv4/fib_multipath_hash_policy", "1"); err != nil {
+		version := "ipv4"
+		if to.Addr().Is6() {
+			version = "ipv6"
+		}
+		if err := n.Sysctl(version+"/fib_multipath_hash_policy", "1"); err != nil {
 			return err
 		}
 	}
@@ -36,7 +39,7 @@ func (n *Node) Route(table int, to netip.Prefix, gateways ...netip.Addr) error {
 
 // towards is the device on whose network an address is.
 func (n *Node) towards(a netip.Addr) (int, error) {
-	addresses, err := n.handle.AddrList(nil, unix.AF_INET)
+	addresses, err := n.handle.AddrList(nil, family(a))
 	if err != nil {
 		return 0, err
 	}
@@ -51,7 +54,7 @@ func (n *Node) towards(a netip.Addr) (int, error) {
 // From lets a routing table decide for packets from these addresses.
 func (n *Node) From(from netip.Prefix, table int) error {
 	rule := netlink.NewRule()
-	rule.Src, rule.Table, rule.Priority = ipNet(from), table, 1000+table
+	rule.Src, rule.Table, rule.Priority, rule.Family = ipNet(from), table, 1000+table, family(from.Addr())
 	if err := n.handle.RuleAdd(rule); err != nil {
 		return fmt.Errorf("rule of %s from %s: %w", n.Name, from, err)
 	}
@@ -64,5 +67,5 @@ func (n *Node) AddAddress(device string, address netip.Prefix) error {
 	if err != nil {
 		return fmt.Errorf("find device %s of %s: %w", device, n.Name, err)
 	}
-	return n.handle.AddrAdd(link, &netlink.Addr{IPNet: ipNet(address)})
+	return n.handle.AddrAdd(link, addressOf(address))
 }

@@ -4,8 +4,10 @@ package lab_test
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -95,6 +97,86 @@ func TestWAN(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// echoAt answers what comes to one address of a node until the test ends.
+func echoAt(t testing.TB, n *lab.Node, at netip.Addr) {
+	t.Helper()
+	conn := must(n.Listen(netip.AddrPortFrom(at, 7)))(t)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		buffer := make([]byte, 2000)
+		for {
+			length, from, err := conn.ReadFromUDPAddrPort(buffer)
+			if err != nil {
+				return
+			}
+			conn.WriteToUDPAddrPort(buffer[:length], from)
+		}
+	})
+	t.Cleanup(func() { conn.Close(); serving.Wait() })
+}
+
+// TestIPv6: each site reaches each other by IPv6, too, by each carrier, and what a line counts is what was sent: nobody's search
+// for neighbours is among it.
+func TestIPv6(t *testing.T) {
+	for _, only := range []int{0, 6} {
+		l := labtest.New(t)
+		w := wan()
+		w.IP = only
+		n := must(l.Build(w))(t)
+		for site, host := range n.Sites {
+			for _, a := range n.Host6[site] {
+				echoAt(t, host, a)
+			}
+			if _, has := n.Host[site]["telco-a"]; has != (only == 0) {
+				t.Errorf("IP %d: site %s has IPv4: %v", only, site, has)
+			}
+		}
+		sent := map[string]uint64{}
+		for from, host := range n.Sites {
+			for to := range n.Sites {
+				for carrier := range n.Carriers {
+					if from == to {
+						continue
+					}
+					if _, err := ask(host, n.Host6[from][carrier], n.Host6[to][carrier], patience); err != nil {
+						t.Errorf("IP %d: %s to %s by %s: %v", only, from, to, carrier, err)
+					}
+					sent[from+carrier]++
+					sent[to+carrier]++
+				}
+			}
+		}
+		for site, lines := range n.Lines {
+			for carrier, line := range lines {
+				if c, _, err := line.Forward.Count(); err != nil || c.In != sent[site+carrier] {
+					t.Errorf("IP %d: %d packets went up %s's line of %s, %v; want %d", only, c.In, carrier, site, err, sent[site+carrier])
+				}
+			}
+		}
+		if only == 0 && n.Host6["mel"]["telco-b"] != netip.MustParseAddr("fd10:2:2::10") {
+			t.Errorf("mel's address on telco-b is %s", n.Host6["mel"]["telco-b"])
+		}
+		check(t, l.Close())
+	}
+}
+
+// TestIPv6Rules: rules of nftables are about both versions of IP.
+func TestIPv6Rules(t *testing.T) {
+	l := labtest.New(t)
+	w := wan()
+	w.Sites[1].Block = []lab.Drop{{Hook: lab.Input, Protocol: 17, Port: 7, MinLength: 40 + 8 + 5}} // one with "hello"
+	n := must(l.Build(w))(t)
+	syd, mel := n.Host6["syd"]["telco-a"], n.Host6["mel"]["telco-a"]
+	echoAt(t, n.Sites["mel"], mel)
+	echoAt(t, n.Sites["per"], n.Host6["per"]["telco-a"])
+	if _, err := ask(n.Sites["syd"], syd, mel, 200*time.Millisecond); err == nil {
+		t.Error("the blocked port answers")
+	}
+	if _, err := ask(n.Sites["syd"], syd, n.Host6["per"]["telco-a"], patience); err != nil {
+		t.Errorf("another site: %v", err)
 	}
 }
 
@@ -253,6 +335,42 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// TestResolveBy: whichever server a program at the site asks, the site's own answers.
+func TestResolveBy(t *testing.T) {
+	known := map[string][]netip.Addr{"www.example.net": {netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")}}
+	for name, c := range map[string]struct {
+		server lab.NameServer
+		say    string // by getent; "" is no answer
+	}{
+		"well": {lab.NameServer{Names: known}, "192.0.2.7"},
+		"slow": {lab.NameServer{Names: known, Delay: 50 * time.Millisecond}, "192.0.2.7"},
+		"ill":  {lab.NameServer{Names: known, Code: lab.ServerFailure}, ""},
+		"deaf": {lab.NameServer{Names: known, Silent: true}, ""},
+		"none": {lab.NameServer{}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := labtest.New(t)
+			w := wan()
+			w.Sites[0].Names = &c.server
+			n := must(l.Build(w))(t)
+			out, into, err := os.Pipe()
+			check(t, err)
+			command := exec.Command("getent", "ahosts", "www.example.net")
+			command.Stdout = into
+			check(t, n.Sites["syd"].StartResolving(command, "nameserver 10.255.255.53\noptions attempts:1 timeout:1\n"))
+			into.Close()
+			said := string(must(io.ReadAll(out))(t))
+			command.Wait()
+			if c.say == "" && said != "" || !strings.Contains(said, c.say) {
+				t.Errorf("getent says %q; want %q", said, c.say)
+			}
+			if c.say != "" && !strings.Contains(said, "2001:db8::7") {
+				t.Errorf("getent says %q; want the IPv6 address too", said)
+			}
+		})
+	}
+}
+
 // TestStubAnswers: what the name server says is what it is told to say.
 func TestStubAnswers(t *testing.T) {
 	l := labtest.New(t)
@@ -266,7 +384,7 @@ func TestStubAnswers(t *testing.T) {
 	conn.SetReadDeadline(time.Now().Add(patience))
 	answer := make([]byte, 100)
 	length := must(conn.Read(answer))(t)
-	if length != len(question) || answer[0] != 0xab || answer[2] != 0x83 || answer[3] != 0x05 {
+	if length != len(question) || answer[0] != 0xab || answer[2] != 0x83 || answer[3] != 0x85 {
 		t.Errorf("answer % x; want the question with the bits of a response, truncated, refused", answer[:length])
 	}
 }

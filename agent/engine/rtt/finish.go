@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/netpupper/netp"
@@ -107,6 +108,10 @@ func (s *session) unreachable() *netp.Failure {
 	sent := s.ledger.next
 	f := &netp.Failure{Kind: netp.FailureUnreachable}
 	switch {
+	case errors.Is(s.seen.sendError, syscall.EMSGSIZE):
+		f.Kind = netp.FailureUnsupported
+		f.Detail = fmt.Sprintf("Probes of %d bytes are longer than the MTU of the path to %s. netp does not send fragments, because the loss of one would count as the loss of all. Ask for a smaller size.", s.size, s.target)
+		return f
 	case sent == 0 && s.seen.refused > 0:
 		f.Kind = netp.FailureRefused
 		f.Detail = "The limits of this agent did not let a single probe out. Raise its rate or bytes per day, or lower what the profile asks for."

@@ -131,6 +131,32 @@ func TestBlockedPort(t *testing.T) {
 	}
 }
 
+// TestSmallerMTU: what does not fit is an error that says so, and no loss.
+func TestSmallerMTU(t *testing.T) {
+	for mode, size := range map[string]float64{modeStamp: 1300, modeICMP: 1300} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t)
+			for _, ns := range []string{l.near, l.far} {
+				l.run("ip", "-n", ns, "link", "set", "v0", "mtu", "1280")
+			}
+			params := netp.Params{"count": 20.0, "interval": 0.01, "timeout": 0.5, "size": size, "mode": mode}
+			initiator, _ := between(t, port.Where{Netns: l.far}, port.Where{Netns: l.near}, params)
+			initiator.Peer = addrPort(t, l.farA, initiator.Peer.Port())
+			if mode == modeICMP {
+				initiator.Path = netp.Path{Dest: l.farA, Endpoint: true}
+			}
+			near := new(Engine).Initiate(deadlined(t), initiator)
+			if f := near.Failure; f == nil || f.Kind != netp.FailureUnsupported || !strings.Contains(f.Detail, "smaller size") {
+				t.Errorf("failure %v; want one that asks for a smaller size", f)
+			}
+			if len(near.Metrics) != 0 {
+				t.Errorf("%d metrics of a path that was not measured", len(near.Metrics))
+			}
+		})
+	}
+}
+
 // TestICMPWithoutRoute: that a network is not reachable is told as such, also where ping sockets are forbidden and a raw one
 // takes their place (as in a new network namespace).
 func TestICMPWithoutRoute(t *testing.T) {

@@ -51,6 +51,9 @@ func newKernelSocket(fd int, departing bool, done func() error) (*kernelSocket, 
 		// Each is an extra, and half of them belong to the other IP version: what fails is missing from the facts.
 		_ = unix.SetsockoptInt(fd, o[0], o[1], 1)
 	}
+	// Nothing is sent in fragments: the probe that finds out that it does not fit would count as lost, and any fragment lost as all.
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DO)
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_DO)
 	if err := s.stamp(); err != nil {
 		return nil, err
 	}

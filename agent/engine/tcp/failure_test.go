@@ -249,6 +249,20 @@ func TestDeadMan(t *testing.T) {
 	}
 }
 
+// TestReportOfMoreThanWasSent: a receiver that counts more than there was is not believed.
+func TestReportOfMoreThanWasSent(t *testing.T) {
+	p := newPair(t, netp.Params{"duration": 30.0})
+	done := p.initiate()
+	e := p.answer(1)
+	e.drain()
+	eventually(t, "data flows", func() bool { return e.got.Load() > 1e6 })
+	e.control.send(msgReport, report{bytes: 1 << 50, elapsed: time.Second, complete: true}.encode())
+	e.control.send(msgDone, nil)
+	if r := <-done; healthy(r, "peer_counts") && canDiscard {
+		t.Errorf("the report is believed: %+v, failure %v", r.Health, r.Failure)
+	}
+}
+
 func TestForgedMessage(t *testing.T) {
 	p := newPair(t, netp.Params{"duration": 30.0})
 	done := p.initiate()
@@ -282,7 +296,7 @@ func TestNothingArrives(t *testing.T) {
 		case <-beats.C:
 			e.control.send(msgBeat, beat{}.appendTo(nil))
 		case r := <-done:
-			wantFailure(t, r, netp.FailureInterrupted, "not one byte")
+			wantFailure(t, r, netp.FailureUnreachable, "not one byte")
 			if _, ok := r.Metrics["throughput"]; ok && r.Metrics["throughput"].Distribution.Member("max") > 0 {
 				t.Error("nothing arrived and a throughput is reported")
 			}

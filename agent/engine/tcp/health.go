@@ -65,6 +65,12 @@ func (s *session) senderHealth(r *netp.Result, change figures, report *report) {
 	add := func(name string, value, limit float64, ok bool, format string, args ...any) {
 		r.Health = append(r.Health, verdict(netp.Check{Name: s.o.name(d, name), Value: value, Limit: limit, Unit: "1", Metrics: touched}, ok, format, args...))
 	}
+	if sent, known := s.out.sampler.handed(); known {
+		r.Health = append(r.Health, verdict(
+			netp.Check{Name: s.o.name(d, "peer_counts"), Value: float64(report.bytes), Limit: float64(sent), Unit: "B", Metrics: touched},
+			report.bytes <= sent,
+			"The two ends contradict each other: the receiver reports %d bytes, and no more than %d were sent.", report.bytes, sent))
+	}
 	held := shareOf(s.out.sampler.idle, elapsed)
 	add("feedback_gap", held, maxHeld, held <= maxHeld,
 		"The sender paused because nothing was heard from the receiver for more than %v, and the path had nothing to carry meanwhile (%.0f %% of the time): the throughput is a lower bound. Does the path lose the small packets of the control connection?", holdAfter, 100*held)

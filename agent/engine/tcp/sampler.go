@@ -76,6 +76,17 @@ func (m *sampler) tick(now int64, f []figures, held bool) {
 	m.last, m.atLast = f, now
 }
 
+// handed is how many bytes TCP has sent since the connections stood, those that it sent again among them.
+func (m *sampler) handed() (sent uint64, known bool) {
+	for _, f := range m.last {
+		if !f.counts {
+			return 0, false
+		}
+		sent += f.sent
+	}
+	return sent, len(m.last) > 0
+}
+
 // row adds the reading to the time series; at the bound neighbours are joined.
 func (m *sampler) row(now int64, f []figures, rtt time.Duration) {
 	var again, window, delivery float64

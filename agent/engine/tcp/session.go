@@ -327,7 +327,7 @@ func (s *session) expire() error {
 
 // empty is the failure of connections that stand and carry nothing.
 func (s *session) empty() error {
-	return failure(netp.FailureInterrupted, "The connections stand, but not one byte of payload arrived (%s). Does the path lose large packets without a word (a smaller MTU behind a firewall that drops ICMP)? Try: ping -M do -s 1472 between the agents, or mss = 1200 in the profile.", s.in.direction)
+	return failure(netp.FailureUnreachable, "The connections stand, but not one byte of payload arrived (%s). Does the path lose large packets without a word (a smaller MTU behind a firewall that drops ICMP)? Try: ping -M do -s 1472 between the agents, or mss = 1200 in the profile.", s.in.direction)
 }
 
 // sendReport closes the account of the receiver and tells the peer.

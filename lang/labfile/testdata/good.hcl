@@ -16,6 +16,12 @@ site "syd" {
     protocol = "udp"
     port     = 8620
   }
+
+  dns {
+    fail  = "servfail"
+    delay = "2s"
+    names = { "Portal.example" = "10.1.1.10, fd10:1:1::10" }
+  }
 }
 
 site "mel" {

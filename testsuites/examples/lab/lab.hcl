@@ -57,3 +57,21 @@ test "voice" {
   assert "loss" { condition = loss.ratio <= 1 * percent }
   assert "latency" { condition = delay.p90 <= 80 * ms }
 }
+
+path "portal" {
+  from = [agent.site]
+  to   = "portal.example"
+}
+
+profile "rtt" "ping" {
+  mode     = "icmp"
+  interval = "50ms"
+  duration = "5s"
+}
+
+test "portal" {
+  path    = path.portal
+  profile = profile.rtt.ping
+
+  assert "latency" { condition = rtt.p90 <= 100 * ms }
+}

@@ -73,7 +73,11 @@ func (p path) wrongClock(ctx context.Context, t *table, w wrongness) error {
 	if r.Failure != nil {
 		return r.Failure
 	}
-	truth, _, err := p.trueDelays("udp")
+	there, back, err := p.take()
+	if err != nil {
+		return err
+	}
+	truth, err := trueDelays("udp", there, back)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/netpupper/netp"
@@ -27,46 +28,79 @@ const endName = "netp-truth-end"
 
 // end is what such a process plays.
 type end struct {
-	Kind   netp.Kind
-	Params netp.Params
-	Peer   string // of the initiator: the address of the responder
+	Kind     netp.Kind
+	Params   netp.Params
+	Peer     string // of the initiator: the address of the responder
+	Sessions int    // beside each other; 0 is one
+	Watch    bool   // it has priority, and prints when its threads waited for a processor all the same
 }
 
-// endKeys are those of the one session that both ends know.
-var endKeys = port.DeriveKeys([]byte("both ends are processes of one comparison"), 1)
+// job is that of its n-th session, whose keys both ends know.
+func (e end) job(n int) engine.Job {
+	id := port.SessionID(n + 1)
+	return engine.Job{
+		Session: netp.Session{Addr: "truth", Kind: e.Kind, Params: complete(e.Kind, e.Params)},
+		ID:      id, Keys: port.DeriveKeys([]byte("both ends are processes of one comparison"), id),
+		SameClock: true, Seed: uint64(id), Clock: new(clock.Clock), Log: slog.New(slog.DiscardHandler),
+	}
+}
 
-// playEnd plays the end that standard input describes, and prints its part of the result. A responder prints its address first.
+// playEnd plays the end that standard input describes, and prints its parts of the results. A responder prints its address first.
 func playEnd() error {
 	var e end
 	if err := json.NewDecoder(os.Stdin).Decode(&e); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 6*time.Minute)
 	defer cancel()
-	job := engine.Job{
-		Session: netp.Session{Addr: "truth", Kind: e.Kind, Params: complete(e.Kind, e.Params)},
-		ID:      1, Keys: endKeys, SameClock: true, Seed: 1, Clock: new(clock.Clock), Log: slog.New(slog.DiscardHandler),
+	jobs := make([]engine.Job, max(e.Sessions, 1))
+	for n := range jobs {
+		jobs[n] = e.job(n)
 	}
 	initiator, responder, err := engines(e.Kind)
 	if err != nil {
 		return err
 	}
 	if e.Peer != "" {
-		if job.Peer, err = netip.ParseAddrPort(e.Peer); err != nil {
+		peer, err := netip.ParseAddrPort(e.Peer)
+		if err != nil {
 			return err
 		}
-		return json.NewEncoder(os.Stdout).Encode(initiator.Initiate(ctx, job))
+		for n := range jobs {
+			jobs[n].Peer = peer
+		}
+		return e.play(ctx, initiator.Initiate, jobs)
 	}
 	data, err := port.Listen(port.Config{Where: port.Where{Address: farAddress}})
 	if err != nil {
 		return err
 	}
 	defer data.Close()
-	if job.Accept, err = data.Expect(port.Expectation{ID: 1, Keys: endKeys, Until: time.Now().Add(time.Minute)}); err != nil {
-		return err
+	for n := range jobs {
+		j := &jobs[n]
+		if j.Accept, err = data.Expect(port.Expectation{ID: j.ID, Keys: j.Keys, Until: time.Now().Add(time.Minute)}); err != nil {
+			return err
+		}
 	}
 	fmt.Println(data.Addr())
-	return json.NewEncoder(os.Stdout).Encode(responder.Respond(ctx, job))
+	return e.play(ctx, responder.Respond, jobs)
+}
+
+// play plays all sessions, and prints their parts and when the process had to wait.
+func (e end) play(ctx context.Context, role func(context.Context, engine.Job) netp.Result, jobs []engine.Job) error {
+	watched := func() []span { return nil }
+	if e.Watch {
+		precedeAll()
+		watched = watchThreads()
+	}
+	parts := make([]netp.Result, len(jobs))
+	var all sync.WaitGroup
+	for n, j := range jobs {
+		all.Go(func() { parts[n] = role(ctx, j) })
+	}
+	all.Wait()
+	out := json.NewEncoder(os.Stdout)
+	return errors.Join(out.Encode(parts), out.Encode(watched()))
 }
 
 // startEnd starts an end in a node; its output comes through the reader.
@@ -89,30 +123,39 @@ func (p path) startEnd(e end) (*exec.Cmd, *bufio.Reader, error) {
 
 // ends runs a session between two processes. During is called when both run, and must return soon.
 func (p path) ends(kind netp.Kind, params netp.Params, during func(near, far *os.Process)) (netp.Result, error) {
-	e := end{Kind: kind, Params: params}
-	responder, theirs, err := p.startEnd(e)
+	ours, theirs, _, err := p.pair(end{Kind: kind, Params: params}, during)
 	if err != nil {
 		return netp.Result{}, err
 	}
-	address, err := theirs.ReadString('\n')
+	ours[0].Part, theirs[0].Part = netp.Initiator, netp.Responder
+	return netp.Merge(ours[0], theirs[0]), nil
+}
+
+// pair runs sessions between two processes, and gives the parts of both, and when threads of the responder waited.
+func (p path) pair(e end, during func(near, far *os.Process)) (ours, theirs []netp.Result, waits []span, err error) {
+	responder, far, err := p.startEnd(e)
 	if err != nil {
-		return netp.Result{}, errors.Join(fmt.Errorf("the responder did not start: %w", err), responder.Wait())
+		return nil, nil, nil, err
+	}
+	address, err := far.ReadString('\n')
+	if err != nil {
+		return nil, nil, nil, errors.Join(fmt.Errorf("the responder did not start: %w", err), responder.Wait())
 	}
 	e.Peer = strings.TrimSpace(address)
-	initiator, ours, err := p.startEnd(e)
+	initiator, near, err := p.startEnd(e)
 	if err != nil {
-		return netp.Result{}, errors.Join(err, responder.Process.Kill(), responder.Wait())
+		return nil, nil, nil, errors.Join(err, responder.Process.Kill(), responder.Wait())
 	}
 	during(initiator.Process, responder.Process)
-	var parts [2]netp.Result
-	failed := errors.Join(json.NewDecoder(ours).Decode(&parts[0]), json.NewDecoder(theirs).Decode(&parts[1]))
-	io.Copy(io.Discard, ours)
-	io.Copy(io.Discard, theirs)
-	if failed = errors.Join(failed, initiator.Wait(), responder.Wait()); failed != nil {
-		return netp.Result{}, failed
+	said := json.NewDecoder(far)
+	err = errors.Join(json.NewDecoder(near).Decode(&ours), said.Decode(&theirs), said.Decode(&waits))
+	io.Copy(io.Discard, near)
+	io.Copy(io.Discard, far)
+	err = errors.Join(err, initiator.Wait(), responder.Wait())
+	if n := max(e.Sessions, 1); err == nil && (len(ours) != n || len(theirs) != n) {
+		err = fmt.Errorf("%d and %d parts of %d sessions", len(ours), len(theirs), n)
 	}
-	parts[0].Part, parts[1].Part = netp.Initiator, netp.Responder
-	return netp.Merge(parts[:]...), nil
+	return ours, theirs, waits, err
 }
 
 // halfEnds runs a session whose responder does not live to tell its part.
@@ -135,7 +178,11 @@ func (p path) halfEnds(kind netp.Kind, params netp.Params, during func(far *os.P
 		return r, err
 	}
 	during(responder.Process)
-	err = json.NewDecoder(ours).Decode(&r)
+	var parts []netp.Result
+	err = json.NewDecoder(ours).Decode(&parts)
 	io.Copy(io.Discard, ours)
-	return r, errors.Join(err, initiator.Wait())
+	if err = errors.Join(err, initiator.Wait()); err == nil {
+		r = parts[0]
+	}
+	return r, err
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -24,8 +23,10 @@ import (
 
 // hostileTable attacks a session, and runs sessions over paths that cannot be measured.
 func hostileTable(ctx context.Context, l *lab.Lab, s scale) (table, error) {
-	t := table{header: []string{"path", "kind", "what netp says", ""}}
-	steps := []func(path, context.Context, *table, scale) error{path.flooded, path.firewalled, path.blackHole, path.deserted}
+	t := table{header: []string{"path", "kind", "what netp says", "verdict", ""}}
+	steps := []func(path, context.Context, *table, scale) error{
+		path.flooded, path.firewalled, path.blackHole, path.narrowed, path.deserted, path.deceived, path.misled,
+	}
 	parts := make([]table, len(steps))
 	var all errgroup.Group
 	for i, step := range steps {
@@ -104,7 +105,7 @@ func (p path) flooded(ctx context.Context, t *table, s scale) error {
 		same = same && got == float64(figure.want)
 		says = append(says, fmt.Sprintf("%s %v", figure.name, got))
 	}
-	t.add(same, "no effect", fmt.Sprintf("%d random packets against the session and its port", sent), "udp", strings.Join(says, ", ")+", rejected "+r.Facts["packets_rejected"])
+	t.add(same, "no effect", fmt.Sprintf("%d random packets against the session and its port", sent), "udp", strings.Join(says, ", ")+", rejected "+r.Facts["packets_rejected"], "")
 	return nil
 }
 
@@ -181,95 +182,4 @@ func forged(r *rand.Rand, flow emulator.Record) []byte {
 	binary.BigEndian.PutUint16(packet[22:], target)
 	binary.BigEndian.PutUint16(packet[24:], uint16(8+len(payload))) // no checksum: it is allowed to be 0
 	return append(packet, payload...)
-}
-
-// firewalled blocks the data port: each kind names that, and makes no figure of it.
-func (p path) firewalled(ctx context.Context, t *table, _ scale) error {
-	for _, protocol := range []int{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
-		rule, err := p.far.Drop(lab.Drop{Hook: lab.Input, Protocol: protocol})
-		if err != nil {
-			return err
-		}
-		defer rule.Remove()
-	}
-	for _, kind := range []netp.Kind{"udp", "rtt", "tcp"} {
-		if err := p.named(ctx, t, "firewall on the data port", kind, netp.Params{"duration": 2.0}, "firewall"); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// blackHole lets no packet of more than 1400 bytes pass, without a word.
-func (p path) blackHole(ctx context.Context, t *table, _ scale) error {
-	if err := p.sick(emulator.Impair{MaxLength: 1400}, emulator.Impair{MaxLength: 1400}); err != nil {
-		return err
-	}
-	for _, kind := range []netp.Kind{"udp", "rtt", "tcp"} {
-		params := netp.Params{"duration": 2.0}
-		if kind != "tcp" {
-			params["size"] = 1472.0
-		}
-		if err := p.named(ctx, t, "path MTU 1400, silent", kind, params, "MTU"); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// named runs a session that cannot measure, and looks for a word in what it says.
-func (p path) named(ctx context.Context, t *table, name string, kind netp.Kind, params netp.Params, word string) error {
-	r, err := p.run(ctx, session{kind: kind, params: params})
-	if err != nil {
-		return err
-	}
-	says, kept := "no failure", false
-	if r.Failure != nil {
-		says = string(r.Failure.Kind) + ": " + r.Failure.Detail
-		loss, figure := r.Metrics["loss.ratio"]
-		figure = figure && loss.Ratio != nil && loss.Ratio.Trials > 0
-		kept = strings.Contains(says, word) && !figure
-	}
-	t.add(kept, "named, and no figure of loss", name, string(kind), says)
-	return nil
-}
-
-// deserted kills the far end in the middle of a session. Of rtt nothing is promised: that answers end is what it measures, and it is
-// the controller that knows that an agent was lost.
-func (p path) deserted(_ context.Context, t *table, _ scale) error {
-	for _, one := range []struct {
-		kind    netp.Kind
-		params  netp.Params
-		promise string
-	}{
-		{"udp", netp.Params{"rate": "100pps", "duration": 20.0}, "an interruption, soon"},
-		{"tcp", netp.Params{"duration": 20.0}, "an interruption, soon"},
-		{"rtt", netp.Params{"interval": 0.01, "duration": 4.0, "timeout": 0.5}, ""},
-	} {
-		begin := time.Now()
-		r, err := p.deserter(one.kind, one.params)
-		if err != nil {
-			return err
-		}
-		says := "no failure"
-		if r.Failure != nil {
-			says = string(r.Failure.Kind) + ": " + r.Failure.Detail
-		}
-		for _, c := range r.Health {
-			if !c.OK {
-				says += " Check " + c.Name + ": " + c.Reason
-			}
-		}
-		kept := r.Failure != nil && r.Failure.Kind == netp.FailureInterrupted && !r.Completed && time.Since(begin) < 15*time.Second
-		t.add(kept, one.promise, "the far agent is killed after 1 s", string(one.kind), says)
-	}
-	return nil
-}
-
-// deserter gives the initiator's part of a session whose responder is killed.
-func (p path) deserter(kind netp.Kind, params netp.Params) (netp.Result, error) {
-	return p.halfEnds(kind, params, func(far *os.Process) {
-		time.Sleep(time.Second)
-		far.Kill()
-	})
 }

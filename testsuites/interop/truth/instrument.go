@@ -118,7 +118,7 @@ func instrumentTable(_ context.Context, l *lab.Lab, s scale) (table, error) {
 			return t, fmt.Errorf("%s: irtt: %w", a.name, err)
 		}
 	}
-	return t, p.stallMarks(&t)
+	return t, nil
 }
 
 func (p path) ailing(t *table, a ailment, s scale) error {
@@ -199,65 +199,5 @@ func (p path) ailingIrtt(t *table, a ailment, s scale) error {
 		return err
 	}
 	t.add(true, "", a.name, "irtt", fmt.Sprint(f.sent), fmt.Sprint(c.Lost+c.Missed+back.Lost+back.Missed), fmt.Sprint(f.lost), "-", fmt.Sprintf("%.2f %% that the path did not lose", 100*float64(f.lost)/float64(max(f.sent, 1))))
-	return nil
-}
-
-// stallMarks stops the receiver for 30 ms at a time, and looks whether the rows of the time series in which that happened say so.
-func (p path) stallMarks(t *table) error {
-	const stall, every, times = 30 * time.Millisecond, 470 * time.Millisecond, 10
-	var moments []time.Time
-	end := func() {}
-	r, err := p.ends("udp", netp.Params{"duration": 6.0, "rate": "1000pps", "size": float64(dataSize), "timeout": 1.0}, func(_, far *os.Process) {
-		done, ended := make(chan struct{}), make(chan struct{})
-		go func() {
-			defer close(ended)
-			for range times {
-				if !waited(done, every) {
-					return
-				}
-				moments = append(moments, time.Now())
-				far.Signal(syscall.SIGSTOP)
-				waited(done, stall)
-				far.Signal(syscall.SIGCONT)
-			}
-		}()
-		end = func() { close(done); <-ended }
-	})
-	end()
-	if err != nil {
-		return err
-	}
-	if r.Failure != nil {
-		return r.Failure
-	}
-	marked, rows, foreign := 0, 0, 0
-	hit := map[int]bool{}
-	for _, i := range r.Intervals {
-		rows++
-		begin := r.Started.Add(i.Start)
-		stalled := i.Values["host_stall"] > 0
-		expected := false
-		for n, at := range moments {
-			// The packets that wait are those of the stall; they may be of the row in which it ended.
-			if at.Add(stall).After(begin) && at.Before(begin.Add(i.Length)) {
-				expected = true
-				hit[n] = hit[n] || stalled
-			}
-		}
-		if stalled {
-			marked++
-			if !expected {
-				foreign++
-			}
-		}
-	}
-	found := 0
-	for _, h := range hit {
-		if h {
-			found++
-		}
-	}
-	t.add(found == len(hit), "each stall > 10 ms marks its row", fmt.Sprintf("receiver stops for %v, %d times", stall, len(hit)), "netp udp", "-", "-", "-", "-",
-		fmt.Sprintf("%d of %d stalls marked; %d of %d rows marked, %d without a stall of ours", found, len(hit), marked, rows, foreign))
 	return nil
 }

@@ -24,8 +24,8 @@ type lossCase struct {
 	rule              bool    // nftables drops each tenth packet at the far end, not the line
 }
 
-func lossCases() []lossCase {
-	large := &emulator.Filter{MinLength: dataSize + headers} // of any protocol
+func (p path) lossCases() []lossCase {
+	large := &emulator.Filter{MinLength: dataSize + p.headers()} // of any protocol
 	each := emulator.Impair{Only: large, LossEvery: 10, LossPhase: 4}
 	random := func(share float64, seed uint64) emulator.Impair {
 		return emulator.Impair{Only: large, Loss: share, Seed: seed}
@@ -39,11 +39,15 @@ func lossCases() []lossCase {
 	}
 }
 
+func lossHeader() []string {
+	return []string{"path", "program", "packets", "lost forward: truth", "said", "lost backward: truth", "said", "round trips lost: truth", "said", ""}
+}
+
 // lossTable compares losses in each direction.
 func lossTable(ctx context.Context, l *lab.Lab, s scale) (table, error) {
-	t := table{header: []string{"path", "program", "packets", "lost forward: truth", "said", "lost backward: truth", "said", "round trips lost: truth", "said", ""}}
+	t := table{header: lossHeader()}
 	packets, interval := s.seconds*400, 2500*time.Microsecond
-	cases := lossCases()
+	cases := path{to: farAddress}.lossCases()
 	parts := make([]table, len(cases))
 	var all errgroup.Group
 	if !s.alone {
@@ -78,6 +82,7 @@ func (p path) lossCase(ctx context.Context, t *table, c lossCase, packets int, i
 	}{
 		{"netp udp", "", true, true, lossUDP}, {"netp rtt", "", true, false, lossRTT},
 		{"iperf3 -u", "iperf3", false, true, runIperf}, {"irtt", "irtt", false, false, runIrtt}, {"fping", "fping", false, false, runFping}, {"mtr", "mtr", false, false, runMtr},
+		{"scamper", "scamper", false, false, runScamper},
 	} {
 		if alone && !program.netp {
 			continue
@@ -137,7 +142,7 @@ func (p path) measureLoss(_ context.Context, c lossCase, run func() (found, erro
 		}
 		var rule *lab.Rule
 		if c.rule {
-			if rule, err = p.far.Drop(lab.Drop{Hook: lab.Input, MinLength: dataSize + headers, MaxLength: dataSize + headers, Every: c.every, Phase: 4}); err != nil {
+			if rule, err = p.far.Drop(lab.Drop{Hook: lab.Input, MinLength: dataSize + p.headers(), MaxLength: dataSize + p.headers(), Every: c.every, Phase: 4}); err != nil {
 				return err
 			}
 			defer rule.Remove()
@@ -172,7 +177,7 @@ func (p path) lostOf(rule *lab.Rule) (lost [2]int, err error) {
 		}
 		for _, r := range records {
 			trial := r.Protocol == 17 && r.Head[8] == 1 && r.Head[9] == 3
-			if r.Length == dataSize+headers && r.Fate != emulator.Sent && !trial {
+			if int(r.Length) == dataSize+p.headers() && r.Fate != emulator.Sent && !trial {
 				lost[i]++
 			}
 		}

@@ -3,12 +3,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os/exec"
 	"strconv"
 	"strings"
 	"time"
@@ -19,37 +17,21 @@ import (
 // onlooker has tshark look at netp's own STAMP packets where they leave and come back, and gives the round trips that it sees: from
 // the probe to its answer, without the stay that the answer states.
 func onlooker(ctx context.Context, p path, packets int, interval time.Duration) (found, error) {
-	c := exec.Command("tshark", "-l", "-n", "-i", "wan", "-c", strconv.Itoa(2*packets), "-f", fmt.Sprintf("udp and udp[4:2] = %d", 8+sealedSize),
-		"-T", "fields", "-e", "frame.time_epoch", "-e", "udp.payload")
-	out, err := c.StdoutPipe()
+	filter := fmt.Sprintf("udp and udp[4:2] = %d", 8+sealedSize)
+	lines, err := p.captured(2*packets, filter, []string{"frame.time_epoch", "udp.payload"}, nil, func() error {
+		r, err := p.run(ctx, session{kind: "rtt", params: netp.Params{"count": float64(packets), "interval": interval.Seconds(), "timeout": 1.0}})
+		if err == nil && r.Failure != nil {
+			err = r.Failure
+		}
+		return err
+	})
 	if err != nil {
 		return found{}, err
-	}
-	said, err := c.StderrPipe()
-	if err != nil {
-		return found{}, err
-	}
-	if err := p.near.Start(c); err != nil {
-		return found{}, err
-	}
-	limit := time.AfterFunc(time.Minute, func() { c.Process.Kill() })
-	defer limit.Stop()
-	lines := bufio.NewScanner(said)
-	for lines.Scan() && !strings.Contains(lines.Text(), "Capturing on") {
-	}
-	time.Sleep(2 * time.Second) // it says so before it has opened the device
-	r, err := p.run(ctx, session{kind: "rtt", params: netp.Params{"count": float64(packets), "interval": interval.Seconds(), "timeout": 1.0}})
-	if err == nil && r.Failure != nil {
-		err = r.Failure
-	}
-	if err != nil {
-		return found{}, errors.Join(err, c.Process.Kill())
 	}
 	f := found{sent: packets, lostForward: -1, lostBackward: -1}
 	asked := map[string]time.Duration{}
-	seen := bufio.NewScanner(out)
-	for seen.Scan() {
-		at, payload, err := packetSeen(seen.Text())
+	for _, line := range lines {
+		at, payload, err := packetSeen(line)
 		if err != nil {
 			return f, err
 		}
@@ -62,7 +44,7 @@ func onlooker(ctx context.Context, p path, packets int, interval time.Duration) 
 		asked[part(0, 4)+part(16, 24)] = at
 	}
 	f.lost = packets - len(f.delays)
-	return f, c.Wait()
+	return f, nil
 }
 
 // sealedSize is the length of an authenticated STAMP packet.

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -18,6 +19,7 @@ import (
 	"github.com/netpupper/netp/agent/clock"
 	"github.com/netpupper/netp/agent/engine"
 	"github.com/netpupper/netp/agent/port"
+	"github.com/netpupper/netp/runner"
 	"github.com/netpupper/netp/testsuites/lab"
 	"github.com/netpupper/netp/testsuites/lab/emulator"
 )
@@ -26,6 +28,9 @@ import (
 var (
 	nearAddress = netip.MustParseAddr("10.20.0.1")
 	farAddress  = netip.MustParseAddr("10.20.0.2")
+
+	nearAddress6 = netip.MustParseAddr("fd20::1")
+	farAddress6  = netip.MustParseAddr("fd20::2")
 )
 
 // dataPort is the port of the far agent.
@@ -36,10 +41,24 @@ type path struct {
 	lab       *lab.Lab
 	near, far *lab.Node
 	line      *lab.Line
+	from, to  netip.Addr // of near and far
 }
 
-func newPath(l *lab.Lab) (path, error) {
-	p := path{lab: l}
+// headers is the length of those of IP and UDP.
+func (p path) headers() int {
+	if p.to.Is6() {
+		return headers + 20
+	}
+	return headers
+}
+
+func newPath(l *lab.Lab) (path, error) { return newPathAt(l, nearAddress, farAddress, 24) }
+
+// newPath6 is one of IPv6.
+func newPath6(l *lab.Lab) (path, error) { return newPathAt(l, nearAddress6, farAddress6, 64) }
+
+func newPathAt(l *lab.Lab, from, to netip.Addr, bits int) (path, error) {
+	p := path{lab: l, from: from, to: to}
 	var err error
 	if p.near, err = l.Node("near"); err != nil {
 		return p, err
@@ -48,9 +67,34 @@ func newPath(l *lab.Lab) (path, error) {
 		return p, err
 	}
 	p.line, err = l.Line(
-		lab.End{Node: p.near, Device: "wan", Address: netip.PrefixFrom(nearAddress, 24)},
-		lab.End{Node: p.far, Device: "wan", Address: netip.PrefixFrom(farAddress, 24)})
+		lab.End{Node: p.near, Device: "wan", Address: netip.PrefixFrom(from, bits)},
+		lab.End{Node: p.far, Device: "wan", Address: netip.PrefixFrom(to, bits)})
 	return p, err
+}
+
+// newRouted makes a path without a line: cables join the hosts to a router, whose devices are named after them.
+func newRouted(l *lab.Lab) (p path, router *lab.Node, err error) {
+	p = path{lab: l, from: nearAddress, to: farAddress}
+	var failed [3]error
+	p.near, failed[0] = l.Node("near")
+	p.far, failed[1] = l.Node("far")
+	router, failed[2] = l.Router("router")
+	if err := errors.Join(failed[:]...); err != nil {
+		return p, router, err
+	}
+	for device, end := range map[string]struct {
+		node           *lab.Node
+		address, other netip.Addr
+	}{"near": {p.near, nearAddress, farAddress}, "far": {p.far, farAddress, nearAddress}} {
+		gateway := netip.AddrFrom4([4]byte{10, 20, 0, end.address.As4()[3] ^ 1}) // the other address of the pair
+		err := errors.Join(
+			l.Cable(lab.End{Node: end.node, Device: "wan", Address: netip.PrefixFrom(end.address, 31)}, lab.End{Node: router, Device: device, Address: netip.PrefixFrom(gateway, 31)}),
+			end.node.Route(0, netip.PrefixFrom(end.other, 32), gateway))
+		if err != nil {
+			return p, router, err
+		}
+	}
+	return p, router, nil
 }
 
 // sick sets what the two directions do, and begins counting anew.
@@ -116,9 +160,14 @@ func complete(kind netp.Kind, given netp.Params) netp.Params {
 
 // run runs a session over the path.
 func (p path) run(ctx context.Context, s session) (netp.Result, error) {
+	return p.between(ctx, s, play)
+}
+
+// between prepares both ends of a session over the path, and has something play them.
+func (p path) between(ctx context.Context, s session, play func(ctx context.Context, here, there engine.Job) (netp.Result, error)) (netp.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
-	data, err := port.Listen(port.Config{Where: port.Where{Netns: p.far.Path(), Address: farAddress}, Port: dataPort})
+	data, err := port.Listen(port.Config{Where: port.Where{Netns: p.far.Path(), Address: p.to}, Port: dataPort})
 	if err != nil {
 		return netp.Result{}, err
 	}
@@ -136,14 +185,16 @@ func (p path) run(ctx context.Context, s session) (netp.Result, error) {
 	}
 	defer accept.Close()
 	here, there := job, job
-	here.Peer, here.Dialer, here.Clock = data.Addr(), port.Dialer{Where: port.Where{Netns: p.near.Path(), Address: nearAddress}}, orRight(s.near)
+	here.Peer, here.Dialer, here.Clock = data.Addr(), port.Dialer{Where: port.Where{Netns: p.near.Path(), Address: p.from}}, orRight(s.near)
 	there.Accept, there.Clock = accept, orRight(s.far)
 	here.Meter = s.meter
 	if s.begun != nil {
 		var once sync.Once
 		here.Progress = func(netp.Progress) { once.Do(s.begun) }
 	}
-	return play(ctx, here, there)
+	r, err := play(ctx, here, there)
+	r.Health = append(r.Health, runner.Contradictions(job.Params, r)...) // as the runner does
+	return r, err
 }
 
 func orRight(c *clock.Clock) *clock.Clock {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/exec"
 	"regexp"
@@ -91,14 +92,17 @@ func runIrtt(_ context.Context, p path, packets int, interval time.Duration) (fo
 	return f, errors.Join(err, c.Wait())
 }
 
+// irttPort is where its server listens.
+const irttPort = 2112
+
 // irttServer starts its server.
 func (p path) irttServer() (*os.Process, func(), error) {
-	return serve(p.far, "starting", "irtt", "server", "-b", farAddress.String(), "-i", "0")
+	return serve(p.far, "starting", "irtt", "server", "-b", netip.AddrPortFrom(p.to, irttPort).String(), "-i", "0")
 }
 
 // irttClient starts its client.
 func (p path) irttClient(interval, length time.Duration, size int) (*exec.Cmd, io.Reader, error) {
-	c := exec.Command("irtt", "client", "-Q", "-i", interval.String(), "-d", length.String(), "-l", strconv.Itoa(size), "--wait=1s", "-o", "-", farAddress.String())
+	c := exec.Command("irtt", "client", "-Q", "-i", interval.String(), "-d", length.String(), "-l", strconv.Itoa(size), "--wait=1s", "-o", "-", netip.AddrPortFrom(p.to, irttPort).String())
 	out, err := c.StdoutPipe()
 	if err != nil {
 		return nil, nil, err
@@ -142,7 +146,7 @@ func readIrtt(out io.Reader) (found, error) {
 // runFping is fping. In its count mode the timeout follows the period unless -t says otherwise.
 func runFping(_ context.Context, p path, packets int, interval time.Duration) (found, error) {
 	text, err := p.near.Run("fping", "-q", "-C", strconv.Itoa(packets), "-p", strconv.FormatFloat(float64(interval)/1e6, 'f', -1, 64),
-		"-b", strconv.Itoa(dataSize), "-t", "2000", farAddress.String())
+		"-b", strconv.Itoa(dataSize), "-t", "2000", p.to.String())
 	_, list, ok := strings.Cut(string(text), " : ")
 	if !ok {
 		return found{}, errors.Join(err, fmt.Errorf("fping said %q", text))
@@ -157,12 +161,39 @@ func runFping(_ context.Context, p path, packets int, interval time.Duration) (f
 	return f, nil
 }
 
+// runScamper is scamper, which pings by ICMP, ten times a second at most, and prints each round trip to a microsecond. Its size is
+// that of the IP packet.
+func runScamper(_ context.Context, p path, packets int, _ time.Duration) (found, error) {
+	packets = min(packets, 100)
+	text, err := p.near.Run("scamper", "-O", "json", "-p", "100", "-I", fmt.Sprintf("ping -c %d -i 0.1 -s %d %s", packets, dataSize+p.headers(), p.to))
+	f := found{sent: packets, lostForward: -1, lostBackward: -1}
+	for line := range strings.SplitSeq(string(text), "\n") {
+		var report struct {
+			Type      string
+			Sent      int `json:"ping_sent"`
+			Responses []struct{ RTT float64 }
+		}
+		if json.Unmarshal([]byte(line), &report) != nil || report.Type != "ping" {
+			continue
+		}
+		f.sent = report.Sent
+		for _, r := range report.Responses {
+			f.delays = append(f.delays, time.Duration(r.RTT*1e6))
+		}
+	}
+	if len(f.delays) == 0 {
+		return f, errors.Join(err, fmt.Errorf("scamper said %q", text))
+	}
+	f.lost = f.sent - len(f.delays)
+	return f, nil
+}
+
 var mtrLine = regexp.MustCompile(`(?m)^\s*1\.\|-- \S+\s+([0-9.]+)%?\s+([0-9]+)`)
 
 // runMtr is mtr. It prints its share of losses with one digit behind the point.
 func runMtr(_ context.Context, p path, packets int, interval time.Duration) (found, error) {
 	text, err := p.near.Run("mtr", "-n", "-r", "-c", strconv.Itoa(packets), "-i", strconv.FormatFloat(interval.Seconds(), 'f', -1, 64),
-		"-s", strconv.Itoa(dataSize+headers), "-G", "2", farAddress.String())
+		"-s", strconv.Itoa(dataSize+p.headers()), "-G", "2", p.to.String())
 	m := mtrLine.FindSubmatch(text)
 	if m == nil {
 		return found{}, errors.Join(err, fmt.Errorf("mtr said %q", text))
@@ -197,7 +228,7 @@ func iperf(p path, args ...string) (iperfReport, error) {
 		return report, err
 	}
 	defer stop()
-	text, err := p.near.Run("iperf3", append([]string{"-c", farAddress.String(), "-J"}, args...)...)
+	text, err := p.near.Run("iperf3", append([]string{"-c", p.to.String(), "-J"}, args...)...)
 	if i := bytes.IndexByte(text, '{'); i >= 0 {
 		text = text[i:]
 	}

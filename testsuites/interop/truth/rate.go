@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,29 +66,11 @@ func newShapedEnds(l *lab.Lab, line float64) (path, error) {
 // newShaped makes a path over a router that sends at the line's rate, both ways. A UDP sender's own device must know no limit: the
 // socket would wait for it.
 func newShaped(l *lab.Lab, line float64) (path, error) {
-	p := path{lab: l}
-	var router *lab.Node
-	var failed [3]error
-	p.near, failed[0] = l.Node("near")
-	p.far, failed[1] = l.Node("far")
-	router, failed[2] = l.Router("router")
-	if err := errors.Join(failed[:]...); err != nil {
+	p, router, err := newRouted(l)
+	if err != nil {
 		return p, err
 	}
-	for device, end := range map[string]struct {
-		node           *lab.Node
-		address, other netip.Addr
-	}{"near": {p.near, nearAddress, farAddress}, "far": {p.far, farAddress, nearAddress}} {
-		gateway := netip.AddrFrom4([4]byte{10, 20, 0, end.address.As4()[3] ^ 1}) // the other address of the pair
-		err := errors.Join(
-			l.Cable(lab.End{Node: end.node, Device: "wan", Address: netip.PrefixFrom(end.address, 31)}, lab.End{Node: router, Device: device, Address: netip.PrefixFrom(gateway, 31)}),
-			end.node.Route(0, netip.PrefixFrom(end.other, 32), gateway),
-			router.Shape(device, line, int(line/8*0.05)))
-		if err != nil {
-			return p, err
-		}
-	}
-	return p, nil
+	return p, errors.Join(router.Shape("near", line, int(line/8*0.05)), router.Shape("far", line, int(line/8*0.05)))
 }
 
 // transfer is what both programs do.

@@ -13,7 +13,7 @@ import (
 // confidence is that of the assertions.
 const confidence = 0.95
 
-// judge gives the verdict of a run on one condition.
+// judge gives the verdict of a run on one condition, as the runner does.
 func judge(kind netp.Kind, condition string, r netp.Result) (netp.Judgement, error) {
 	metrics := specOf(kind).Metrics(complete(kind, nil))
 	a, problems := assert.Compile(assert.Source{

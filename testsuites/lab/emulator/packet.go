@@ -7,7 +7,8 @@ import (
 // ethernet is the length of an Ethernet header.
 const ethernet = 14
 
-// packet is what a line needs to know of a frame. The zero value is a frame that carries no IP.
+// packet is what a line needs to know of a frame. The zero value is a frame that carries no IP, or what hosts of one link tell each
+// other by IPv6 about themselves, as they do in IPv4 by ARP.
 type packet struct {
 	length    int // of the IP packet
 	header    int // of IP; the transport begins at ethernet + header
@@ -34,7 +35,7 @@ func parse(frame []byte) packet {
 		return p
 	case 0x86dd:
 		p := packet{version: 6, header: 40, protocol: int(ip[6])}
-		if len(ip) < p.header {
+		if len(ip) < p.header || linkLocal(ip[24], ip[25]) {
 			return packet{}
 		}
 		p.length = p.header + int(binary.BigEndian.Uint16(ip[4:]))
@@ -46,6 +47,9 @@ func parse(frame []byte) packet {
 	}
 	return packet{}
 }
+
+// linkLocal says, of the first two bytes of an IPv6 address, whether it is a multicast address of this link.
+func linkLocal(first, second byte) bool { return first == 0xff && second&15 <= 2 }
 
 // chooses says whether a packet is one of the filter's.
 func (f *Filter) chooses(p packet) bool {

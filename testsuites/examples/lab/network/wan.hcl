@@ -20,12 +20,24 @@ carrier "telco-b" {
   queue        = "600KB" # 96 ms: a buffer that is too deep
 }
 
-site "syd" {}
+site "syd" {
+  dns { names = { "portal.example" = "10.1.3.10" } }
+}
 
-site "mel" {}
+# With fail = "servfail" (or "timeout", ...) the test of the portal becomes an error
+# that says so.
+site "mel" {
+  dns { names = { "portal.example" = "10.1.3.10" } }
+}
 
-# Far away, and with a bad last mile on telco-b: losses come in bursts.
+# Far away, and with a bad last mile on telco-b: losses come in bursts. Its name
+# server is slow, which delays what begins with a name, and no packet after it.
 site "per" {
+  dns {
+    names = { "portal.example" = "10.1.3.10" }
+    delay = "1500ms"
+  }
+
   line "telco-a" { delay = "20ms" }
 
   line "telco-b" {
