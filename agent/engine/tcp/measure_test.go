@@ -3,10 +3,12 @@ package tcp
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"math"
 	"math/rand/v2"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -240,18 +242,15 @@ func FuzzControl(f *testing.F) {
 
 // TestHotLoopsAllocateNothing runs the two loops' parts over a real connection.
 func TestHotLoopsAllocateNothing(t *testing.T) {
-	a, b := connected(t)
-	for _, raw := range []bool{true, false} {
-		out, in := pipe(netPipe{a}), pipe(netPipe{b})
-		if raw {
-			out, in = open(t, a, false), open(t, b, false)
-		}
-		flow := &outflow{sender: &sender{}, pattern: make([]byte, 64<<10), left: -1, pacer: newPacer(1e12), grant: grant{meter: unlimited{}, overhead: 1}}
+	for _, w := range ways {
+		a, b := connected(t)
+		out, in := w.open(t, a, b)
+		flow := &outflow{sender: &sender{pattern: pages(t, 64<<10)}, left: -1, pacer: newPacer(1e12), grant: grant{meter: unlimited{}, overhead: 1}}
 		account := newSeries(options{duration: time.Hour})
 		buffer := make([]byte, 64<<10)
 		allocated := testing.AllocsPerRun(100, func() {
 			n, _ := flow.next(clock.Mono())
-			n, err := out.push(flow.pattern[:min(n, 1000)])
+			n, err := out.push(flow.sender.pattern[flow.at:][:min(n, 1000)])
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -262,17 +261,44 @@ func TestHotLoopsAllocateNothing(t *testing.T) {
 			account.add(clock.Mono(), n)
 		})
 		if allocated != 0 {
-			t.Errorf("raw %v: %g allocations per turn", raw, allocated)
+			t.Errorf("%s: %g allocations per turn", w.name, allocated)
 		}
 	}
 }
 
-func open(t *testing.T, c *net.TCPConn, discard bool) pipe {
-	p, err := openPipe(c, discard)
+// ways are those to move payload through connections.
+var ways = append(systemWays, []way{
+	{"portable", func(c *net.TCPConn, _ int) (source, error) { return netPipe{c}, nil }, func(c *net.TCPConn, _ bool) (sink, error) { return netPipe{c}, nil }},
+	{"fastest", openSource, openSink},
+}...)
+
+type way struct {
+	name   string
+	source func(*net.TCPConn, int) (source, error)
+	sink   func(*net.TCPConn, bool) (sink, error)
+}
+
+// open opens both ends of a connection.
+func (w way) open(t *testing.T, a, b *net.TCPConn) (source, sink) {
+	out, err := w.source(a, bufferSize)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p
+	t.Cleanup(out.close)
+	in, err := w.sink(b, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out, in
+}
+
+func pages(t *testing.T, n int) []byte {
+	b, err := newPages(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { freePages(b) })
+	return b
 }
 
 func connected(t *testing.T) (a, b *net.TCPConn) {
@@ -293,16 +319,13 @@ func connected(t *testing.T) (a, b *net.TCPConn) {
 	return dialled.(*net.TCPConn), accepted.(*net.TCPConn)
 }
 
-// TestPipe moves a random text and wants it whole, then the end, then the deadline.
-func TestPipe(t *testing.T) {
-	for _, raw := range []bool{true, false} {
+// TestWays moves a random text and wants it whole, then the end, then the deadline.
+func TestWays(t *testing.T) {
+	text := pages(t, 3<<20)
+	rand.NewChaCha8([32]byte{1}).Read(text)
+	for _, w := range ways {
 		a, b := connected(t)
-		out, in := pipe(netPipe{a}), pipe(netPipe{b})
-		if raw {
-			out, in = open(t, a, false), open(t, b, false)
-		}
-		text := make([]byte, 3<<20)
-		rand.NewChaCha8([32]byte{1}).Read(text)
+		out, in := w.open(t, a, b)
 		failed := make(chan error, 1)
 		go func() {
 			for rest := text; len(rest) > 0; {
@@ -328,15 +351,68 @@ func TestPipe(t *testing.T) {
 			}
 		}
 		if err := <-failed; err != nil || !bytes.Equal(got.Bytes(), text) {
-			t.Errorf("raw %v: %d bytes arrived of %d, %v", raw, got.Len(), len(text), err)
+			t.Errorf("%s: %d bytes arrived of %d, %v", w.name, got.Len(), len(text), err)
 		}
+		_, back := w.open(t, b, a)
 		a.SetReadDeadline(time.Unix(1, 0))
-		back := pipe(netPipe{a})
-		if raw {
-			back = open(t, a, false)
+		if _, err := back.pull(buffer); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: read past the deadline: %v", w.name, err)
 		}
-		if _, err := back.pull(buffer); err == nil {
-			t.Errorf("raw %v: read past the deadline", raw)
+	}
+}
+
+// TestPushEndsAtTheDeadline has a peer that does not read, and the next push goes on where the last one ended.
+func TestPushEndsAtTheDeadline(t *testing.T) {
+	text := pages(t, 64<<20)
+	rand.NewChaCha8([32]byte{2}).Read(text)
+	for _, w := range ways {
+		a, b := connected(t)
+		out, in := w.open(t, a, b)
+		a.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+		sent := 0
+		var err error
+		for err == nil && sent < len(text) {
+			var n int
+			n, err = out.push(text[sent:])
+			sent += n
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("%s: after %d bytes that nobody reads: %v", w.name, sent, err)
+		}
+		a.SetWriteDeadline(time.Time{})
+		var got bytes.Buffer
+		buffer := make([]byte, 1<<20)
+		for got.Len() < sent {
+			n, err := in.pull(buffer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got.Write(buffer[:n])
+		}
+		n, err := out.push(text[sent:][:100])
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := in.pull(buffer)
+		got.Write(buffer[:m])
+		if err != nil || m != n || !bytes.Equal(got.Bytes(), text[:sent+n]) {
+			t.Errorf("%s: %d bytes after the deadline, %d of them arrived: %v", w.name, n, m, err)
+		}
+	}
+}
+
+// TestPushAfterReset has a peer that is gone: an error, and no signal that ends the process.
+func TestPushAfterReset(t *testing.T) {
+	text := pages(t, bufferSize)
+	for _, w := range ways {
+		a, b := connected(t)
+		out, _ := w.open(t, a, b)
+		b.SetLinger(0)
+		b.Close()
+		for range 3 {
+			for err := error(nil); err == nil; { // the reset is on its way
+				_, err = out.push(text)
+			}
 		}
 	}
 }

@@ -5,17 +5,31 @@ import (
 	"net"
 )
 
-// pipe moves payload over one connection, in one direction, for one goroutine. push and pull block until some bytes went,
-// the peer closed (io.EOF), or the deadline of the connection passed (os.ErrDeadlineExceeded). They allocate nothing.
-type pipe interface {
+// source brings payload into one connection, for one goroutine. It allocates nothing after it was opened.
+type source interface {
+	// push blocks until some of the first bytes of b went, or the deadline of the connection passed (os.ErrDeadlineExceeded).
+	// What did not go must come first in the next push, and no byte may ever change: the kernel may still need it.
 	push(b []byte) (int, error)
+	// copies reports whether each byte is copied into the kernel, as programs usually do.
+	copies() bool
+	// close gives back what the source needs besides the connection.
+	close()
+}
+
+// sink takes payload out of one connection, for one goroutine. It allocates nothing after it was opened.
+type sink interface {
+	// pull blocks until some bytes came, the peer closed (io.EOF), or the deadline of the connection passed (os.ErrDeadlineExceeded).
 	pull(b []byte) (int, error)
 }
 
-// netPipe is the pipe of every system.
+// netPipe is source and sink of every system.
 type netPipe struct{ conn *net.TCPConn }
 
 func (p netPipe) push(b []byte) (int, error) { return p.conn.Write(b) }
+
+func (p netPipe) copies() bool { return true }
+
+func (p netPipe) close() {}
 
 func (p netPipe) pull(b []byte) (int, error) {
 	n, err := p.conn.Read(b)

@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+const canDiscard = true
+
 // rawPipe makes the system calls itself, without telling the scheduler: a call on a socket that never blocks returns within
 // the time of one copy, so it cannot starve the other goroutines, and not handing the processor over and back each time is
 // worth a tenth to a third of the rate. When the socket has no room or no data the goroutine waits in the netpoller.
@@ -22,29 +24,48 @@ type rawPipe struct {
 	write, read func(fd uintptr) bool
 }
 
-// openPipe gives the fastest pipe that the system has.
-func openPipe(conn *net.TCPConn, discard bool) (pipe, error) {
+// openSource gives the fastest source that the system has, for bytes that lie in size bytes of memory of newPages.
+func openSource(conn *net.TCPConn, size int) (source, error) {
+	p, err := openRaw(conn, unix.MSG_NOSIGNAL)
+	if err != nil {
+		return nil, err
+	}
+	if lender, err := p.lend(size); err == nil {
+		return lender, nil
+	}
+	return p, nil
+}
+
+// openSink gives the fastest sink that the system has.
+func openSink(conn *net.TCPConn, discard bool) (sink, error) {
+	if discard {
+		return openRaw(conn, unix.MSG_TRUNC)
+	}
+	return openRaw(conn, 0)
+}
+
+func openRaw(conn *net.TCPConn, flags uintptr) (*rawPipe, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	p := &rawPipe{raw: raw, flags: unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL}
-	if discard {
-		p.flags |= unix.MSG_TRUNC
-	}
+	p := &rawPipe{raw: raw, flags: unix.MSG_DONTWAIT | flags}
 	p.write = func(fd uintptr) bool { return p.call(unix.SYS_SENDTO, fd) }
 	p.read = func(fd uintptr) bool { return p.call(unix.SYS_RECVFROM, fd) }
 	return p, nil
 }
 
-const canDiscard = true
-
 // call reports whether there is a result; false waits for the socket.
 func (p *rawPipe) call(number, fd uintptr) bool {
+	p.n, p.errno = call(number, fd, uintptr(unsafe.Pointer(&p.b[0])), uintptr(len(p.b)), p.flags, 0)
+	return p.errno != syscall.EAGAIN
+}
+
+// call makes a system call until no signal interrupts it.
+func call(number, a, b, c, d, e uintptr) (n uintptr, errno syscall.Errno) {
 	for {
-		p.n, _, p.errno = syscall.RawSyscall6(number, fd, uintptr(unsafe.Pointer(&p.b[0])), uintptr(len(p.b)), p.flags, 0, 0)
-		if p.errno != syscall.EINTR {
-			return p.errno != syscall.EAGAIN
+		if n, _, errno = syscall.RawSyscall6(number, a, b, c, d, e, 0); errno != syscall.EINTR {
+			return n, errno
 		}
 	}
 }
@@ -56,6 +77,10 @@ func (p *rawPipe) push(b []byte) (int, error) {
 	}
 	return p.result("send")
 }
+
+func (p *rawPipe) copies() bool { return true }
+
+func (p *rawPipe) close() {}
 
 func (p *rawPipe) pull(b []byte) (int, error) {
 	p.b = b
@@ -69,9 +94,9 @@ func (p *rawPipe) pull(b []byte) (int, error) {
 	return n, err
 }
 
-func (p *rawPipe) result(call string) (int, error) {
+func (p *rawPipe) result(name string) (int, error) {
 	if p.errno != 0 {
-		return 0, os.NewSyscallError(call, p.errno)
+		return 0, os.NewSyscallError(name, p.errno)
 	}
 	return int(p.n), nil
 }

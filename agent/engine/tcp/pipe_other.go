@@ -6,5 +6,13 @@ import "net"
 
 const canDiscard = false
 
-// openPipe gives the fastest pipe that the system has.
-func openPipe(conn *net.TCPConn, _ bool) (pipe, error) { return netPipe{conn}, nil }
+// openSource gives the fastest source that the system has.
+func openSource(conn *net.TCPConn, _ int) (source, error) { return netPipe{conn}, nil }
+
+// openSink gives the fastest sink that the system has.
+func openSink(conn *net.TCPConn, _ bool) (sink, error) { return netPipe{conn}, nil }
+
+// newPages gives n bytes of memory.
+func newPages(n int) ([]byte, error) { return make([]byte, n), nil }
+
+func freePages([]byte) {}

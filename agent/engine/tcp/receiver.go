@@ -31,7 +31,7 @@ type receiver struct {
 type inflow struct {
 	receiver *receiver
 	conn     *port.Conn
-	pipe     pipe
+	sink     sink
 	buffer   []byte
 	left     int64 // of its share; negative when there is no bound
 }
@@ -46,11 +46,11 @@ func (s *session) newReceiver(d netp.Direction, conns []*port.Conn) (*receiver, 
 			f.left = share(s.o.bytes, i, len(conns))
 		}
 		var err error
-		if f.pipe, err = openPipe(c.TCPConn, s.o.discard); err != nil {
+		if f.sink, err = openSink(c.TCPConn, s.o.discard); err != nil {
 			return nil, err
 		}
 		if s.portable {
-			f.pipe = netPipe{c.TCPConn}
+			f.sink = netPipe{c.TCPConn}
 		}
 		in.streams = append(in.streams, f)
 	}
@@ -108,7 +108,7 @@ func (f *inflow) run() error {
 		if f.left > 0 {
 			b = b[:min(int64(len(b)), f.left)]
 		}
-		n, err := f.pipe.pull(b)
+		n, err := f.sink.pull(b)
 		if n > 0 {
 			f.receiver.series.add(clock.Mono(), n)
 			if f.left > 0 {

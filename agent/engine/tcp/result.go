@@ -148,6 +148,11 @@ func (s *session) senderFacts(r *netp.Result) {
 		}
 	}
 	fact("streams", strconv.Itoa(len(s.out.streams)))
+	send := "splice"
+	if s.out.streams[0].source.copies() {
+		send = "copy"
+	}
+	fact("send", send)
 	fact("congestion", s.out.congestion)
 	fact("send_buffer", s.out.buffers)
 	if f := s.out.sampler.last; len(f) > 0 && f[0].known {

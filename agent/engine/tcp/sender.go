@@ -30,6 +30,7 @@ const (
 type sender struct {
 	direction netp.Direction
 	o         options
+	pattern   []byte // what is sent, again and again; of newPages
 	streams   []*outflow
 	sampler   sampler
 	ended     chan error // one per stream; nil when it sent its share or was stopped
@@ -50,14 +51,14 @@ type sender struct {
 
 // outflow is one stream of a sender.
 type outflow struct {
-	sender  *sender
-	conn    *port.Conn
-	pipe    pipe
-	pattern []byte // shared, read only
-	left    int64  // of its share; negative when there is no bound
-	pacer   pacer
-	grant   grant
-	timer   *time.Timer
+	sender *sender
+	conn   *port.Conn
+	source source
+	at     int   // where in the pattern it is
+	left   int64 // of its share; negative when there is no bound
+	pacer  pacer
+	grant  grant
+	timer  *time.Timer
 }
 
 // newSender prepares connections for sending.
@@ -67,12 +68,12 @@ func (s *session) newSender(d netp.Direction, conns []*port.Conn) (*sender, erro
 		ended: make(chan error, len(conns)), quit: make(chan struct{}),
 		sampler: newSampler(int64(s.o.omit)),
 	}
-	pattern := make([]byte, bufferSize)
-	var seed [32]byte
-	copy(seed[:], strconv.FormatUint(s.job.Seed, 16))
-	rand.NewChaCha8(seed).Read(pattern)
+	var err error
+	if out.pattern, err = newPattern(s.job.Seed); err != nil {
+		return nil, err
+	}
 	for i, c := range conns {
-		f := &outflow{sender: out, conn: c, pattern: pattern, left: -1}
+		f := &outflow{sender: out, conn: c, left: -1}
 		if s.o.bytes > 0 {
 			f.left = share(s.o.bytes, i, len(conns))
 		}
@@ -81,6 +82,7 @@ func (s *session) newSender(d netp.Direction, conns []*port.Conn) (*sender, erro
 		}
 		f.grant = grant{meter: s.job.Meter, overhead: usualPacket / float64(usualPayload)}
 		if err := f.prepare(s); err != nil {
+			out.free()
 			return nil, err
 		}
 		out.streams = append(out.streams, f)
@@ -88,7 +90,27 @@ func (s *session) newSender(d netp.Direction, conns []*port.Conn) (*sender, erro
 	return out, nil
 }
 
-// prepare sets the options of the connection and opens its pipe.
+// newPattern makes a pattern that cannot be compressed.
+func newPattern(seed uint64) ([]byte, error) {
+	pattern, err := newPages(bufferSize)
+	if err != nil {
+		return nil, err
+	}
+	var key [32]byte
+	copy(key[:], strconv.FormatUint(seed, 16))
+	rand.NewChaCha8(key).Read(pattern)
+	return pattern, nil
+}
+
+// free gives back what the streams need besides their connections.
+func (s *sender) free() {
+	for _, f := range s.streams {
+		f.source.close()
+	}
+	freePages(s.pattern)
+}
+
+// prepare sets the options of the connection and opens its source.
 func (f *outflow) prepare(s *session) error {
 	var failed error
 	err := onSocket(f.conn, func(fd uintptr) {
@@ -107,10 +129,10 @@ func (f *outflow) prepare(s *session) error {
 	}
 	f.timer = time.NewTimer(0)
 	if s.portable {
-		f.pipe = netPipe{f.conn.TCPConn}
+		f.source = netPipe{f.conn.TCPConn}
 		return nil
 	}
-	f.pipe, err = openPipe(f.conn.TCPConn, false)
+	f.source, err = openSource(f.conn.TCPConn, len(f.sender.pattern))
 	return err
 }
 
@@ -170,6 +192,7 @@ func (s *sender) close(orderly bool) {
 		f.conn.Close()
 	}
 	s.tasks.Wait()
+	s.free()
 }
 
 // run sends until the share is sent or the sender is stopped. It ends within milliseconds of stop: nothing in it waits
@@ -185,7 +208,7 @@ func (f *outflow) run() error {
 			continue
 		}
 		before := clock.Mono()
-		n, err := f.pipe.push(f.pattern[:n])
+		n, err := f.source.push(f.sender.pattern[f.at : f.at+n])
 		if took := time.Duration(clock.Mono() - before); took > time.Millisecond {
 			f.pacer.excused += took
 		}
@@ -205,7 +228,7 @@ func (f *outflow) next(now int64) (n int, wait time.Duration) {
 	if f.left == 0 {
 		return 0, 0
 	}
-	n = len(f.pattern)
+	n = len(f.sender.pattern) - f.at
 	if f.pacer.rate > 0 {
 		due, wait := f.pacer.due(now)
 		if wait > 0 {
@@ -230,6 +253,7 @@ func (f *outflow) next(now int64) (n int, wait time.Duration) {
 
 // sent books n bytes.
 func (f *outflow) sent(n int) {
+	f.at = (f.at + n) % len(f.sender.pattern)
 	f.pacer.spent += float64(n)
 	f.grant.use(n)
 	if f.left > 0 {

@@ -1,12 +1,18 @@
 package tcp
 
 import (
+	"net"
 	"testing"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
+
+// systemWays are those that are not the fastest of every Linux.
+var systemWays = []way{
+	{"copying", func(c *net.TCPConn, _ int) (source, error) { return openRaw(c, unix.MSG_NOSIGNAL) }, openSink},
+}
 
 // TestDecodeOfOlderKernels has the lengths that older kernels answered.
 func TestDecodeOfOlderKernels(t *testing.T) {

@@ -29,7 +29,7 @@ func tcpFigures(rate, bytes, sender, receiver float64) figures {
 // netpTCP is the engine tcp.
 func (b *bench) netpTCP(where place, receive string, streams int) tool {
 	return tool{
-		name: "netp, receive = " + receive, setup: control + ", 512 KiB per call, socket buffers autotuned",
+		name: "netp, receive = " + receive, setup: control + ", 512 KiB per call, sent by splice from Linux 6.5 on, socket buffers autotuned",
 		run: func(ctx context.Context) (figures, error) {
 			m, err := play(ctx, where, part{Kind: tcp.Kind, Sessions: 1, Params: netp.Params{
 				"duration": b.time.Seconds(), "streams": float64(streams), "receive": receive, "congestion": control,
@@ -71,8 +71,11 @@ func (b *bench) iperfTCP(where place, streams int, options ...string) tool {
 func tcpOne(ctx context.Context, b *bench) error {
 	where := loopback()
 	_, err := contest{
-		title: "Copying, as programs do; iperf3 -l 512K is the like for like in bytes per system call.", columns: tcpColumns, rounds: b.rounds,
-		tools: []tool{b.netpTCP(where, "copy", 1), b.iperfTCP(where, 1), b.iperfTCP(where, 1, "-l", "512K"), b.iperfTCP(where, 1, "-l", "1M")},
+		title:   "The receiver copies, as programs do; netp's sender does not. iperf3 -l 512K is the like for like in bytes per system call, with -Z (sendfile) also in that its sender copies nothing.",
+		columns: tcpColumns, rounds: b.rounds,
+		tools: []tool{
+			b.netpTCP(where, "copy", 1), b.iperfTCP(where, 1), b.iperfTCP(where, 1, "-l", "512K"), b.iperfTCP(where, 1, "-l", "1M"), b.iperfTCP(where, 1, "-l", "512K", "-Z"),
+		},
 	}.run(ctx)
 	return err
 }
@@ -84,7 +87,7 @@ func tcpDiscard(ctx context.Context, b *bench) error {
 		least = append(least, "--skip-rx-copy")
 	}
 	_, err := contest{
-		title:   "netp's receiver discards in the kernel (MSG_TRUNC); iperf3's sender copies nothing (-Z), its receiver neither where it knows --skip-rx-copy. netp copying stands beside it.",
+		title:   "Neither sender copies (netp by splice, iperf3 by sendfile: -Z). netp's receiver discards in the kernel (MSG_TRUNC), iperf3's where it knows --skip-rx-copy; netp with a receiver that copies stands beside it.",
 		columns: tcpColumns, rounds: b.rounds,
 		tools: []tool{b.netpTCP(where, "discard", 1), b.iperfTCP(where, 1, least...), b.netpTCP(where, "copy", 1), b.iperfTCP(where, 1)},
 	}.run(ctx)
@@ -99,7 +102,7 @@ func tcpFour(ctx context.Context, b *bench) error {
 	defer wire.close()
 	for _, where := range []place{loopback(), wire} {
 		_, err := contest{
-			title: "Four streams, copying, " + where.name + ".", columns: tcpColumns, rounds: b.rounds,
+			title: "Four streams, the receiver copies, " + where.name + ".", columns: tcpColumns, rounds: b.rounds,
 			tools: []tool{b.netpTCP(where, "copy", 4), b.iperfTCP(where, 4), b.iperfTCP(where, 4, "-l", "1M")},
 		}.run(ctx)
 		if err != nil {
@@ -107,7 +110,7 @@ func tcpFour(ctx context.Context, b *bench) error {
 		}
 	}
 	_, err = contest{
-		title: "One stream, copying, veth.", columns: tcpColumns, rounds: b.rounds,
+		title: "One stream, the receiver copies, veth.", columns: tcpColumns, rounds: b.rounds,
 		tools: []tool{b.netpTCP(wire, "copy", 1), b.iperfTCP(wire, 1), b.iperfTCP(wire, 1, "-l", "1M")},
 	}.run(ctx)
 	return err
