@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -234,7 +235,7 @@ func (r rootValues) variables() map[string]cty.Value {
 // around it adds. The instances of one block share the contexts.
 type env struct {
 	scope *scope
-	cache map[hclsyntax.Expression]*hcl.EvalContext
+	cache map[hclsyntax.Expression]*binding
 	// extra makes the values of each, self and iterators when first needed.
 	extra func() map[string]cty.Value
 	names []string // of extra
@@ -242,14 +243,23 @@ type env struct {
 	addr  string // of the block, for diagnostics
 }
 
+// binding is what an expression refers to.
+type binding struct {
+	ctx *hcl.EvalContext
+	// extra says that some of it differs from one instance of the block to the next; else value is the same for all of them, once
+	// there is one.
+	extra bool
+	value cty.Value
+}
+
 func (s *scope) env() *env {
-	return &env{scope: s, cache: map[hclsyntax.Expression]*hcl.EvalContext{}}
+	return &env{scope: s, cache: map[hclsyntax.Expression]*binding{}}
 }
 
 // with adds names to an environment.
 func (e *env) with(add map[string]cty.Value) *env {
 	n := *e
-	n.cache = map[hclsyntax.Expression]*hcl.EvalContext{}
+	n.cache = map[hclsyntax.Expression]*binding{}
 	n.vars = nil
 	outer := e.extra
 	n.names = slices.Clone(e.names)
@@ -277,18 +287,55 @@ func (e *env) eval(x hclsyntax.Expression) cty.Value {
 	if v, ok := literal(x); ok {
 		return v
 	}
+	if v, ok := e.named(x); ok {
+		return v
+	}
+	bound := e.bind(x)
+	if bound.value == cty.NilVal || bound.extra {
+		bound.value = e.evaluate(x, bound)
+	}
+	return bound.value
+}
+
+// named gives the value of an expression that is the name of a declaration and nothing else, the usual case of references.
+func (e *env) named(x hclsyntax.Expression) (cty.Value, bool) {
+	ref, ok := unwrap(x).(*hclsyntax.ScopeTraversalExpr)
 	l := e.scope.loader
-	ctx := e.context(x)
+	if !ok || l.document {
+		return cty.NilVal, false
+	}
+	t := ref.Traversal
+	names, referable := referable[t.RootName()]
+	if !referable || len(t) != 1+names || !named(t, names) || slices.Contains(e.names, t.RootName()) {
+		return cty.NilVal, false
+	}
+	it, ok := e.scope.lookup(t)
+	if !ok || l.meter.over || e.over(x, l.meter.spent()) {
+		return cty.DynamicVal, true
+	}
+	return e.scope.resolve(it, t.SourceRange()), true
+}
+
+// over reports that an expression went over a bound of the meter.
+func (e *env) over(x hclsyntax.Expression, over bool) bool {
+	if over {
+		e.scope.loader.fail(x.Range(), sumTooMuch, "%s", e.scope.loader.meter.reason)
+	}
+	return over
+}
+
+// evaluate gives the value of an expression in full.
+func (e *env) evaluate(x hclsyntax.Expression, bound *binding) cty.Value {
+	l := e.scope.loader
 	if l.meter.over {
 		return cty.DynamicVal
 	}
 	l.meter.begin()
-	v, ds := x.Value(ctx)
+	v, ds := x.Value(e.context(bound))
 	if _, ref := unwrap(x).(*hclsyntax.ScopeTraversalExpr); !ref {
 		l.meter.charge(v) // what a reference names was measured when it was made
 	}
-	if l.meter.over {
-		l.fail(x.Range(), sumTooMuch, "%s", l.meter.reason)
+	if e.over(x, l.meter.over) {
 		return cty.DynamicVal
 	}
 	l.hcl(ds)
@@ -298,29 +345,37 @@ func (e *env) eval(x hclsyntax.Expression) cty.Value {
 	return v
 }
 
-// context holds everything an expression refers to.
-func (e *env) context(x hclsyntax.Expression) *hcl.EvalContext {
-	ctx := e.cache[x]
-	if ctx == nil {
-		values := rootValues{}
-		other := map[string]cty.Value{}
-		for _, t := range hclsyntax.Variables(x) {
-			e.refer(t, values, other)
-		}
-		ctx = e.scope.base.NewChild()
-		ctx.Variables = values.variables()
-		for name, v := range other {
-			ctx.Variables[name] = v
-		}
-		e.cache[x] = ctx
+// bind finds what an expression refers to, once for all instances of a block.
+func (e *env) bind(x hclsyntax.Expression) *binding {
+	bound := e.cache[x]
+	if bound != nil {
+		return bound
 	}
-	if e.extra == nil {
-		return ctx
+	bound = new(binding)
+	values, other := rootValues{}, map[string]cty.Value{}
+	for _, t := range hclsyntax.Variables(x) {
+		bound.extra = bound.extra || slices.Contains(e.names, t.RootName())
+		e.refer(t, values, other)
+	}
+	bound.ctx = e.scope.base
+	if len(values)+len(other) > 0 {
+		bound.ctx = bound.ctx.NewChild()
+		bound.ctx.Variables = values.variables()
+		maps.Copy(bound.ctx.Variables, other)
+	}
+	e.cache[x] = bound
+	return bound
+}
+
+// context holds everything an expression refers to.
+func (e *env) context(bound *binding) *hcl.EvalContext {
+	if !bound.extra {
+		return bound.ctx
 	}
 	if e.vars == nil {
 		e.vars = e.extra()
 	}
-	child := ctx.NewChild()
+	child := bound.ctx.NewChild()
 	child.Variables = e.vars
 	return child
 }
