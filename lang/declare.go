@@ -217,7 +217,7 @@ func (it *item) decode() cty.Value {
 	case "link":
 		return it.instances((*instance).link)
 	case "path":
-		return it.instances((*instance).path)
+		return it.decodePaths()
 	case "profile":
 		return it.instances((*instance).profile)
 	case "test":

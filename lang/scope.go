@@ -38,7 +38,9 @@ type item struct {
 	used  bool
 	state itemState
 	value cty.Value
-	calls []*scope // of a module
+	later func() cty.Value // makes the value when it is first asked for
+	paths []*pathFacts     // of a path, sorted by key; nil when it has a fault
+	calls []*scope         // of a module
 }
 
 type itemState int
@@ -67,25 +69,36 @@ const maxChain = 500
 
 // resolve gives the value of a declaration, decoding it when it is the first to ask.
 func (s *scope) resolve(it *item, from hcl.Range) cty.Value {
+	if !s.settle(it, from) {
+		return cty.DynamicVal
+	}
+	if it.later != nil {
+		it.value, it.later = it.later(), nil
+	}
+	return it.value
+}
+
+// settle decodes a declaration unless that was done; false where it leads back to itself, which has then been reported.
+func (s *scope) settle(it *item, from hcl.Range) bool {
 	l := s.loader
 	switch it.state {
 	case done:
-		return it.value
+		return true
 	case inProgress:
 		l.fail(from, sumCycle, "%s refers to itself: %s. Break the circle by writing one of these values out.",
 			it.ref, l.cycle(it))
-		return cty.DynamicVal
+		return false
 	}
 	if len(l.stack) >= maxChain {
 		l.fail(from, sumTooComplex, "More than %d declarations refer to each other in a row here.", maxChain)
-		return cty.DynamicVal
+		return false
 	}
 	it.state = inProgress
 	l.stack = append(l.stack, it)
 	it.value = it.decode()
 	l.stack = l.stack[:len(l.stack)-1]
 	it.state = done
-	return it.value
+	return true
 }
 
 // cycle writes out the references that lead from an item back to it.
@@ -236,19 +249,18 @@ func (r rootValues) variables() map[string]cty.Value {
 type env struct {
 	scope *scope
 	cache map[hclsyntax.Expression]*binding
-	// extra makes the values of each, self and iterators when first needed.
-	extra func() map[string]cty.Value
-	names []string // of extra
-	vars  map[string]cty.Value
-	addr  string // of the block, for diagnostics
+	names []string // each, self and iterators
+	// extra makes the value of one of the names.
+	extra func(name string) cty.Value
+	vars  map[string]cty.Value // by name, as far as it was needed
+	addr  string               // of the block, for diagnostics
 }
 
 // binding is what an expression refers to.
 type binding struct {
 	ctx *hcl.EvalContext
-	// extra says that some of it differs from one instance of the block to the next; else value is the same for all of them, once
-	// there is one.
-	extra bool
+	// extra are those of env.names among it; without any, value is the same for all instances of the block, once there is one.
+	extra []string
 	value cty.Value
 }
 
@@ -266,17 +278,11 @@ func (e *env) with(add map[string]cty.Value) *env {
 	for name := range add {
 		n.names = append(n.names, name)
 	}
-	n.extra = func() map[string]cty.Value {
-		all := map[string]cty.Value{}
-		if outer != nil {
-			for k, v := range outer() {
-				all[k] = v
-			}
+	n.extra = func(name string) cty.Value {
+		if v, ok := add[name]; ok {
+			return v
 		}
-		for k, v := range add {
-			all[k] = v
-		}
-		return all
+		return outer(name)
 	}
 	return &n
 }
@@ -284,36 +290,38 @@ func (e *env) with(add map[string]cty.Value) *env {
 // eval gives an expression's value; unknown when it has a fault, which has then
 // been reported.
 func (e *env) eval(x hclsyntax.Expression) cty.Value {
-	if v, ok := literal(x); ok {
+	if v, ok := literal(unwrap(x)); ok {
 		return v
 	}
-	if v, ok := e.named(x); ok {
-		return v
+	if it, name := e.declared(x); it != nil {
+		return e.scope.resolve(it, x.Range())
+	} else if name {
+		return cty.DynamicVal
 	}
 	bound := e.bind(x)
-	if bound.value == cty.NilVal || bound.extra {
+	if bound.value == cty.NilVal || len(bound.extra) > 0 {
 		bound.value = e.evaluate(x, bound)
 	}
 	return bound.value
 }
 
-// named gives the value of an expression that is the name of a declaration and nothing else, the usual case of references.
-func (e *env) named(x hclsyntax.Expression) (cty.Value, bool) {
+// declared finds the declaration whose name is the whole of an expression, the usual case of references: its value needs no
+// evaluation. There is none after a fault, which has then been reported.
+func (e *env) declared(x hclsyntax.Expression) (it *item, name bool) {
 	ref, ok := unwrap(x).(*hclsyntax.ScopeTraversalExpr)
 	l := e.scope.loader
 	if !ok || l.document {
-		return cty.NilVal, false
+		return nil, false
 	}
 	t := ref.Traversal
-	names, referable := referable[t.RootName()]
-	if !referable || len(t) != 1+names || !named(t, names) || slices.Contains(e.names, t.RootName()) {
-		return cty.NilVal, false
+	names, ok := referable[t.RootName()]
+	if !ok || len(t) != 1+names || !named(t, names) || slices.Contains(e.names, t.RootName()) {
+		return nil, false
 	}
-	it, ok := e.scope.lookup(t)
-	if !ok || l.meter.over || e.over(x, l.meter.spent()) {
-		return cty.DynamicVal, true
+	if it, ok = e.scope.lookup(t); !ok || l.meter.over || e.over(x, l.meter.spent()) {
+		return nil, true
 	}
-	return e.scope.resolve(it, t.SourceRange()), true
+	return it, true
 }
 
 // over reports that an expression went over a bound of the meter.
@@ -354,7 +362,10 @@ func (e *env) bind(x hclsyntax.Expression) *binding {
 	bound = new(binding)
 	values, other := rootValues{}, map[string]cty.Value{}
 	for _, t := range hclsyntax.Variables(x) {
-		bound.extra = bound.extra || slices.Contains(e.names, t.RootName())
+		if slices.Contains(e.names, t.RootName()) {
+			bound.extra = append(bound.extra, t.RootName())
+			continue
+		}
 		e.refer(t, values, other)
 	}
 	bound.ctx = e.scope.base
@@ -369,15 +380,29 @@ func (e *env) bind(x hclsyntax.Expression) *binding {
 
 // context holds everything an expression refers to.
 func (e *env) context(bound *binding) *hcl.EvalContext {
-	if !bound.extra {
+	if len(bound.extra) == 0 {
 		return bound.ctx
 	}
 	if e.vars == nil {
-		e.vars = e.extra()
+		e.vars = map[string]cty.Value{}
+	}
+	for _, name := range bound.extra {
+		if _, made := e.vars[name]; !made {
+			e.vars[name] = e.extra(name)
+		}
 	}
 	child := bound.ctx.NewChild()
 	child.Variables = e.vars
 	return child
+}
+
+// addExtra adds the values of those names of the block that an expression refers to.
+func (e *env) addExtra(x hclsyntax.Expression, vars map[string]cty.Value) {
+	for _, t := range hclsyntax.Variables(x) {
+		if name := t.RootName(); slices.Contains(e.names, name) {
+			vars[name] = e.extra(name)
+		}
+	}
 }
 
 // refer resolves one reference of an expression. What has no meaning is reported
