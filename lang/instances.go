@@ -136,7 +136,7 @@ func (l *loader) elements(v cty.Value, rng hcl.Range, what string) ([]element, b
 		l.fail(rng, sumInvalidForEach, "%s must be a map, an object or a set of strings; this is %s.", what, article(ty.FriendlyName()))
 		return nil, false
 	}
-	if !v.IsWhollyKnown() && ty.IsSetType() {
+	if ty.IsSetType() && !v.IsWhollyKnown() {
 		return nil, false
 	}
 	var out []element

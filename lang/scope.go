@@ -298,6 +298,9 @@ func (e *env) eval(x hclsyntax.Expression) cty.Value {
 	} else if name {
 		return cty.DynamicVal
 	}
+	if v, ok := e.element(x); ok {
+		return v
+	}
 	bound := e.bind(x)
 	if bound.value == cty.NilVal || len(bound.extra) > 0 {
 		bound.value = e.evaluate(x, bound)
@@ -322,6 +325,35 @@ func (e *env) declared(x hclsyntax.Expression) (it *item, name bool) {
 		return nil, true
 	}
 	return it, true
+}
+
+// element gives the value of a plain reference to a name of the block, such as each.value.site.
+func (e *env) element(x hclsyntax.Expression) (cty.Value, bool) {
+	ref, ok := unwrap(x).(*hclsyntax.ScopeTraversalExpr)
+	if !ok || !slices.Contains(e.names, ref.Traversal.RootName()) {
+		return cty.NilVal, false
+	}
+	v, ds := ref.Traversal[1:].TraverseRel(e.own(ref.Traversal.RootName()))
+	if len(ds) > 0 || e.scope.loader.meter.over {
+		return cty.NilVal, false // evaluate says what is wrong
+	}
+	if e.over(x, e.scope.loader.meter.spent()) {
+		return cty.DynamicVal, true
+	}
+	return v, true
+}
+
+// own is the value of one of the names of the block.
+func (e *env) own(name string) cty.Value {
+	v, made := e.vars[name]
+	if !made {
+		if e.vars == nil {
+			e.vars = map[string]cty.Value{}
+		}
+		v = e.extra(name)
+		e.vars[name] = v
+	}
+	return v
 }
 
 // over reports that an expression went over a bound of the meter.
@@ -383,13 +415,8 @@ func (e *env) context(bound *binding) *hcl.EvalContext {
 	if len(bound.extra) == 0 {
 		return bound.ctx
 	}
-	if e.vars == nil {
-		e.vars = map[string]cty.Value{}
-	}
 	for _, name := range bound.extra {
-		if _, made := e.vars[name]; !made {
-			e.vars[name] = e.extra(name)
-		}
+		e.own(name)
 	}
 	child := bound.ctx.NewChild()
 	child.Variables = e.vars
