@@ -19,6 +19,7 @@ import (
 // pathFacts is what tests must know of a path.
 type pathFacts struct {
 	*Path
+	key string // each.key
 	// sources and dests are the names of the declared ends, sorted; open says that
 	// agent sets add others that are not known yet.
 	sources, dests         []string
@@ -30,17 +31,12 @@ type pathFacts struct {
 
 // decodePaths decodes a path block. Most references to paths ask for their addresses only, so that the value comes later.
 func (it *item) decodePaths() cty.Value {
-	keys := map[*pathFacts]string{}
 	paths := []*pathFacts{}
-	many, ok := it.each(func(in *instance) {
-		p := in.path()
-		keys[p] = in.key
-		paths = append(paths, p)
-	})
+	many, ok := it.each(func(in *instance) { paths = append(paths, in.path()) })
 	if !ok {
 		return cty.DynamicVal
 	}
-	slices.SortFunc(paths, func(a, b *pathFacts) int { return strings.Compare(keys[a], keys[b]) })
+	slices.SortFunc(paths, func(a, b *pathFacts) int { return strings.Compare(a.key, b.key) })
 	it.paths = paths
 	it.later = func() cty.Value {
 		if !many {
@@ -48,7 +44,7 @@ func (it *item) decodePaths() cty.Value {
 		}
 		all := make(map[string]cty.Value, len(paths))
 		for _, p := range paths {
-			all[keys[p]] = p.value(it.name)
+			all[p.key] = p.value(it.name)
 		}
 		return mapOf(all)
 	}
@@ -72,6 +68,7 @@ func (in *instance) path() *pathFacts {
 	p.Via, _ = a.text("via")
 	p.Links = in.links(a)
 	facts := l.factsOf(&p)
+	facts.key = in.key
 	if in.checkShape(a, &p) && sound {
 		in.checkVia(a, &p)
 		in.checkEmpty(a, facts)
@@ -110,12 +107,20 @@ func (in *instance) ends(a *arguments, name string, endpoints bool, sound *bool)
 	if attr == nil {
 		return nil
 	}
+	if known, ok := in.env.ends[attr.Expr]; ok {
+		return known
+	}
 	c := &endCollector{in: in, name: name, endpoints: endpoints}
+	same := in.many
 	for _, x := range listItems(attr.Expr) {
 		c.rng = x.Range()
 		c.collect(in.env.eval(x))
+		same = same && in.env.same(x)
 	}
 	*sound = *sound && !c.faulty
+	if same && !c.faulty {
+		in.env.ends[attr.Expr] = slices.Clip(c.ends)
+	}
 	return c.ends
 }
 

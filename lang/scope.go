@@ -252,8 +252,9 @@ type env struct {
 	names []string // each, self and iterators
 	// extra makes the value of one of the names.
 	extra func(name string) cty.Value
-	vars  map[string]cty.Value // by name, as far as it was needed
-	addr  string               // of the block, for diagnostics
+	vars  map[string]cty.Value           // by name, as far as it was needed
+	ends  map[hclsyntax.Expression][]End // those that are the same for all instances
+	addr  string                         // of the block, for diagnostics
 }
 
 // binding is what an expression refers to.
@@ -265,7 +266,7 @@ type binding struct {
 }
 
 func (s *scope) env() *env {
-	return &env{scope: s, cache: map[hclsyntax.Expression]*binding{}}
+	return &env{scope: s, cache: map[hclsyntax.Expression]*binding{}, ends: map[hclsyntax.Expression][]End{}}
 }
 
 // with adds names to an environment.
@@ -383,6 +384,16 @@ func (e *env) evaluate(x hclsyntax.Expression, bound *binding) cty.Value {
 		return cty.DynamicVal
 	}
 	return v
+}
+
+// same reports whether an expression, which has been evaluated, has one value for all instances of a block.
+func (e *env) same(x hclsyntax.Expression) bool {
+	ref, ok := unwrap(x).(*hclsyntax.ScopeTraversalExpr)
+	if ok {
+		return !slices.Contains(e.names, ref.Traversal.RootName())
+	}
+	bound := e.cache[x]
+	return bound == nil || len(bound.extra) == 0 // literals are bound to nothing
 }
 
 // bind finds what an expression refers to, once for all instances of a block.
