@@ -140,6 +140,11 @@ func (a *Agent) Run(ctx context.Context) error {
 		orders:      make(map[orderKey]*answer),
 		sessions:    make(map[sessionKey]*session),
 	}
+	for _, e := range d.cfg.Engines {
+		if kind := e.Spec().Kind; d.runs(kind) {
+			d.kinds = append(d.kinds, kind)
+		}
+	}
 	if err := d.run(ctx); err != nil {
 		return fmt.Errorf("agent %s: %w", a.cfg.Name, err)
 	}

@@ -19,6 +19,7 @@ type daemon struct {
 	conn        *wire.Conn
 	day         *dayBudget
 	incarnation string
+	kinds       []netp.Kind // that it runs
 	announceNow chan struct{}
 	welcomed    chan struct{} // closed by the first welcome
 
@@ -143,11 +144,7 @@ func (d *daemon) describe() netp.Agent {
 		Limits:     d.cfg.Limits,
 		Version:    d.cfg.Version,
 		Host:       d.cfg.Clock.HostID(),
-	}
-	for _, e := range d.cfg.Engines {
-		if kind := e.Spec().Kind; d.runs(kind) {
-			a.Kinds = append(a.Kinds, kind)
-		}
+		Kinds:      d.kinds,
 	}
 	if state, err := d.cfg.Clock.Read(); err == nil {
 		a.Clock = netp.ClockState{Known: true, Synchronised: state.Synchronised, MaxError: state.MaxError, Source: state.Source}

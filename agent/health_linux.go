@@ -1,8 +1,9 @@
 package agent
 
 import (
-	"fmt"
 	"os"
+	"strconv"
+	"strings"
 
 	"github.com/netpupper/netp"
 )
@@ -10,23 +11,22 @@ import (
 // systemChecks reads what the kernel says. What cannot be read is left out.
 func systemChecks() []netp.Check {
 	var out []netp.Check
-	var limit int
-	if scan("/proc/sys/net/core/rmem_max", &limit) {
-		out = append(out, bufferCheck(limit))
+	if limit, ok := number("/proc/sys/net/core/rmem_max"); ok {
+		out = append(out, bufferCheck(int(limit)))
 	}
-	var load float64
-	if scan("/proc/loadavg", &load) {
+	if load, ok := number("/proc/loadavg"); ok {
 		out = append(out, loadCheck(load))
 	}
 	return out
 }
 
-// scan reads the first word of a file.
-func scan(file string, into any) bool {
+// number reads a file that begins with a number.
+func number(file string) (float64, bool) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return false
+		return 0, false
 	}
-	_, err = fmt.Sscan(string(text), into)
-	return err == nil
+	word, _, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
+	n, err := strconv.ParseFloat(word, 64)
+	return n, err == nil
 }

@@ -175,7 +175,7 @@ func (s *spool) ready() error {
 	if time.Since(s.probed) < probeEvery {
 		return nil
 	}
-	if err := s.write("probe", make([]byte, probeSize)); err != nil {
+	if err := s.write("probe", probe[:]); err != nil {
 		return fmt.Errorf("the spool cannot be written: %w", err)
 	}
 	s.probed = time.Now()
@@ -188,6 +188,9 @@ const (
 	// probeEvery spares the disk when many sessions start at once.
 	probeEvery = time.Second
 )
+
+// probe is what ready writes: zeros that nobody ever wrote, which take no memory.
+var probe [probeSize]byte
 
 // name is the file of a part.
 func (s *spool) name(key wire.PartKey) string {

@@ -55,10 +55,12 @@ func (a *arguments) value(name string) (cty.Value, bool) {
 	if !v.IsKnown() || v.IsNull() && !v.IsMarked() {
 		return cty.NilVal, false
 	}
-	if v.ContainsMarked() && a.loader().document {
+	marked := containsMarked(v)
+	if marked && a.loader().document {
 		v, _ = v.UnmarkDeep()
+		return v, true
 	}
-	if v.ContainsMarked() {
+	if marked {
 		a.fail(name, sumSensitive, "%s is shown in plans and records, and this value is sensitive. Use another value, or nonsensitive() if it is no secret.", name)
 		return cty.NilVal, false
 	}
@@ -196,6 +198,9 @@ func (a *arguments) duration(name string) (time.Duration, bool) {
 
 // tags reads a map of strings; numbers and bools are converted, nulls left out.
 func (a *arguments) tags(name string) map[string]string {
+	if tags, ok := a.plainTags(name); ok {
+		return tags
+	}
 	v, ok := a.value(name)
 	if !ok {
 		return nil
@@ -218,6 +223,54 @@ func (a *arguments) tags(name string) map[string]string {
 		out[k.AsString()] = s
 	}
 	return out
+}
+
+// plainTags reads tags as most are written, an object whose keys are plain and whose values are texts, numbers, bools or null,
+// without making an object of them. It gives up at anything else.
+func (a *arguments) plainTags(name string) (map[string]string, bool) {
+	attr := a.body.Attributes[name]
+	if attr == nil {
+		return nil, true
+	}
+	written, ok := attr.Expr.(*hclsyntax.ObjectConsExpr)
+	if !ok {
+		return nil, false
+	}
+	meter := a.loader().meter
+	left := meter.allowance()
+	out := make(map[string]string, len(written.Items))
+	for _, item := range written.Items {
+		key, plain := plainKey(item.KeyExpr)
+		if !plain || meter.over {
+			return nil, false
+		}
+		v := a.env.eval(item.ValueExpr)
+		meter.spent()
+		left.elements--
+		meter.measure(v, &left, meter.limits.Nesting-1)
+		if a.env.over(item.ValueExpr, meter.over) {
+			return nil, false
+		}
+		if s, ok := toText(v); ok {
+			out[key] = s
+		} else if v.IsMarked() || !v.IsKnown() || !v.IsNull() {
+			return nil, false
+		}
+	}
+	return out, true
+}
+
+// plainKey is the key of an object's item when it is a name or a text.
+func plainKey(x hclsyntax.Expression) (string, bool) {
+	key, ok := x.(*hclsyntax.ObjectConsKeyExpr)
+	if !ok || key.ForceNonLiteral {
+		return "", false
+	}
+	if v, ok := literal(key.Wrapped); ok {
+		return v.AsString(), v.Type() == cty.String
+	}
+	word := hcl.ExprAsKeyword(key.Wrapped)
+	return cty.NormalizeString(word), word != ""
 }
 
 // texts reads a list or set of strings.

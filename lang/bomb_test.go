@@ -32,6 +32,13 @@ func bombs() map[string]string {
 		}
 		return b.String() + fmt.Sprintf("  l%d = 1\n}\n", n)
 	}
+	tags := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "  t%d = local.l1\n", i)
+		}
+		return b.String()
+	}
 	const n = bombSize
 	return map[string]string{
 		"brackets":         "locals { x = " + many("[", n),
@@ -81,6 +88,7 @@ func bombs() map[string]string {
 		"distinct":         `locals { x = distinct([for i in range(100000) : i]) }`,
 		"equality":         levels(1, "range(100000)", `[for i in @ : @ == @]`),
 		"for_each":         "agent \"a\" { for_each = toset([for i in range(100000) : \"k${i}\"])\n name = \"a-${each.key}\" }\nagent \"b\" { for_each = toset([for i in range(100000) : \"k${i}\"]) }",
+		"wide tags":        levels(1, `"`+many("a", 1<<19)+`"`, "@") + "agent \"a\" {\n tags = {\n" + tags(20) + "}\n}",
 		"NUL":              many("\x00", n),
 		"many faults":      many("x {}\n", n/5),
 		"try":              `locals { x = try([for a in range(100000) : [for b in range(100000) : a]], 1) }`,

@@ -123,7 +123,7 @@ func (a *arguments) prepare(x hclsyntax.Expression, metrics []netp.MetricSpec, c
 			a.env.refer(t, values, vars)
 			_, failed := vars[root]
 			sound = sound && !failed
-		case a.env.extra != nil && slices.Contains(a.env.names, root):
+		case slices.Contains(a.env.names, root):
 		default: // a unit, or for lang/assert to explain
 			if _, unit := a.env.scope.base.Variables[root]; !unit {
 				vars[root] = cty.DynamicVal
@@ -133,13 +133,7 @@ func (a *arguments) prepare(x hclsyntax.Expression, metrics []netp.MetricSpec, c
 	for root, v := range values.variables() {
 		vars[root] = v
 	}
-	if a.env.extra != nil {
-		for name, v := range a.env.extra() {
-			if refersTo(x, name) {
-				vars[name] = v
-			}
-		}
-	}
+	a.env.addExtra(x, vars)
 	a.rehearse(x, vars)
 	for name, v := range vars {
 		if v.IsKnown() && !roots[name] {

@@ -94,15 +94,22 @@ func (s *scope) sorted() {
 
 // check compares a body with what may stand in it, and so do all bodies in it.
 func (l *loader) check(body *hclsyntax.Body, schema *blockSchema, what string, at hcl.Range) {
-	for _, name := range attributeNames(body) {
+	var unknown, missing []string
+	for name := range body.Attributes {
 		if _, known := schema.args[name]; !known && !schema.free {
-			l.unknownArgument(body.Attributes[name], schema, what)
+			unknown = append(unknown, name)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(schema.args)) {
-		if schema.args[name] && body.Attributes[name] == nil {
-			l.fail(at, sumMissingArgument, "%s needs the argument %q.", capital(what), name)
+	for name, required := range schema.args {
+		if required && body.Attributes[name] == nil {
+			missing = append(missing, name)
 		}
+	}
+	for _, name := range slices.Sorted(slices.Values(unknown)) {
+		l.unknownArgument(body.Attributes[name], schema, what)
+	}
+	for _, name := range slices.Sorted(slices.Values(missing)) {
+		l.fail(at, sumMissingArgument, "%s needs the argument %q.", capital(what), name)
 	}
 	for _, b := range body.Blocks {
 		l.checkBlock(b, schema, what)
@@ -210,7 +217,7 @@ func (it *item) decode() cty.Value {
 	case "link":
 		return it.instances((*instance).link)
 	case "path":
-		return it.instances((*instance).path)
+		return it.decodePaths()
 	case "profile":
 		return it.instances((*instance).profile)
 	case "test":

@@ -2,8 +2,10 @@ package lang
 
 import (
 	"bytes"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
@@ -87,7 +89,7 @@ func gateOf(text []byte, limits Limits) *gateFault {
 // safe, the gate must let through.
 func TestGlanceAgreesWithLexer(t *testing.T) {
 	for name, text := range bombs() {
-		look := glance([]byte(text), "x", DefaultLimits())
+		look := glance([]byte(text), "x", DefaultLimits(), pieceLength)
 		p := gateOf([]byte(text), DefaultLimits())
 		if look.safe && p != nil {
 			t.Errorf("%s: the glance lets through what the gate refuses: %s", name, p.detail)
@@ -99,10 +101,58 @@ func TestGlanceAgreesWithLexer(t *testing.T) {
 func FuzzGlance(f *testing.F) {
 	limits := Limits{Nesting: 4, Chain: 8, Unary: 2}.complete()
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if look := glance(text, "x", limits); look.safe {
+		if look := glance(text, "x", limits, 1); look.safe {
 			if p := gateOf(text, limits); p != nil {
 				t.Errorf("the glance lets through %q, the gate says %s at %v", text, p.detail, p.rng)
 			}
 		}
 	})
+}
+
+// comparePieces parses a text as a whole and in the smallest pieces; it reports whether the pieces gave anything.
+func comparePieces(t *testing.T, text []byte) bool {
+	t.Helper()
+	look := glance(text, "x", DefaultLimits(), 1)
+	if !look.safe {
+		return false
+	}
+	got := parsePieces(&source{name: "x", bytes: text}, look.breaks)
+	if got == nil {
+		return false
+	}
+	want, diags := parseBody(text, "x", hcl.InitialPos)
+	if len(diags) > 0 || !reflect.DeepEqual(got, want) {
+		t.Errorf("in pieces between %v it is not the same, whole it has %v:\n%s", look.breaks, diags, text)
+	}
+	return true
+}
+
+// FuzzPieces looks for texts that are something else when parsed in pieces.
+func FuzzPieces(f *testing.F) {
+	f.Add([]byte("a = 1\nb \"c\" {\n  d = [\n    e.f,\n  ]\n}\n\n# g\nh {}\n"))
+	f.Add([]byte("a = 1\na = 2\n"))
+	f.Add([]byte("a {\n}\nb\n{\n}\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if text, fault := toUTF8("x", text); fault == nil {
+			comparePieces(t, text)
+		}
+	})
+}
+
+// TestPieces parses every suite of the repository in pieces.
+func TestPieces(t *testing.T) {
+	compared := 0
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".hcl" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err == nil && comparePieces(t, text) {
+			compared++
+		}
+		return err
+	})
+	if err != nil || compared < 20 {
+		t.Errorf("%d files were compared, error %v", compared, err)
+	}
 }

@@ -18,11 +18,13 @@ type glanced struct {
 	safe   bool // the whole text was read and is within the bounds
 	tokens int  // an upper bound of the tokens read
 	fault  *gateFault
+	// breaks are places between the blocks and arguments of the file: the text between two of them can be parsed by itself.
+	breaks []hcl.Pos
 }
 
-// glance reads a text of HCL's native syntax.
-func glance(src []byte, filename string, limits Limits) glanced {
-	s := &glancer{src: src, limits: limits, line: 1, levels: []glanceLevel{{newlines: true}}, filename: filename}
+// glance reads a text of HCL's native syntax, and finds breaks at least piece bytes apart.
+func glance(src []byte, filename string, limits Limits, piece int) glanced {
+	s := &glancer{src: src, limits: limits, piece: piece, line: 1, levels: []glanceLevel{{newlines: true}}, filename: filename}
 	for s.pos < len(src) && s.out.fault == nil {
 		if !s.next() {
 			return s.out
@@ -44,12 +46,14 @@ type glancer struct {
 	src       []byte
 	filename  string
 	limits    Limits
+	piece     int
 	pos       int
 	line      int
 	lineStart int
 	levels    []glanceLevel
 	steps     int // sum over the levels
 	signs     int // ! and - in a row
+	broken    int // where the last break is
 	out       glanced
 }
 
@@ -64,6 +68,10 @@ func (s *glancer) next() bool {
 		s.out.tokens++
 		if s.top().newlines {
 			s.reset()
+		}
+		if len(s.levels) == 1 && s.pos-s.broken >= s.piece && s.pos < len(s.src) {
+			s.broken = s.pos
+			s.out.breaks = append(s.out.breaks, hcl.Pos{Line: s.line, Column: 1, Byte: s.pos})
 		}
 		return true
 	case c == ' ' || c == '\t' || c == '\r' && s.pos+1 < len(s.src) && s.src[s.pos+1] == '\n':

@@ -22,27 +22,38 @@ type instance struct {
 // instances decodes a block once, or once per element of for_each. It returns
 // what a reference to the block stands for: a value, or one per key.
 func (it *item) instances(decode func(*instance) cty.Value) cty.Value {
+	var one cty.Value
+	all := map[string]cty.Value{}
+	many, ok := it.each(func(in *instance) {
+		if one = decode(in); in.many {
+			all[in.key] = one
+		}
+	})
+	switch {
+	case !ok:
+		return cty.DynamicVal
+	case many:
+		return mapOf(all)
+	}
+	return one
+}
+
+// each visits the instances of a block, one when it has no for_each; false when for_each has a fault.
+func (it *item) each(visit func(*instance)) (many, ok bool) {
 	s := it.scope
 	shared := s.env()
 	shared.names = []string{"self"}
 	attr := it.block.Body.Attributes["for_each"]
 	if attr == nil {
-		in := &instance{item: it, addr: s.prefix(it.ref)}
-		in.env = shared.instance(in, cty.NilVal)
-		return decode(in)
+		visit(shared.instance(&instance{item: it, addr: s.prefix(it.ref)}, cty.NilVal))
+		return false, true
 	}
 	elements, ok := it.forEach(s.env(), attr)
-	if !ok {
-		return cty.DynamicVal
-	}
 	shared.names = []string{"self", "each"}
-	out := make(map[string]cty.Value, len(elements))
 	for _, e := range elements {
-		in := &instance{item: it, key: e.key, many: true, addr: s.prefix(it.ref) + "[" + strconv.Quote(e.key) + "]"}
-		in.env = shared.instance(in, cty.ObjectVal(map[string]cty.Value{"key": cty.StringVal(e.key), "value": e.value}))
-		out[e.key] = decode(in)
+		visit(shared.instance(&instance{item: it, key: e.key, many: true, addr: s.prefix(it.ref) + "[" + strconv.Quote(e.key) + "]"}, e.value))
 	}
-	return mapOf(out)
+	return true, ok
 }
 
 // mapOf makes a map of values of one type, an object when they differ.
@@ -62,23 +73,22 @@ func mapOf(values map[string]cty.Value) cty.Value {
 	return cty.MapVal(values)
 }
 
-// instance derives the environment of one instance; contexts stay shared.
-func (e *env) instance(in *instance, each cty.Value) *env {
+// instance gives an instance its environment; contexts stay shared.
+func (e *env) instance(in *instance, value cty.Value) *instance {
 	n := *e
 	n.addr = in.addr
-	n.extra = func() map[string]cty.Value {
+	n.extra = func(name string) cty.Value {
+		if name == "each" {
+			return cty.ObjectVal(map[string]cty.Value{"key": cty.StringVal(in.key), "value": value})
+		}
 		key := cty.NullVal(cty.String)
 		if in.many {
 			key = cty.StringVal(in.key)
 		}
-		vars := map[string]cty.Value{"self": cty.ObjectVal(map[string]cty.Value{
-			"addr": cty.StringVal(in.addr), "name": cty.StringVal(in.name), "key": key})}
-		if in.many {
-			vars["each"] = each
-		}
-		return vars
+		return cty.ObjectVal(map[string]cty.Value{"addr": cty.StringVal(in.addr), "name": cty.StringVal(in.name), "key": key})
 	}
-	return &n
+	in.env = &n
+	return in
 }
 
 // element is one key and value of for_each.
@@ -108,7 +118,7 @@ func (it *item) forEach(e *env, attr *hclsyntax.Attribute) ([]element, bool) {
 
 // elements takes a collection apart for for_each.
 func (l *loader) elements(v cty.Value, rng hcl.Range, what string) ([]element, bool) {
-	if v.ContainsMarked() {
+	if containsMarked(v) {
 		l.fail(rng, sumSensitive, "%s must not depend on a sensitive value, because its keys are shown in addresses. Use nonsensitive() if it is none.", what)
 		return nil, false
 	}
@@ -126,7 +136,7 @@ func (l *loader) elements(v cty.Value, rng hcl.Range, what string) ([]element, b
 		l.fail(rng, sumInvalidForEach, "%s must be a map, an object or a set of strings; this is %s.", what, article(ty.FriendlyName()))
 		return nil, false
 	}
-	if !v.IsWhollyKnown() && ty.IsSetType() {
+	if ty.IsSetType() && !v.IsWhollyKnown() {
 		return nil, false
 	}
 	var out []element

@@ -157,7 +157,7 @@ func (l *loader) load() {
 	l.expandModules(root, []string{"."})
 	for _, s := range l.scopes {
 		for _, it := range s.order {
-			s.resolve(it, it.rng)
+			s.settle(it, it.rng)
 		}
 	}
 	l.suiteBlocks(root, files)

@@ -138,7 +138,7 @@ func (it *item) callKey(s *scope) string {
 	if s.caller.extra == nil {
 		return ""
 	}
-	self := s.caller.extra()["self"]
+	self := s.caller.extra("self")
 	key, _ := toText(self.GetAttr("key"))
 	return key
 }

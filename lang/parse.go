@@ -44,7 +44,7 @@ func parseOne(f *source, limits Limits) (p parsed) {
 		f.body, p.tokens, p.fault, p.diags = parseJSON(f, limits)
 		return p
 	}
-	look := glance(f.bytes, f.name, limits)
+	look := glance(f.bytes, f.name, limits, pieceLength)
 	p.tokens = look.tokens
 	if !look.safe {
 		if look.fault != nil {
@@ -57,12 +57,70 @@ func parseOne(f *source, limits Limits) (p parsed) {
 			return p
 		}
 	}
-	file, diags := hclsyntax.ParseConfig(f.bytes, f.name, hcl.InitialPos)
-	p.diags = diags
-	if body, ok := file.Body.(*hclsyntax.Body); ok {
-		f.body = body
+	if look.safe {
+		f.body = parsePieces(f, look.breaks)
+	}
+	if f.body == nil {
+		f.body, p.diags = parseBody(f.bytes, f.name, hcl.InitialPos)
 	}
 	return p
+}
+
+// parseBody parses a text that begins at a place of its file.
+func parseBody(text []byte, name string, start hcl.Pos) (*hclsyntax.Body, hcl.Diagnostics) {
+	file, diags := hclsyntax.ParseConfig(text, name, start)
+	return file.Body.(*hclsyntax.Body), diags // what the native parser makes is one
+}
+
+// pieceLength is how much of a file is parsed at a time, or a little more [B].
+const pieceLength = 4 << 10
+
+// parsePieces parses a file side by side between its breaks. The lexer makes all tokens of a text before the parser reads the first, a
+// hundred bytes for each word and sign: those of a piece are gone before the next, and stay in the cache until then. It gives nil
+// where a piece is not all right by itself: then the whole text says what is wrong.
+func parsePieces(f *source, breaks []hcl.Pos) *hclsyntax.Body {
+	if len(breaks) == 0 {
+		return nil
+	}
+	breaks = append([]hcl.Pos{hcl.InitialPos}, breaks...)
+	bodies := make([]*hclsyntax.Body, len(breaks))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, from := range breaks {
+		text := f.bytes[from.Byte:]
+		if i+1 < len(breaks) {
+			text = text[:breaks[i+1].Byte-from.Byte]
+		}
+		group.Go(func() error {
+			defer func() { _ = recover() }() // the whole text will do the same, and be told
+			if body, diags := parseBody(text, f.name, from); len(diags) == 0 {
+				bodies[i] = body
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // no function returns an error
+	return joined(bodies)
+}
+
+// joined makes one body of those of the pieces of a file, nil when one is missing or an argument stands in two of them.
+func joined(bodies []*hclsyntax.Body) *hclsyntax.Body {
+	whole := &hclsyntax.Body{Attributes: hclsyntax.Attributes{}, Blocks: hclsyntax.Blocks{}}
+	for _, b := range bodies {
+		if b == nil {
+			return nil
+		}
+		for name, a := range b.Attributes {
+			if whole.Attributes[name] != nil {
+				return nil
+			}
+			whole.Attributes[name] = a
+		}
+		whole.Blocks = append(whole.Blocks, b.Blocks...)
+	}
+	last := bodies[len(bodies)-1]
+	whole.SrcRange, whole.EndRange = hcl.RangeBetween(bodies[0].SrcRange, last.SrcRange), last.EndRange
+	return whole
 }
 
 // parseExpression parses an expression or a template that stands in a string.

@@ -19,17 +19,46 @@ import (
 // pathFacts is what tests must know of a path.
 type pathFacts struct {
 	*Path
-	// sources and dests are the names of the declared ends; open says that agent
-	// sets add others that are not known yet.
-	sources, dests         map[string]bool
+	key string // each.key
+	// sources and dests are the names of the declared ends, sorted; open says that
+	// agent sets add others that are not known yet.
+	sources, dests         []string
 	openSources, openDests bool
 	endpoints              []string
 	// agents is true when a destination is an agent.
 	agents bool
 }
 
-// path decodes a path block.
-func (in *instance) path() cty.Value {
+// decodePaths decodes a path block. Most references to paths ask for their addresses only, so that the value comes later.
+func (it *item) decodePaths() cty.Value {
+	paths := []*pathFacts{}
+	many, ok := it.each(func(in *instance) { paths = append(paths, in.path()) })
+	if !ok {
+		return cty.DynamicVal
+	}
+	slices.SortFunc(paths, func(a, b *pathFacts) int { return strings.Compare(a.key, b.key) })
+	it.paths = paths
+	it.later = func() cty.Value {
+		if !many {
+			return paths[0].value(it.name)
+		}
+		all := make(map[string]cty.Value, len(paths))
+		for _, p := range paths {
+			all[p.key] = p.value(it.name)
+		}
+		return mapOf(all)
+	}
+	return cty.NilVal
+}
+
+// value is what a reference to the path stands for.
+func (f *pathFacts) value(name string) cty.Value {
+	return cty.ObjectVal(map[string]cty.Value{"addr": cty.StringVal(f.Addr), "name": cty.StringVal(name),
+		"via": cty.StringVal(f.Via), "tags": tagsValue(f.Tags)})
+}
+
+// path decodes one instance of a path block.
+func (in *instance) path() *pathFacts {
 	l, a := in.scope.loader, in.arguments()
 	p := Path{Addr: in.addr, BothDirections: a.flag("both_directions"), Tags: a.tags("tags"), Range: addressOf(in.rng)}
 	sound := true
@@ -39,6 +68,7 @@ func (in *instance) path() cty.Value {
 	p.Via, _ = a.text("via")
 	p.Links = in.links(a)
 	facts := l.factsOf(&p)
+	facts.key = in.key
 	if in.checkShape(a, &p) && sound {
 		in.checkVia(a, &p)
 		in.checkEmpty(a, facts)
@@ -46,8 +76,7 @@ func (in *instance) path() cty.Value {
 	}
 	l.suite.Paths = append(l.suite.Paths, p)
 	l.paths[in.addr] = facts
-	return cty.ObjectVal(map[string]cty.Value{"addr": cty.StringVal(in.addr), "name": cty.StringVal(in.name),
-		"via": cty.StringVal(p.Via), "tags": tagsValue(p.Tags)})
+	return facts
 }
 
 // checkShape finds arguments that exclude each other.
@@ -78,12 +107,20 @@ func (in *instance) ends(a *arguments, name string, endpoints bool, sound *bool)
 	if attr == nil {
 		return nil
 	}
-	c := &endCollector{in: in, name: name, endpoints: endpoints, seen: map[End]bool{}}
+	if known, ok := in.env.ends[attr.Expr]; ok {
+		return known
+	}
+	c := &endCollector{in: in, name: name, endpoints: endpoints}
+	same := in.many
 	for _, x := range listItems(attr.Expr) {
 		c.rng = x.Range()
 		c.collect(in.env.eval(x))
+		same = same && in.env.same(x)
 	}
 	*sound = *sound && !c.faulty
+	if same && !c.faulty {
+		in.env.ends[attr.Expr] = slices.Clip(c.ends)
+	}
 	return c.ends
 }
 
@@ -105,7 +142,7 @@ type endCollector struct {
 	endpoints bool
 	rng       hcl.Range
 	ends      []End
-	seen      map[End]bool
+	seen      map[End]bool // when there are many
 	faulty    bool
 }
 
@@ -114,7 +151,22 @@ func (c *endCollector) fail(summary, format string, args ...any) {
 	c.in.scope.loader.failAt(c.in.addr, c.rng, summary, format, args...)
 }
 
+// fewEnds are looked through faster than looked up.
+const fewEnds = 16
+
 func (c *endCollector) add(e End) {
+	if len(c.ends) < fewEnds {
+		if !slices.Contains(c.ends, e) {
+			c.ends = append(c.ends, e)
+		}
+		return
+	}
+	if c.seen == nil {
+		c.seen = map[End]bool{}
+		for _, end := range c.ends {
+			c.seen[end] = true
+		}
+	}
 	if !c.seen[e] {
 		c.seen[e] = true
 		c.ends = append(c.ends, e)

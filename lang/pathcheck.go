@@ -10,7 +10,7 @@ import (
 
 // factsOf gathers what is known of the pairs of a path.
 func (l *loader) factsOf(p *Path) *pathFacts {
-	f := &pathFacts{Path: p, sources: map[string]bool{}, dests: map[string]bool{}}
+	f := &pathFacts{Path: p}
 	for _, e := range p.Mesh {
 		l.fact(f, e, true, true)
 	}
@@ -19,6 +19,10 @@ func (l *loader) factsOf(p *Path) *pathFacts {
 	}
 	for _, e := range p.To {
 		l.fact(f, e, p.BothDirections && e.Endpoint == "", true)
+	}
+	for _, names := range []*[]string{&f.sources, &f.dests} {
+		slices.Sort(*names)
+		*names = slices.Compact(*names)
 	}
 	return f
 }
@@ -31,13 +35,13 @@ func (l *loader) fact(f *pathFacts, e End, source, dest bool) {
 	if source {
 		f.openSources = f.openSources || e.AgentSet != ""
 		if e.AgentSet == "" {
-			f.sources[name] = true
+			f.sources = append(f.sources, name)
 		}
 	}
 	if dest {
 		f.openDests = f.openDests || e.AgentSet != ""
 		if e.AgentSet == "" {
-			f.dests[name] = true
+			f.dests = append(f.dests, name)
 		}
 		f.agents = f.agents || e.Endpoint == ""
 	}
@@ -59,7 +63,7 @@ func (in *instance) checkEmpty(a *arguments, f *pathFacts) {
 		a.fail("from", sumEmptyPath, "from holds no agent, so that the path has no pair.")
 	case len(f.dests) == 0 && !f.openDests:
 		a.fail("to", sumEmptyPath, "to holds no destination, so that the path has no pair.")
-	case !f.openSources && !f.openDests && len(f.sources) == 1 && maps.Equal(f.sources, f.dests):
+	case !f.openSources && !f.openDests && len(f.sources) == 1 && slices.Equal(f.sources, f.dests):
 		a.fail("to", sumEmptyPath, "from and to are the same agent, and an agent does not measure to itself.")
 	}
 }
@@ -119,11 +123,11 @@ func (f *pathFacts) misses(key string) string {
 	if !ok {
 		return "A pair is written as \"source->destination\", with the names of the agents; this is \"" + key + "\"."
 	}
-	if !f.sources[source] && !f.openSources {
-		return f.Addr + " has no pair \"" + key + "\": \"" + source + "\" is none of its sources." + suggest(source, slices.Collect(maps.Keys(f.sources)))
+	if _, ok := slices.BinarySearch(f.sources, source); !ok && !f.openSources {
+		return f.Addr + " has no pair \"" + key + "\": \"" + source + "\" is none of its sources." + suggest(source, f.sources)
 	}
-	if !f.dests[dest] && !f.openDests {
-		return f.Addr + " has no pair \"" + key + "\": \"" + dest + "\" is none of its destinations." + suggest(dest, slices.Collect(maps.Keys(f.dests)))
+	if _, ok := slices.BinarySearch(f.dests, dest); !ok && !f.openDests {
+		return f.Addr + " has no pair \"" + key + "\": \"" + dest + "\" is none of its destinations." + suggest(dest, f.dests)
 	}
 	if source == dest {
 		return "An agent does not measure to itself, so that there is no pair \"" + key + "\"."

@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,7 +38,9 @@ type item struct {
 	used  bool
 	state itemState
 	value cty.Value
-	calls []*scope // of a module
+	later func() cty.Value // makes the value when it is first asked for
+	paths []*pathFacts     // of a path, sorted by key; nil when it has a fault
+	calls []*scope         // of a module
 }
 
 type itemState int
@@ -66,25 +69,36 @@ const maxChain = 500
 
 // resolve gives the value of a declaration, decoding it when it is the first to ask.
 func (s *scope) resolve(it *item, from hcl.Range) cty.Value {
+	if !s.settle(it, from) {
+		return cty.DynamicVal
+	}
+	if it.later != nil {
+		it.value, it.later = it.later(), nil
+	}
+	return it.value
+}
+
+// settle decodes a declaration unless that was done; false where it leads back to itself, which has then been reported.
+func (s *scope) settle(it *item, from hcl.Range) bool {
 	l := s.loader
 	switch it.state {
 	case done:
-		return it.value
+		return true
 	case inProgress:
 		l.fail(from, sumCycle, "%s refers to itself: %s. Break the circle by writing one of these values out.",
 			it.ref, l.cycle(it))
-		return cty.DynamicVal
+		return false
 	}
 	if len(l.stack) >= maxChain {
 		l.fail(from, sumTooComplex, "More than %d declarations refer to each other in a row here.", maxChain)
-		return cty.DynamicVal
+		return false
 	}
 	it.state = inProgress
 	l.stack = append(l.stack, it)
 	it.value = it.decode()
 	l.stack = l.stack[:len(l.stack)-1]
 	it.state = done
-	return it.value
+	return true
 }
 
 // cycle writes out the references that lead from an item back to it.
@@ -234,39 +248,42 @@ func (r rootValues) variables() map[string]cty.Value {
 // around it adds. The instances of one block share the contexts.
 type env struct {
 	scope *scope
-	cache map[hclsyntax.Expression]*hcl.EvalContext
-	// extra makes the values of each, self and iterators when first needed.
-	extra func() map[string]cty.Value
-	names []string // of extra
-	vars  map[string]cty.Value
-	addr  string // of the block, for diagnostics
+	cache map[hclsyntax.Expression]*binding
+	names []string // each, self and iterators
+	// extra makes the value of one of the names.
+	extra func(name string) cty.Value
+	vars  map[string]cty.Value           // by name, as far as it was needed
+	ends  map[hclsyntax.Expression][]End // those that are the same for all instances
+	addr  string                         // of the block, for diagnostics
+}
+
+// binding is what an expression refers to.
+type binding struct {
+	ctx *hcl.EvalContext
+	// extra are those of env.names among it; without any, value is the same for all instances of the block, once there is one.
+	extra []string
+	value cty.Value
 }
 
 func (s *scope) env() *env {
-	return &env{scope: s, cache: map[hclsyntax.Expression]*hcl.EvalContext{}}
+	return &env{scope: s, cache: map[hclsyntax.Expression]*binding{}, ends: map[hclsyntax.Expression][]End{}}
 }
 
 // with adds names to an environment.
 func (e *env) with(add map[string]cty.Value) *env {
 	n := *e
-	n.cache = map[hclsyntax.Expression]*hcl.EvalContext{}
+	n.cache = map[hclsyntax.Expression]*binding{}
 	n.vars = nil
 	outer := e.extra
 	n.names = slices.Clone(e.names)
 	for name := range add {
 		n.names = append(n.names, name)
 	}
-	n.extra = func() map[string]cty.Value {
-		all := map[string]cty.Value{}
-		if outer != nil {
-			for k, v := range outer() {
-				all[k] = v
-			}
+	n.extra = func(name string) cty.Value {
+		if v, ok := add[name]; ok {
+			return v
 		}
-		for k, v := range add {
-			all[k] = v
-		}
-		return all
+		return outer(name)
 	}
 	return &n
 }
@@ -274,21 +291,92 @@ func (e *env) with(add map[string]cty.Value) *env {
 // eval gives an expression's value; unknown when it has a fault, which has then
 // been reported.
 func (e *env) eval(x hclsyntax.Expression) cty.Value {
-	if v, ok := literal(x); ok {
+	if v, ok := literal(unwrap(x)); ok {
 		return v
 	}
+	if it, name := e.declared(x); it != nil {
+		return e.scope.resolve(it, x.Range())
+	} else if name {
+		return cty.DynamicVal
+	}
+	if v, ok := e.element(x); ok {
+		return v
+	}
+	bound := e.bind(x)
+	if bound.value == cty.NilVal || len(bound.extra) > 0 {
+		bound.value = e.evaluate(x, bound)
+	}
+	return bound.value
+}
+
+// declared finds the declaration whose name is the whole of an expression, the usual case of references: its value needs no
+// evaluation. There is none after a fault, which has then been reported.
+func (e *env) declared(x hclsyntax.Expression) (it *item, name bool) {
+	ref, ok := unwrap(x).(*hclsyntax.ScopeTraversalExpr)
 	l := e.scope.loader
-	ctx := e.context(x)
+	if !ok || l.document {
+		return nil, false
+	}
+	t := ref.Traversal
+	names, ok := referable[t.RootName()]
+	if !ok || len(t) != 1+names || !named(t, names) || slices.Contains(e.names, t.RootName()) {
+		return nil, false
+	}
+	if it, ok = e.scope.lookup(t); !ok || l.meter.over || e.over(x, l.meter.spent()) {
+		return nil, true
+	}
+	return it, true
+}
+
+// element gives the value of a plain reference to a name of the block, such as each.value.site.
+func (e *env) element(x hclsyntax.Expression) (cty.Value, bool) {
+	ref, ok := unwrap(x).(*hclsyntax.ScopeTraversalExpr)
+	if !ok || !slices.Contains(e.names, ref.Traversal.RootName()) {
+		return cty.NilVal, false
+	}
+	v, ds := ref.Traversal[1:].TraverseRel(e.own(ref.Traversal.RootName()))
+	if len(ds) > 0 || e.scope.loader.meter.over {
+		return cty.NilVal, false // evaluate says what is wrong
+	}
+	if e.over(x, e.scope.loader.meter.spent()) {
+		return cty.DynamicVal, true
+	}
+	return v, true
+}
+
+// own is the value of one of the names of the block.
+func (e *env) own(name string) cty.Value {
+	v, made := e.vars[name]
+	if !made {
+		if e.vars == nil {
+			e.vars = map[string]cty.Value{}
+		}
+		v = e.extra(name)
+		e.vars[name] = v
+	}
+	return v
+}
+
+// over reports that an expression went over a bound of the meter.
+func (e *env) over(x hclsyntax.Expression, over bool) bool {
+	if over {
+		e.scope.loader.fail(x.Range(), sumTooMuch, "%s", e.scope.loader.meter.reason)
+	}
+	return over
+}
+
+// evaluate gives the value of an expression in full.
+func (e *env) evaluate(x hclsyntax.Expression, bound *binding) cty.Value {
+	l := e.scope.loader
 	if l.meter.over {
 		return cty.DynamicVal
 	}
 	l.meter.begin()
-	v, ds := x.Value(ctx)
+	v, ds := x.Value(e.context(bound))
 	if _, ref := unwrap(x).(*hclsyntax.ScopeTraversalExpr); !ref {
 		l.meter.charge(v) // what a reference names was measured when it was made
 	}
-	if l.meter.over {
-		l.fail(x.Range(), sumTooMuch, "%s", l.meter.reason)
+	if e.over(x, l.meter.over) {
 		return cty.DynamicVal
 	}
 	l.hcl(ds)
@@ -298,31 +386,61 @@ func (e *env) eval(x hclsyntax.Expression) cty.Value {
 	return v
 }
 
+// same reports whether an expression, which has been evaluated, has one value for all instances of a block.
+func (e *env) same(x hclsyntax.Expression) bool {
+	ref, ok := unwrap(x).(*hclsyntax.ScopeTraversalExpr)
+	if ok {
+		return !slices.Contains(e.names, ref.Traversal.RootName())
+	}
+	bound := e.cache[x]
+	return bound == nil || len(bound.extra) == 0 // literals are bound to nothing
+}
+
+// bind finds what an expression refers to, once for all instances of a block.
+func (e *env) bind(x hclsyntax.Expression) *binding {
+	bound := e.cache[x]
+	if bound != nil {
+		return bound
+	}
+	bound = new(binding)
+	values, other := rootValues{}, map[string]cty.Value{}
+	for _, t := range hclsyntax.Variables(x) {
+		if slices.Contains(e.names, t.RootName()) {
+			bound.extra = append(bound.extra, t.RootName())
+			continue
+		}
+		e.refer(t, values, other)
+	}
+	bound.ctx = e.scope.base
+	if len(values)+len(other) > 0 {
+		bound.ctx = bound.ctx.NewChild()
+		bound.ctx.Variables = values.variables()
+		maps.Copy(bound.ctx.Variables, other)
+	}
+	e.cache[x] = bound
+	return bound
+}
+
 // context holds everything an expression refers to.
-func (e *env) context(x hclsyntax.Expression) *hcl.EvalContext {
-	ctx := e.cache[x]
-	if ctx == nil {
-		values := rootValues{}
-		other := map[string]cty.Value{}
-		for _, t := range hclsyntax.Variables(x) {
-			e.refer(t, values, other)
-		}
-		ctx = e.scope.base.NewChild()
-		ctx.Variables = values.variables()
-		for name, v := range other {
-			ctx.Variables[name] = v
-		}
-		e.cache[x] = ctx
+func (e *env) context(bound *binding) *hcl.EvalContext {
+	if len(bound.extra) == 0 {
+		return bound.ctx
 	}
-	if e.extra == nil {
-		return ctx
+	for _, name := range bound.extra {
+		e.own(name)
 	}
-	if e.vars == nil {
-		e.vars = e.extra()
-	}
-	child := ctx.NewChild()
+	child := bound.ctx.NewChild()
 	child.Variables = e.vars
 	return child
+}
+
+// addExtra adds the values of those names of the block that an expression refers to.
+func (e *env) addExtra(x hclsyntax.Expression, vars map[string]cty.Value) {
+	for _, t := range hclsyntax.Variables(x) {
+		if name := t.RootName(); slices.Contains(e.names, name) {
+			vars[name] = e.extra(name)
+		}
+	}
 }
 
 // refer resolves one reference of an expression. What has no meaning is reported

@@ -126,6 +126,13 @@ func (in *instance) pathRefs(x hclsyntax.Expression, sound *bool) []PathRef {
 
 func (in *instance) pathRef(x hclsyntax.Expression, sound *bool) []PathRef {
 	rng := x.Range()
+	if it, _ := in.env.declared(x); it != nil && in.scope.settle(it, rng) && it.paths != nil {
+		out := make([]PathRef, len(it.paths))
+		for i, p := range it.paths {
+			out[i] = PathRef{Path: p.Addr, Range: addressOf(rng)}
+		}
+		return out
+	}
 	base, key := in.splitPair(x)
 	var out []PathRef
 	addrs, ok := in.addresses(base, rng, "path")

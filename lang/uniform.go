@@ -1,6 +1,12 @@
 package lang
 
-import "github.com/zclconf/go-cty/cty"
+import (
+	"iter"
+	"maps"
+	"slices"
+
+	"github.com/zclconf/go-cty/cty"
+)
 
 // Every literal list is a tuple and every literal map an object for HCL, and cty
 // takes quadratic time to find out that all elements of a long one have the same
@@ -23,23 +29,36 @@ func (m *meter) uniform(v cty.Value) cty.Value {
 	if !ty.IsTupleType() && !ty.IsObjectType() || v.LengthInt() < longTuple {
 		return v
 	}
-	var first cty.Type
-	for it := v.ElementIterator(); it.Next(); {
-		_, e := it.Element()
-		if first == cty.NilType {
-			first = e.Type()
+	if !sameTypes(ty) {
+		if v.LengthInt() > maxMixed {
+			m.refuse("A collection of more than %d elements has elements of different types. Give them all the same type.", maxMixed)
 		}
-		if first.HasDynamicTypes() || !e.Type().Equals(first) {
-			if v.LengthInt() > maxMixed {
-				m.refuse("A collection of more than %d elements has elements of different types. Give them all the same type.", maxMixed)
-			}
-			return v
-		}
+		return v
 	}
 	if ty.IsTupleType() {
 		return cty.ListVal(v.AsValueSlice())
 	}
 	return cty.MapVal(v.AsValueMap())
+}
+
+// sameTypes reports whether all elements of a tuple or object have one type.
+func sameTypes(ty cty.Type) bool {
+	var types iter.Seq[cty.Type]
+	if ty.IsTupleType() {
+		types = slices.Values(ty.TupleElementTypes())
+	} else {
+		types = maps.Values(ty.AttributeTypes())
+	}
+	first := cty.NilType
+	for t := range types {
+		if first == cty.NilType {
+			first = t
+		}
+		if first.HasDynamicTypes() || !t.Equals(first) {
+			return false
+		}
+	}
+	return true
 }
 
 // uniformDeep does the same for everything in a value.

@@ -17,6 +17,34 @@ type mark string
 
 const sensitive mark = "sensitive"
 
+// containsMarked reports whether a value or something in it is marked.
+func containsMarked(v cty.Value) bool {
+	if v.IsMarked() {
+		return true
+	}
+	ty := v.Type()
+	switch {
+	case !v.IsKnown():
+		return v.ContainsMarked()
+	case ty.IsPrimitiveType() || v.IsNull() || !v.CanIterateElements():
+		return false
+	}
+	if ty.IsObjectType() {
+		for name := range ty.AttributeTypes() {
+			if containsMarked(v.GetAttr(name)) {
+				return true
+			}
+		}
+		return false
+	}
+	for it := v.ElementIterator(); it.Next(); {
+		if _, e := it.Element(); containsMarked(e) {
+			return true
+		}
+	}
+	return false
+}
+
 // valuesOf says what the references of a failing expression stood for.
 func valuesOf(e hcl.Expression, ctx *hcl.EvalContext) []diag.Value {
 	out := []diag.Value{}

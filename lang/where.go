@@ -65,18 +65,8 @@ func (in *instance) constants(x hclsyntax.Expression, local []string) map[string
 	for k, v := range other {
 		vars[k] = v
 	}
-	if e.extra != nil {
-		for k, v := range e.extra() {
-			if refersTo(x, k) {
-				vars[k] = v
-			}
-		}
-	}
+	in.env.addExtra(x, vars)
 	return vars
-}
-
-func refersTo(x hclsyntax.Expression, root string) bool {
-	return slices.ContainsFunc(hclsyntax.Variables(x), func(t hcl.Traversal) bool { return t.RootName() == root })
 }
 
 // where is a condition over agents. It has a tree and a meter of its own, since

@@ -10,6 +10,7 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/lang"
 	"github.com/netpupper/netp/lang/diag"
+	"github.com/netpupper/netp/plan/schedule"
 )
 
 // member is an agent as the plan sees it: what the suite declares of it laid over
@@ -18,6 +19,34 @@ type member struct {
 	netp.Agent
 	declared   *lang.Agent // nil for an agent that only registered
 	registered bool        // or run by the controller itself
+	sides      map[string]sides
+}
+
+// sides are the two directions of the interface that a session uses at an agent.
+type sides struct {
+	tx, rx   schedule.Resource
+	capacity float64 // [bit/s], 0 when not declared
+}
+
+// sidesOf gives the sides of the way that name stands for, see way.
+func (m *member) sidesOf(name string) sides {
+	s, ok := m.sides[name]
+	if !ok {
+		label := "default"
+		way, declared := m.way(name)
+		if declared {
+			label = way.Name
+		}
+		of := func(direction string) schedule.Resource {
+			return schedule.Resource(fmt.Sprintf("agent.%s/%s %s", m.Name, label, direction))
+		}
+		s = sides{of("tx"), of("rx"), way.Capacity}
+		if m.sides == nil {
+			m.sides = map[string]sides{}
+		}
+		m.sides[name] = s
+	}
+	return s
 }
 
 // fleet is all agents, sorted by name.

@@ -17,11 +17,13 @@ import (
 func (b *builder) checkKinds() {
 	for _, t := range b.tests {
 		lacking := map[string]bool{}
-		endpoints, agents := map[string]bool{}, map[string]bool{}
+		endpoints, agents := map[string]bool{}, map[string]bool{} // that it cannot measure
+		answering := t.spec.Endpoints != nil && len(t.spec.Endpoints(t.Profile.Params)) > 0
 		for _, s := range t.selected {
-			if s.Path.Endpoint {
+			switch {
+			case s.Path.Endpoint && !answering:
 				endpoints[s.Path.Dest] = true
-			} else {
+			case !s.Path.Endpoint && !t.spec.Agents:
 				agents[s.Path.Key()] = true
 			}
 			for _, m := range b.ends(s.Path) {
@@ -34,11 +36,11 @@ func (b *builder) checkKinds() {
 			b.fault(diag.Error, "Kind not supported by an agent", fmt.Sprintf("%s is a %s test, which these agents cannot run: %s. "+
 				"Update netp there, or leave them out of its paths.", t.Addr, t.spec.Kind, list(sorted(lacking))), t.Addr, &t.Range)
 		}
-		if len(endpoints) > 0 && (t.spec.Endpoints == nil || len(t.spec.Endpoints(t.Profile.Params)) == 0) {
+		if len(endpoints) > 0 {
 			b.fault(diag.Error, "Kind needs an agent at both ends", fmt.Sprintf("%s is a %s test with these parameters of %s, which needs an agent to answer. It cannot measure %s.",
 				t.Addr, t.spec.Kind, t.Profile.Addr, list(sorted(endpoints))), t.Addr, &t.Range)
 		}
-		if len(agents) > 0 && !t.spec.Agents {
+		if len(agents) > 0 {
 			b.fault(diag.Error, "Kind needs an endpoint", fmt.Sprintf("%s is a %s test, which measures endpoints, not agents: %s.",
 				t.Addr, t.spec.Kind, list(sorted(agents))), t.Addr, &t.Range)
 		}

@@ -93,14 +93,13 @@ func (b *builder) side(p netp.Path, source bool, direction string) schedule.Reso
 		}
 		name, via = netp.AgentID(p.Dest), p.DestInterface
 	}
-	label := "default"
-	way, ok := b.fleet.byName[name].way(via)
-	if ok {
-		label = way.Name
+	s := b.fleet.byName[name].sidesOf(via)
+	r := s.tx
+	if direction == "rx" {
+		r = s.rx
 	}
-	r := schedule.Resource(fmt.Sprintf("agent.%s/%s %s", name, label, direction))
-	if way.Capacity > 0 {
-		b.capacities[r] = way.Capacity
+	if s.capacity > 0 {
+		b.capacities[r] = s.capacity
 	}
 	return r
 }
@@ -114,7 +113,7 @@ func (b *builder) link(addr string) schedule.Resource {
 
 // ends are the agents of a path.
 func (b *builder) ends(p netp.Path) []*member {
-	out := []*member{b.fleet.byName[p.Source]}
+	out := append(make([]*member, 0, 2), b.fleet.byName[p.Source])
 	if !p.Endpoint {
 		out = append(out, b.fleet.byName[netp.AgentID(p.Dest)])
 	}

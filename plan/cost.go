@@ -22,20 +22,24 @@ type traffic struct {
 
 // costing sums up what the sessions put on each place.
 type costing struct {
-	b     *builder
-	cost  Cost
-	bytes map[schedule.Resource]uint64
-	loads map[schedule.Resource][]traffic
-	paths map[string]uint64
+	b      *builder
+	cost   Cost
+	places map[schedule.Resource]*place
+	paths  map[string]uint64
 	// perDay is how often a session of a standing test runs in a day, by test.
 	perDay map[string]float64
-	shares map[schedule.Resource]*PlaceShare
+}
+
+// place is what all sessions together put on an interface direction or link.
+type place struct {
+	bytes   uint64
+	traffic []traffic
+	share   *PlaceShare // nil without standing tests
 }
 
 // cost says what the plan takes from the network when each session runs once.
 func (b *builder) cost(p *Plan) Cost {
-	c := costing{b: b, bytes: map[schedule.Resource]uint64{}, loads: map[schedule.Resource][]traffic{}, paths: map[string]uint64{},
-		perDay: map[string]float64{}, shares: map[schedule.Resource]*PlaceShare{}}
+	c := costing{b: b, places: map[schedule.Resource]*place{}, paths: map[string]uint64{}, perDay: map[string]float64{}}
 	for _, t := range b.tests {
 		if t.standing() {
 			c.perDay[t.Addr] = t.turns.perDay
@@ -49,8 +53,8 @@ func (b *builder) cost(p *Plan) Cost {
 		c.add(s, demands[s.Test])
 	}
 	c.cost.Places, c.cost.Paths = []PlaceCost{}, []PathCost{}
-	for r, n := range c.bytes {
-		c.cost.Places = append(c.cost.Places, PlaceCost{Place: r, Bytes: n, PeakRate: peak(c.loads[r]), Capacity: b.capacities[r]})
+	for r, p := range c.places {
+		c.cost.Places = append(c.cost.Places, PlaceCost{Place: r, Bytes: p.bytes, PeakRate: peak(p.traffic), Capacity: b.capacities[r]})
 	}
 	slices.SortFunc(c.cost.Places, func(x, y PlaceCost) int {
 		return cmp.Or(cmp.Compare(y.Bytes, x.Bytes), cmp.Compare(y.PeakRate, x.PeakRate), cmp.Compare(x.Place, y.Place))
@@ -117,9 +121,14 @@ func (c *costing) put(r schedule.Resource, s Session, d netp.Demand, l netp.Load
 	if l.Bytes == 0 && l.Rate == 0 || strings.HasPrefix(string(r), "endpoint.") {
 		return
 	}
-	c.bytes[r] += l.Bytes
-	c.share(r, s, l)
-	c.loads[r] = append(c.loads[r], traffic{s.Start, s.Start + d.Duration, l.Rate})
+	p := c.places[r]
+	if p == nil {
+		p = new(place)
+		c.places[r] = p
+	}
+	p.bytes += l.Bytes
+	c.share(p, r, s, l)
+	p.traffic = append(p.traffic, traffic{s.Start, s.Start + d.Duration, l.Rate})
 }
 
 // peak is the largest sum of rates at one time.

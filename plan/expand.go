@@ -52,6 +52,9 @@ func (b *builder) newBlock(p *lang.Path) *block {
 // checkNames finds endpoints that have the name of an agent of the same path: the
 // key of a pair would not say which of the two is meant.
 func (b *builder) checkNames(k *block) {
+	if !slices.ContainsFunc(k.to, func(e end) bool { return e.agent == nil }) {
+		return
+	}
 	agents := map[string]bool{}
 	for _, e := range slices.Concat(k.from, k.to) {
 		agents[e.name()] = agents[e.name()] || e.agent != nil

@@ -198,27 +198,27 @@ type PlaceShare struct {
 }
 
 // share adds a session of a standing test to what its place bears.
-func (c *costing) share(r schedule.Resource, s Session, l netp.Load) {
+func (c *costing) share(p *place, r schedule.Resource, s Session, l netp.Load) {
 	perDay := c.perDay[s.Test]
 	if perDay == 0 {
 		return
 	}
-	share := c.shares[r]
-	if share == nil {
-		share = &PlaceShare{Place: r}
-		c.shares[r] = share
+	if p.share == nil {
+		p.share = &PlaceShare{Place: r}
 	}
 	const day = 86400
-	share.Rate += float64(l.Bytes) * 8 * perDay / day
+	p.share.Rate += float64(l.Bytes) * 8 * perDay / day
 	if slices.ContainsFunc(s.Claims, func(c schedule.Claim) bool { return c.Resource == r && c.Exclusive }) {
-		share.Alone += s.Slot.Seconds() * perDay / day
+		p.share.Alone += s.Slot.Seconds() * perDay / day
 	}
 }
 
 func (c *costing) standing() []PlaceShare {
 	var out []PlaceShare
-	for _, share := range c.shares {
-		out = append(out, *share)
+	for _, p := range c.places {
+		if p.share != nil {
+			out = append(out, *p.share)
+		}
 	}
 	slices.SortFunc(out, func(x, y PlaceShare) int {
 		return cmp.Or(cmp.Compare(y.Alone, x.Alone), cmp.Compare(y.Rate, x.Rate), cmp.Compare(x.Place, y.Place))

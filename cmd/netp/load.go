@@ -60,6 +60,7 @@ func (a *app) load(dir string, in inputs) (*lang.Suite, diag.List, error) {
 	for _, v := range a.env.inputVariables() {
 		options.EnvVariables = append(options.EnvVariables, lang.VariableValue{Name: v.name, Text: v.value, Source: "NETP_VAR_" + v.name})
 	}
+	roomy()
 	suite, diags := lang.Load(dir, options)
 	return suite, diags, nil
 }
