@@ -267,7 +267,7 @@ func plainKey(x hclsyntax.Expression) (string, bool) {
 		return "", false
 	}
 	if v, ok := literal(key.Wrapped); ok {
-		return v.AsString(), v.Type() == cty.String
+		return toText(v)
 	}
 	word := hcl.ExprAsKeyword(key.Wrapped)
 	return cty.NormalizeString(word), word != ""
