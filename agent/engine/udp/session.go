@@ -213,6 +213,10 @@ func (x *session) sent(r *netp.Result) {
 	if first.stats.segmented {
 		r.Facts[x.name(true, "offload")] = "gso, " + strconv.Itoa(first.segments) + " packets per call"
 	}
+	r.Facts[x.name(true, "send_stamps")] = "user"
+	if first.tracer != nil && first.tracer.known > 0 {
+		r.Facts[x.name(true, "send_stamps")] = "kernel"
+	}
 	if facts.path > 0 {
 		r.Facts[x.name(true, "path_mtu")] = strconv.Itoa(facts.path)
 	}
@@ -299,6 +303,13 @@ func (x *session) receiveFacts(r *netp.Result) {
 		foreign += one.foreign
 	}
 	fact("packets_rejected", strconv.FormatUint(foreign, 10))
+	var unknown uint64
+	for _, one := range g.receivers {
+		unknown += one.held.unknown
+	}
+	if unknown > 0 {
+		fact("departures_unknown", strconv.FormatUint(unknown, 10))
+	}
 	if n := g.collector.forgotten; n > 0 {
 		fact("packets_after_window", strconv.FormatUint(n, 10))
 	}

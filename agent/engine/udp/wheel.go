@@ -16,8 +16,6 @@ const (
 	wheelBelow = 200
 	// wheelLook is how often the wheel looks for streams that have joined: seldom, because a wake-up costs more than a packet.
 	wheelLook = 40 * time.Millisecond
-	// wheelLead is how long before its first packet a stream joins.
-	wheelLead = wheelLook + 10*time.Millisecond
 	// watchBelow is up to how many packets per second, all streams together, the wheel watches the clock before each packet.
 	// Above, what it would gain is less than the processor time it would take.
 	watchBelow = 1000

@@ -104,7 +104,7 @@ func (p path) delayErrors(ctx context.Context, t *table, name string, kind netp.
 	t.add(kept, fmt.Sprintf("p50 ≤ %v, p99 ≤ %v", ways*medianError, ways*tailError), name, "netp "+string(kind), fmt.Sprint(n), fmt.Sprint(truths[n/2]), fmt.Sprint(saids[n/2]),
 		fmt.Sprint(wrong[n/100]), fmt.Sprint(p50), fmt.Sprint(p99), fmt.Sprint(wrong[n-1]))
 	if len(lags) > 0 {
-		t.note("%s, netp udp: from the sender's own stamp to the line's entrance p50 %v, p99 %v, max %v, which is in the delay it says.", name, lags[len(lags)/2], lags[len(lags)-1-len(lags)/100], lags[len(lags)-1])
+		t.note("%s, netp udp: from the sender's own stamp to the line's entrance p50 %v, p99 %v, max %v, which the kernel's stamps take out of the delay it says.", name, lags[len(lags)/2], lags[len(lags)-1-len(lags)/100], lags[len(lags)-1])
 	}
 	return nil
 }
