@@ -44,6 +44,7 @@ type rawSocket struct {
 	ancillary []byte
 	batch     []datagram
 	got       int
+	empty     bool // at the end of the last read: the poller will tell when it is not
 	failed    syscall.Errno
 	dropped   uint32
 
@@ -321,13 +322,17 @@ func (r *rawSocket) measure() {
 
 // wait reads what there is, or waits for it until a time.
 func (r *rawSocket) wait(until int64) {
-	if r.alone {
+	over := false
+	switch {
+	case r.alone:
 		until = min(until, clock.Mono()+int64(uninterrupted))
 		if r.busy && r.got < len(r.headers) {
 			r.nap()
 		}
+	case r.empty && !r.tracing:
+		over = r.sleep(until)
 	}
-	for !r.receive() {
+	for !r.receive() && !over {
 		r.batch = r.batch[:0]
 		r.measure()
 		left := until - clock.Mono()
@@ -339,8 +344,8 @@ func (r *rawSocket) wait(until int64) {
 		case r.alone:
 			t := unix.NsecToTimespec(left)
 			_, _ = unix.Ppoll([]unix.PollFd{{Fd: int32(r.fd), Events: unix.POLLIN}}, &t, nil) // the next read tells more
-		case r.sleep(until):
-			return
+		default:
+			over = r.sleep(until)
 		}
 	}
 }
@@ -351,6 +356,7 @@ func (r *rawSocket) receive() bool {
 	if r.got, r.failed = int(n), errno; errno != 0 {
 		r.got = 0
 	}
+	r.empty = r.got < len(r.headers) && (errno == 0 || errno == unix.EAGAIN)
 	return errno != unix.EAGAIN && errno != unix.EINTR
 }
 
