@@ -17,9 +17,11 @@ const (
 	// reportEvery is how often a receiver reports, and echoEvery how often it asks for an echo meanwhile.
 	reportEvery = 100 * time.Millisecond
 	echoEvery   = 500 * time.Millisecond
-	// probeEvery and probes are the exchanges that find out the clock offset before the stream and after it.
-	probeEvery = 15 * time.Millisecond
-	probes     = 16
+	// probeEvery and probes are the exchanges that find out the clock offset before the stream and after it. Where both ends read one
+	// clock, a few of them are enough to see that it is one.
+	probeEvery     = 15 * time.Millisecond
+	probes         = 16
+	probesOfItself = 4
 	// probeLimit is how long is tried when their answers do not come.
 	probeLimit = 3 * time.Second
 	// setupLimit bounds the time until all receivers are ready.
@@ -54,6 +56,7 @@ type receiver struct {
 	collector *collector
 	track     *track
 	prober    bool
+	probes    uint64    // wanted before the stream and after it
 	user      bool      // stamps are the reader's
 	arrivals  []arrival // read, and not yet handed on
 	held      held
@@ -94,7 +97,7 @@ func newReceiver(p place, f *port.Flow, sock socket, c *collector, job engine.Jo
 		place: p, set: c.set, sock: sock, flow: f, clock: job.Clock, meter: job.Meter,
 		marker: newMarker(f.ReceiveKey, p.way, p.stream),
 		sign:   port.NewTagger(f.SendKey), check: port.NewTagger(f.ReceiveKey),
-		collector: c, track: c.tracks[p.stream], prober: p.stream == 0,
+		collector: c, track: c.tracks[p.stream], prober: p.stream == 0, probes: probes,
 		user: !sock.describe().kernelStamps, headers: headers6,
 		arrivals: make([]arrival, 0, chunk), state: statePreparing,
 	}
@@ -103,6 +106,9 @@ func newReceiver(p place, f *port.Flow, sock socket, c *collector, job engine.Jo
 	}
 	if f.Remote.Addr().Is4() {
 		r.headers = headers4
+	}
+	if job.SameClock {
+		r.probes = probesOfItself
 	}
 	return r
 }
@@ -155,7 +161,7 @@ func (r *receiver) advance(now int64) bool {
 	}
 	switch r.state {
 	case statePreparing:
-		if !r.prober || r.exchanges >= probes || in > probeLimit {
+		if !r.prober || r.exchanges >= r.probes || in > probeLimit {
 			r.enter(stateReady, now)
 		}
 	case stateReady:
@@ -181,7 +187,7 @@ func (r *receiver) collected(in time.Duration) bool {
 	if in > r.set.timeout {
 		return r.idle
 	}
-	if r.prober && r.exchanges < probes && in < probeLimit/6 {
+	if r.prober && r.exchanges < r.probes && in < probeLimit/6 {
 		return false
 	}
 	return r.track.received+r.track.late >= r.told
@@ -242,7 +248,7 @@ func (r *receiver) report(now int64) {
 // pause is the time to the next report.
 func (r *receiver) pause() time.Duration {
 	switch {
-	case r.prober && r.state == statePreparing, r.prober && r.state == stateCollecting && r.exchanges < probes:
+	case r.prober && r.state == statePreparing, r.prober && r.state == stateCollecting && r.exchanges < r.probes:
 		return probeEvery
 	case r.state == stateDone:
 		return doneEvery
