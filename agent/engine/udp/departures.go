@@ -78,8 +78,13 @@ func (t *tracer) left(sequence uint64, at int64) {
 	}
 }
 
-// pending is how many packets were sent since the kernel was asked for departures.
+// pending is how many packets were sent since the kernel was asked for departures, of which it remembers some hundreds.
 func (t *tracer) pending() uint64 { return t.sent - t.taken }
+
+// due says whether it is time to ask the kernel, and to tell.
+func (t *tracer) due(now int64) bool {
+	return t.pending() >= tellAfter || now-t.at >= int64(tellEvery)
+}
 
 // blind says that the kernel gives no stamps.
 func (t *tracer) blind() bool { return t.sent-t.known >= blindAfter }

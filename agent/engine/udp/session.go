@@ -41,7 +41,7 @@ func (e *Engine) run(ctx context.Context, job engine.Job, s settings, flows *flo
 	if f := x.prepare(e, flows); f != nil {
 		return failed(began, f)
 	}
-	x.host = host.Read()
+	x.host = host.ReadProcess()
 	var running sync.WaitGroup
 	if x.sending != nil {
 		running.Go(func() { x.sending.run(ctx, &e.wheel, job.Seed) })
@@ -187,7 +187,7 @@ func (x *session) result() netp.Result {
 	if x.sending != nil {
 		x.sent(&r)
 	}
-	r.Health = append(r.Health, saturation(x.host.Until(host.Read()), x.set.flood())...)
+	r.Health = append(r.Health, saturation(x.host.Until(host.ReadProcess()), x.set.flood())...)
 	r.Completed = r.Completed && r.Failure == nil
 	return r
 }

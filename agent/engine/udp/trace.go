@@ -20,9 +20,12 @@ func (x *sender) look() {
 	if _, err := x.read(0); err != nil {
 		return
 	}
+	now := x.looked.Load()
+	if !x.tracer.due(now) {
+		return
+	}
 	x.sock.departures(x.departed)
 	x.tracer.taken = x.tracer.sent
-	now := x.looked.Load()
 	for {
 		first, end, due := x.tracer.next(now)
 		if !due {
