@@ -16,7 +16,7 @@ const (
 	// tracedUpTo is up to how many packets per second a stream is traced.
 	tracedUpTo = 20_000
 	// tellAfter is after how many packets, and tellEvery after how long the sender tells.
-	tellAfter = 64
+	tellAfter = 32
 	tellEvery = time.Second
 	// mostDepartures are in one packet, which is small on any path.
 	mostDepartures = 2 * tellAfter

@@ -57,7 +57,7 @@ import (
 //	56 24 zero
 //	80 16 tag of bytes 0 to 79
 //
-// Departures, from the sending to the receiving side: when traced packets really left. At most 128 in a packet.
+// Departures, from the sending to the receiving side: when traced packets really left. At most 64 in a packet.
 //
 //	 0  1 kind: 4
 //	 1  1 zero
