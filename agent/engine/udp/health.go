@@ -92,7 +92,7 @@ func (x *session) sendStamps() netp.Check {
 	c := netp.Check{Name: checkStamps, Limit: roughShare, Unit: "1", OK: true, Metrics: []string{metricDelay, metricVariation, metricJitter}}
 	var sent, rough uint64
 	for _, s := range x.sending.senders {
-		sent, rough = sent+s.sent.Load()+s.warmups, rough+s.stats.rough
+		sent, rough = sent+s.sent.Load(), rough+s.stats.rough
 	}
 	if sent > 0 {
 		c.Value = float64(rough) / float64(sent)

@@ -102,7 +102,7 @@ type sendStats struct {
 	broken    time.Duration
 	ended     int64 // clock.Mono
 	segmented bool
-	rough     uint64 // paced packets without a trace whose call took longer than roughStamp
+	rough     uint64 // counted packets of a paced stream, not traced, whose call took longer than roughStamp
 }
 
 func newSender(p place, s settings, f *port.Flow, sock socket, job engine.Job) *sender {
@@ -158,7 +158,7 @@ func (x *sender) schedule(ctx context.Context, start int64, seed uint64) error {
 	return err
 }
 
-// run takes the stream from its set-up to its end. Its start is known, and told by begin, once all receivers are ready.
+// run takes the stream from its set-up to its end.
 func (x *sender) run(ctx context.Context, w *wheel) {
 	if over := x.serve(ctx); over {
 		return
@@ -340,7 +340,7 @@ func (x *sender) one(due int64) error {
 	if err := x.emit(packet, id); err != nil {
 		return err
 	}
-	if id == departure.None && clock.Mono()-at > int64(roughStamp) {
+	if purpose == purposeCounted && clock.Mono()-at > roughStamp {
 		x.stats.rough++
 	}
 	cost := uint64(1)
