@@ -85,7 +85,9 @@ func (r *receiver) hand(upTo uint64) {
 	r.collector.mu.Lock()
 	defer r.collector.mu.Unlock()
 	for i := range r.arrivals {
-		if a := &r.arrivals[i]; a.purpose != purposeTraced && r.held.empty() {
+		a := &r.arrivals[i]
+		r.collector.arrived += (a.more + 1) * uint64(a.size)
+		if a.purpose != purposeTraced && r.held.empty() {
 			r.collector.add(r.track, a)
 		} else {
 			r.held.push(*a)

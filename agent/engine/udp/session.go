@@ -157,14 +157,14 @@ func (x *session) progress(over <-chan struct{}) {
 	}
 }
 
-// progress is what is known while packets still arrive: lost are those that should be here already.
+// progress is what is known while packets still arrive: lost are those that should be here already, bytes are all that came.
 func (c *collector) progress() (packets, lost, bytes uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, t := range c.tracks {
 		lost += t.highest - min(t.received, t.highest)
 	}
-	return c.received, lost, c.bytes
+	return c.received, lost, c.arrived
 }
 
 // sent is the number of counted packets so far.
