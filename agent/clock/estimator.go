@@ -38,7 +38,7 @@ const (
 type exchange struct {
 	at     int64 // t1, our clock
 	offset int64 // peer's clock minus ours
-	trip   int64 // network round trip, without the stay at the peer
+	trip   int64 // network round trip, without the stay at the peer, and not less than it was
 	used   bool
 }
 
@@ -54,12 +54,13 @@ func (e *Estimator) Same(ours, peers string) { e.oneKernel = ours != "" && ours 
 // Add takes the stamps of one exchange, Unix nanoseconds each: sent by us (t1), received by the peer (t2), answered by the
 // peer (t3), received by us (t4). Stamps that no pair of running clocks can give are counted by Rejected and not used.
 func (e *Estimator) Add(t1, t2, t3, t4 int64) {
-	x := exchange{at: t1, trip: (t4 - t1) - (t3 - t2), offset: ((t2 - t1) + (t3 - t4)) / 2, used: true}
+	stay := t3 - t2
+	x := exchange{at: t1, trip: (t4 - t1) - stay, offset: ((t2 - t1) + (t3 - t4)) / 2, used: true}
 	if x.trip < -2*e.resolution || t3 < t2 || t4 < t1 {
 		e.rejected++
 		return
 	}
-	x.trip = max(x.trip, 0)
+	x.trip = max(x.trip, 0) + int64(assumedDrift*float64(stay)) // by the other clock the stay was as much longer, at worst
 	if e.best.used && !e.agree(x, e.best) {
 		e.steps++
 	}

@@ -4,12 +4,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
-	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/netpupper/netp/agent/clock"
+	"github.com/netpupper/netp/agent/engine/internal/ancillary"
+	"github.com/netpupper/netp/agent/engine/internal/departure"
 )
 
 const kernelSockets = true
@@ -18,29 +19,22 @@ const kernelSockets = true
 type kernelSocket struct {
 	fd        int
 	departing bool
+	out       *departure.Queue
 	done      func() error
-	calls     [stampRing]atomic.Uint64 // sequence numbers by number of the send call
-	sent      atomic.Uint32            // send calls since the kernel last began to count them
 
-	in, errs message // for receive and departures: one goroutine
-	polled   [1]unix.PollFd
+	in     message // for receive: one goroutine
+	polled [1]unix.PollFd
 }
 
 const (
 	receiveBuffer = 4 << 20
-
-	// stampRing bounds the packets whose departure is not known yet.
-	stampRing = 1 << 12
-
-	stampFlags = unix.SOF_TIMESTAMPING_SOFTWARE | unix.SOF_TIMESTAMPING_RX_SOFTWARE
-	// The kernel numbers the departures (OPT_ID) by send calls, and does not return the packets (OPT_TSONLY).
-	departureFlags = unix.SOF_TIMESTAMPING_TX_SOFTWARE | unix.SOF_TIMESTAMPING_OPT_ID | unix.SOF_TIMESTAMPING_OPT_TSONLY
+	stampFlags    = unix.SOF_TIMESTAMPING_SOFTWARE | unix.SOF_TIMESTAMPING_RX_SOFTWARE
 )
 
 // newKernelSocket takes a blocking, connected socket, whose packets are stamped when they come, and with departing also when
 // they leave. Closing it calls done.
 func newKernelSocket(fd int, departing bool, done func() error) (*kernelSocket, error) {
-	s := &kernelSocket{fd: fd, departing: departing, done: done}
+	s := &kernelSocket{fd: fd, departing: departing, out: departure.New(fd, stampFlags), done: done}
 	// As much as the host allows, so that a stall drops nothing; what it does drop is counted.
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
 	for _, o := range [][2]int{
@@ -54,8 +48,13 @@ func newKernelSocket(fd int, departing bool, done func() error) (*kernelSocket, 
 	// Nothing is sent in fragments: the probe that finds out that it does not fit would count as lost, and any fragment lost as all.
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DO)
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_DO)
-	if err := s.stamp(); err != nil {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPING, stampFlags); err != nil {
 		return nil, err
+	}
+	if departing {
+		if err := s.out.Begin(); err != nil {
+			return nil, err
+		}
 	}
 	awaitStamps()
 	return s, nil
@@ -94,16 +93,6 @@ func awaitStamps() {
 	})
 }
 
-// stamp makes the kernel stamp, and number departures from zero.
-func (s *kernelSocket) stamp() error {
-	err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPING, stampFlags)
-	if err != nil || !s.departing {
-		return err
-	}
-	s.sent.Store(0)
-	return unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPING, stampFlags|departureFlags)
-}
-
 // newConnSocket makes a connection's socket a blocking one.
 func newConnSocket(c *net.UDPConn) (*kernelSocket, error) {
 	raw, err := c.SyscallConn()
@@ -137,17 +126,16 @@ func (s *kernelSocket) send(packet []byte, sequence uint64) error {
 }
 
 func (s *kernelSocket) sendOnce(packet []byte, sequence uint64) error {
-	call := s.sent.Load()
-	s.calls[call%stampRing].Store(sequence)
-	s.sent.Store(call + 1)
+	s.out.Sending(sequence)
 	_, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(s.fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(packet))), uintptr(len(packet)), unix.MSG_NOSIGNAL, 0, 0)
 	if errno == 0 {
 		return nil
 	}
-	// Whether a failed call was numbered depends on the kernel: begin to count anew.
-	if err := s.stamp(); err != nil {
-		return err
+	if s.departing {
+		if err := s.out.Begin(); err != nil {
+			return err
+		}
 	}
 	return explain(errno)
 }
@@ -188,17 +176,7 @@ func (s *kernelSocket) take(packet []byte, a *arrival, flags int) (int, error) {
 }
 
 func (s *kernelSocket) departures(take func(sequence uint64, kernel int64)) {
-	var a arrival
-	for {
-		if _, errno := s.errs.receive(s.fd, nil, unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT); errno != 0 {
-			return
-		}
-		s.errs.read(&a)
-		call, ok := s.errs.departure()
-		if ok && a.kernel != 0 && s.sent.Load()-call-1 < stampRing {
-			take(s.calls[call%stampRing].Load(), a.kernel)
-		}
-	}
+	s.out.Take(take)
 }
 
 func (s *kernelSocket) clocks() string { return kernelClocks }
@@ -224,51 +202,21 @@ func (m *message) receive(fd int, packet []byte, flags int) (int, unix.Errno) {
 	return int(n), errno
 }
 
-// each calls visit with the ancillary data of the last receive.
-func (m *message) each(visit func(level, kind int32, data []byte)) {
-	rest := m.control[:min(int(m.header.Controllen), len(m.control))]
-	for len(rest) >= unix.SizeofCmsghdr {
-		h := (*unix.Cmsghdr)(unsafe.Pointer(&rest[0]))
-		size := int(h.Len)
-		if size < unix.SizeofCmsghdr || size > len(rest) {
-			return
-		}
-		visit(h.Level, h.Type, rest[unix.CmsgLen(0):size])
-		rest = rest[min(unix.CmsgSpace(size-unix.CmsgLen(0)), len(rest)):]
-	}
-}
-
 // read reads what is said about the packet.
 func (m *message) read(a *arrival) {
 	*a = arrival{ttl: -1, tos: -1}
-	m.each(func(level, kind int32, data []byte) {
+	for c := range ancillary.All(m.control[:min(int(m.header.Controllen), len(m.control))]) {
 		switch {
-		case level == unix.SOL_SOCKET && kind == unix.SCM_TIMESTAMPING && len(data) >= int(unsafe.Sizeof(unix.Timespec{})):
-			a.kernel = (*unix.Timespec)(unsafe.Pointer(&data[0])).Nano()
-		case level == unix.SOL_SOCKET && kind == unix.SO_RXQ_OVFL && len(data) >= 4:
-			a.drops = binary.NativeEndian.Uint32(data)
-		case level == unix.IPPROTO_IP && kind == unix.IP_TTL && len(data) >= 4,
-			level == unix.IPPROTO_IPV6 && kind == unix.IPV6_HOPLIMIT && len(data) >= 4:
-			a.ttl = int(binary.NativeEndian.Uint32(data))
-		case level == unix.IPPROTO_IP && kind == unix.IP_TOS && len(data) >= 1:
-			a.tos = int(data[0])
-		case level == unix.IPPROTO_IPV6 && kind == unix.IPV6_TCLASS && len(data) >= 4:
-			a.tos = int(binary.NativeEndian.Uint32(data))
+		case c.Is(unix.SOL_SOCKET, unix.SCM_TIMESTAMPING, unsafe.Sizeof(unix.Timespec{})):
+			a.kernel = (*unix.Timespec)(unsafe.Pointer(&c.Data[0])).Nano()
+		case c.Is(unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 4):
+			a.drops = binary.NativeEndian.Uint32(c.Data)
+		case c.Is(unix.IPPROTO_IP, unix.IP_TTL, 4), c.Is(unix.IPPROTO_IPV6, unix.IPV6_HOPLIMIT, 4):
+			a.ttl = int(binary.NativeEndian.Uint32(c.Data))
+		case c.Is(unix.IPPROTO_IP, unix.IP_TOS, 1):
+			a.tos = int(c.Data[0])
+		case c.Is(unix.IPPROTO_IPV6, unix.IPV6_TCLASS, 4):
+			a.tos = int(binary.NativeEndian.Uint32(c.Data))
 		}
-	})
-}
-
-// departure gives the number of the send call whose departure the message from the error queue tells.
-func (m *message) departure() (call uint32, ok bool) {
-	m.each(func(level, kind int32, data []byte) {
-		isError := level == unix.IPPROTO_IP && kind == unix.IP_RECVERR || level == unix.IPPROTO_IPV6 && kind == unix.IPV6_RECVERR
-		if !isError || len(data) < int(unsafe.Sizeof(unix.SockExtendedErr{})) {
-			return
-		}
-		e := (*unix.SockExtendedErr)(unsafe.Pointer(&data[0]))
-		if e.Origin == unix.SO_EE_ORIGIN_TIMESTAMPING {
-			call, ok = e.Data, true
-		}
-	})
-	return call, ok
+	}
 }

@@ -21,9 +21,10 @@ type collector struct {
 	set   settings
 	limit uint64 // of sequence numbers
 
-	mu     sync.Mutex // guards what follows
-	tracks []*track
-	clock  offset
+	mu      sync.Mutex // guards what follows
+	tracks  []*track
+	clock   offset
+	arrived uint64 // bytes, of packets that are held back and of copies, too
 
 	// Delays are kept relative to a reference close to the smallest one: a histogram is exact near zero.
 	relative  *netp.Distribution
@@ -36,7 +37,6 @@ type collector struct {
 	copies     uint64
 	forgotten  uint64 // arrivals that the window did not reach any more: late, or copies
 	excess     uint64 // sequence numbers no honest sender uses
-	bytes      uint64
 	jitterSum  float64
 	losses     netp.Tally
 	overtaken  netp.Tally
@@ -179,7 +179,6 @@ func (c *collector) count(t *track, a *arrival, n uint64, delay int64) {
 	c.received += n
 	t.received += n
 	bytes := n * uint64(a.size)
-	c.bytes += bytes
 	c.jitterSum += t.spacing(a, n)
 	c.observe(t, a.sequence, n, delay)
 	*c.rates.at(a.received) += bytes

@@ -19,6 +19,8 @@ const (
 	checkStall      = "host_stall"
 	checkClock      = "clock_offset"
 	checkSaturation = "cpu_saturation"
+	checkStamps     = "send_stamps"
+	checkDepartures = "departures"
 )
 
 const (
@@ -26,6 +28,8 @@ const (
 	enoughRate = 0.98
 	// enoughCPU is the share of the machine beyond which it is too busy to be trusted.
 	enoughCPU = 0.95
+	// roughShare is the share of packets that may have a time of sending that is wrong by more than roughStamp.
+	roughShare = 0.01
 )
 
 // sendHealth is what the sending side says of itself.
@@ -36,7 +40,7 @@ func (x *session) sendHealth() []netp.Check {
 	}
 	checks := []netp.Check{x.counts(), x.socketErrors()}
 	if !x.set.flood() {
-		checks = append(checks, x.sendTime(), x.rateAchieved())
+		checks = append(checks, x.sendTime(), x.rateAchieved(), x.sendStamps())
 	}
 	for i := range checks {
 		checks[i].Name = x.name(true, checks[i].Name)
@@ -79,6 +83,24 @@ func (x *session) sendTime() netp.Check {
 		c.Metrics = append(c.Metrics, "loss", metricEffective)
 	}
 	c.Reason = fmt.Sprintf("One packet in a hundred left more than %v late, so that packets left in bunches the profile does not have. The sending host is too busy: free its processors, or ask for a lower rate.", worst.Round(time.Microsecond))
+	return c
+}
+
+// sendStamps asks how far off the times in the packets are of which the system does not tell when they left. A call that took long
+// may have sent its packet at once, or at its end.
+func (x *session) sendStamps() netp.Check {
+	c := netp.Check{Name: checkStamps, Limit: roughShare, Unit: "1", OK: true, Metrics: []string{metricDelay, metricVariation, metricJitter}}
+	var sent, rough uint64
+	for _, s := range x.sending.senders {
+		sent, rough = sent+s.sent.Load(), rough+s.stats.rough
+	}
+	if sent > 0 {
+		c.Value = float64(rough) / float64(sent)
+	}
+	if c.Value > c.Limit {
+		c.OK = false
+		c.Reason = fmt.Sprintf("Of %.1f %% of the packets the sending host cannot say to within %d µs when they left: it was busy, and its system stamps no departures. Free its processors, or ask for a lower rate.", c.Value*100, roughStamp/1000)
+	}
 	return c
 }
 
@@ -154,7 +176,7 @@ func (x *session) counts() netp.Check {
 
 // receiveHealth is what the receiving side says of itself.
 func (x *session) receiveHealth(o outcome) []netp.Check {
-	checks := []netp.Check{x.queueDrops(), x.hostStall(), x.clockOffset(), x.claims(o)}
+	checks := []netp.Check{x.queueDrops(), x.hostStall(), x.clockOffset(), x.claims(o), x.departures()}
 	for i := range checks {
 		checks[i].Name = x.name(false, checks[i].Name)
 		checks[i].Metrics = x.names(false, checks[i].Metrics)
@@ -171,6 +193,19 @@ func (x *session) queueDrops() netp.Check {
 	if c.Value > 0 {
 		c.OK = false
 		c.Reason = fmt.Sprintf("The receiving host dropped at least %.0f packets that had arrived, because the agent could not read them in time: they are in the loss, and the network did not lose them. Free the host's processors, raise net.core.rmem_max, or ask for a lower rate.", c.Value)
+	}
+	return c
+}
+
+// departures asks how many packets of a traced stream have a wrong delay, because the sender could not tell when they left.
+func (x *session) departures() netp.Check {
+	c := netp.Check{Name: checkDepartures, Limit: roughShare, Unit: "1", OK: true, Metrics: []string{metricDelay, metricVariation, metricJitter, metricEffective}}
+	for _, r := range x.inbound.receivers {
+		c.Value = max(c.Value, r.held.doubtful())
+	}
+	if c.Value > c.Limit {
+		c.OK = false
+		c.Reason = fmt.Sprintf("It is not known when %.1f %% of the packets left, or more, and the sending host is too busy for the times in its packets to be right to within %d µs. Free its processors.", c.Value*100, roughStamp/1000)
 	}
 	return c
 }

@@ -69,19 +69,29 @@ func (r *receiver) readOnce(t testing.TB) {
 }
 
 func TestHotLoopsAllocateNothing(t *testing.T) {
-	x, r := hotPair(t, netp.Params{"rate": "1000pps", "duration": 10_000.0})
-	n := testing.AllocsPerRun(3000, func() {
-		if err := x.one(x.pacer.Due()); err != nil {
-			t.Fatal(err)
-		}
-		r.readOnce(t)
-	})
-	// The first samples of a distribution open its batches; later ones allocate only when a value of a new magnitude comes.
-	if n > 0.5 {
-		t.Errorf("%v allocations per packet", n)
-	}
-	if r.collector.received < 3000 {
-		t.Errorf("received %d of 3000", r.collector.received)
+	for name, traced := range map[string]bool{"traced": true, "not traced": false} {
+		t.Run(name, func(t *testing.T) {
+			x, r := hotPair(t, netp.Params{"rate": "1000pps", "duration": 10_000.0})
+			if traced && !x.trace() {
+				t.Skip("no stamps of departures here")
+			}
+			n := testing.AllocsPerRun(3000, func() {
+				if err := x.one(x.pacer.Due()); err != nil {
+					t.Fatal(err)
+				}
+				if traced && x.tracer.pending() >= tellAfter {
+					x.look()
+				}
+				r.readOnce(t)
+			})
+			// The first samples of a distribution open its batches; later ones allocate only when a value of a new magnitude comes.
+			if n > 0.5 {
+				t.Errorf("%v allocations per packet", n)
+			}
+			if r.collector.received < 3000-mostDepartures {
+				t.Errorf("received %d of 3000", r.collector.received)
+			}
+		})
 	}
 }
 

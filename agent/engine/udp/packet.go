@@ -16,8 +16,8 @@ import (
 // Data, from the sending to the receiving side; the UDP payload is as long as the session says, at least 32 bytes:
 //
 //	 0  1 kind: 1
-//	 1  1 purpose: 1 counted, 2 warm-up, 3 trial of the packet size
-//	 2  6 sequence number; each purpose counts from 0
+//	 1  1 purpose: 1 counted, 2 warm-up, 3 trial of the packet size, 4 counted and traced
+//	 2  6 sequence number; counted, warm-up and trial packets count from 0 each
 //	 8  8 wall clock of the sender just before the send call, Unix nanoseconds
 //	16 16 tag: AES-128 of bytes 0 to 15 under the key of this stream and direction
 //	32    noise, not covered by the tag
@@ -57,6 +57,19 @@ import (
 //	56 24 zero
 //	80 16 tag of bytes 0 to 79
 //
+// Departures, from the sending to the receiving side: when traced packets really left. At most 64 in a packet.
+//
+//	 0  1 kind: 4
+//	 1  1 zero
+//	 2  2 stream
+//	 4  1 direction of the data
+//	 5  1 zero
+//	 6  2 number of departures, n
+//	 8  8 sequence number of the first
+//	16 2n of each in turn: by how much later than the time in the packet the kernel handed it to the device, as exponent (5 bits)
+//	     and mantissa (11 bits): mantissa << exponent, in nanoseconds; all ones when that is not known
+//	   16 tag of all before
+//
 // Versions: 1 (2026-11).
 const (
 	headerSize  = 32
@@ -67,9 +80,10 @@ const (
 
 // Kinds of packets, written out because they are on the wire. None is the first byte of a set-up packet of the data port.
 const (
-	kindData   = 1
-	kindReport = 2
-	kindEcho   = 3
+	kindData       = 1
+	kindReport     = 2
+	kindEcho       = 3
+	kindDepartures = 4
 )
 
 // Purposes of data packets.
@@ -77,6 +91,7 @@ const (
 	purposeCounted = 1
 	purposeWarmup  = 2
 	purposeTrial   = 3
+	purposeTraced  = 4 // counted, and a packet of departures will tell when it left
 )
 
 // States of the receiving side.
@@ -135,7 +150,7 @@ func (m *marker) write(packet []byte, purpose uint8, sequence uint64, stamp int6
 // arrival is a data packet as it was read, or a run of them: equal but for their sequence numbers, which follow each other. Packets
 // that left with one call and arrived with one make runs.
 type arrival struct {
-	purpose  uint8
+	purpose  uint8  // purposeCounted or purposeTraced
 	sequence uint64 // of the first
 	sent     int64  // sender's clock
 	received int64  // our clock
@@ -145,7 +160,7 @@ type arrival struct {
 
 // extend takes a packet into the run, if it belongs to it.
 func (a *arrival) extend(b *arrival) bool {
-	if b.sequence != a.sequence+a.more+1 || b.sent != a.sent || b.received != a.received || b.size != a.size {
+	if b.sequence != a.sequence+a.more+1 || b.purpose == purposeTraced || a.purpose == purposeTraced || b.sent != a.sent || b.received != a.received || b.size != a.size {
 		return false
 	}
 	a.more++

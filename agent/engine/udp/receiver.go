@@ -8,6 +8,7 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/clock"
 	"github.com/netpupper/netp/agent/engine"
+	"github.com/netpupper/netp/agent/engine/internal/departure"
 	"github.com/netpupper/netp/agent/pace"
 	"github.com/netpupper/netp/agent/port"
 )
@@ -16,9 +17,11 @@ const (
 	// reportEvery is how often a receiver reports, and echoEvery how often it asks for an echo meanwhile.
 	reportEvery = 100 * time.Millisecond
 	echoEvery   = 500 * time.Millisecond
-	// probeEvery and probes are the exchanges that find out the clock offset before the stream and after it.
-	probeEvery = 15 * time.Millisecond
-	probes     = 16
+	// probeEvery and probes are the exchanges that find out the clock offset before the stream and after it. Where both ends read one
+	// clock, a few of them are enough to see that it is one.
+	probeEvery     = 15 * time.Millisecond
+	probes         = 16
+	probesOfItself = 4
 	// probeLimit is how long is tried when their answers do not come.
 	probeLimit = 3 * time.Second
 	// setupLimit bounds the time until all receivers are ready.
@@ -53,8 +56,10 @@ type receiver struct {
 	collector *collector
 	track     *track
 	prober    bool
-	user      bool // stamps are the reader's
-	arrivals  []arrival
+	probes    uint64    // wanted before the stream and after it
+	user      bool      // stamps are the reader's
+	arrivals  []arrival // read, and not yet handed on
+	held      held
 
 	state     uint8
 	entered   int64 // when the state began; like all times here, clock.Mono
@@ -66,6 +71,7 @@ type receiver struct {
 	doneAs    uint64 // number of the first report in the state done
 	known     bool   // the sender has that
 	stirred   bool   // data came with this batch
+	news      bool   // departures were told with this batch
 	idle      bool   // nothing was there at the last look: all that arrived was taken
 	exchanges uint64 // in this state
 	foreign   uint64
@@ -91,12 +97,18 @@ func newReceiver(p place, f *port.Flow, sock socket, c *collector, job engine.Jo
 		place: p, set: c.set, sock: sock, flow: f, clock: job.Clock, meter: job.Meter,
 		marker: newMarker(f.ReceiveKey, p.way, p.stream),
 		sign:   port.NewTagger(f.SendKey), check: port.NewTagger(f.ReceiveKey),
-		collector: c, track: c.tracks[p.stream], prober: p.stream == 0,
+		collector: c, track: c.tracks[p.stream], prober: p.stream == 0, probes: probes,
 		user: !sock.describe().kernelStamps, headers: headers6,
 		arrivals: make([]arrival, 0, chunk), state: statePreparing,
 	}
+	if c.set.traced() {
+		r.held.departures = newDepartures(c.set.pps()/float64(c.set.streams), c.set.timeout)
+	}
 	if f.Remote.Addr().Is4() {
 		r.headers = headers4
+	}
+	if job.SameClock {
+		r.probes = probesOfItself
 	}
 	return r
 }
@@ -149,7 +161,7 @@ func (r *receiver) advance(now int64) bool {
 	}
 	switch r.state {
 	case statePreparing:
-		if !r.prober || r.exchanges >= probes || in > probeLimit {
+		if !r.prober || r.exchanges >= r.probes || in > probeLimit {
 			r.enter(stateReady, now)
 		}
 	case stateReady:
@@ -158,6 +170,7 @@ func (r *receiver) advance(now int64) bool {
 		}
 	case stateCollecting:
 		if r.collected(in) {
+			r.hand(all)
 			r.ending.sent, r.ending.exact = r.told, true
 			r.ending.completed = r.peerState == stateFinished
 			r.enter(stateDone, now)
@@ -174,7 +187,7 @@ func (r *receiver) collected(in time.Duration) bool {
 	if in > r.set.timeout {
 		return r.idle
 	}
-	if r.prober && r.exchanges < probes && in < probeLimit/6 {
+	if r.prober && r.exchanges < r.probes && in < probeLimit/6 {
 		return false
 	}
 	return r.track.received+r.track.late >= r.told
@@ -196,6 +209,7 @@ func (r *receiver) silent(now int64) bool {
 
 // give ends the stream with a failure, and tells the sender.
 func (r *receiver) give(f *netp.Failure) {
+	r.hand(all)
 	if !r.ending.exact {
 		r.ending.sent = max(r.told, r.track.highest)
 		r.ending.fault = f
@@ -228,13 +242,13 @@ func (r *receiver) report(now int64) {
 		return
 	}
 	m.stamp = r.clock.Nanos()
-	_ = r.sock.send(m.encode(&r.out, r.sign)) // when it is lost, the next one tells more
+	_ = r.sock.send(m.encode(&r.out, r.sign), departure.None) // when it is lost, the next one tells more
 }
 
 // pause is the time to the next report.
 func (r *receiver) pause() time.Duration {
 	switch {
-	case r.prober && r.state == statePreparing, r.prober && r.state == stateCollecting && r.exchanges < probes:
+	case r.prober && r.state == statePreparing, r.prober && r.state == stateCollecting && r.exchanges < r.probes:
 		return probeEvery
 	case r.state == stateDone:
 		return doneEvery
@@ -251,8 +265,9 @@ func (r *receiver) take(batch []datagram) {
 			d.data = d.data[n:]
 		}
 	}
-	if len(r.arrivals) > 0 {
-		r.hand()
+	if len(r.arrivals) > 0 || r.news {
+		r.hand(0)
+		r.news = false
 	}
 	if r.stirred {
 		r.stirred, r.heard = false, clock.Mono()
@@ -273,13 +288,13 @@ func (r *receiver) one(packet []byte, stamp int64) {
 		return
 	}
 	switch a.purpose {
-	case purposeCounted:
+	case purposeCounted, purposeTraced:
 		a.received = stamp
 		if n := len(r.arrivals); n > 0 && r.arrivals[n-1].extend(&a) {
 			break
 		}
 		if len(r.arrivals) == chunk {
-			r.hand()
+			r.hand(0)
 		}
 		r.arrivals = append(r.arrivals, a)
 	case purposeTrial:
@@ -289,16 +304,6 @@ func (r *receiver) one(packet []byte, stamp int64) {
 		return
 	}
 	r.stirred = true
-}
-
-// hand gives the arrivals to the collector.
-func (r *receiver) hand() {
-	r.collector.mu.Lock()
-	defer r.collector.mu.Unlock()
-	for i := range r.arrivals {
-		r.collector.add(r.track, &r.arrivals[i])
-	}
-	r.arrivals = r.arrivals[:0]
 }
 
 // lag notes how long the oldest packet of a batch waited for us.
@@ -315,6 +320,10 @@ func (r *receiver) lag(stamp int64) {
 
 // control takes a packet that is no data.
 func (r *receiver) control(packet []byte, stamp int64) {
+	if r.held.late != nil && r.held.decode(packet, r.place, r.collector.limit, r.check) {
+		r.news = true
+		return
+	}
 	e, ok := decodeEcho(packet, r.check)
 	if !ok || e.place != r.place {
 		if !r.flow.Setup(packet) {

@@ -97,7 +97,7 @@ func (r *relay) decide(toResponder bool, packet []byte) [][]byte {
 }
 
 func isCounted(p []byte) bool {
-	return len(p) >= headerSize && p[0] == kindData && p[1] == purposeCounted
+	return len(p) >= headerSize && p[0] == kindData && (p[1] == purposeCounted || p[1] == purposeTraced)
 }
 
 func sequenceOf(p []byte) uint64 { return binary.BigEndian.Uint64(p) & maxSequence }

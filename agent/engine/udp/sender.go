@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/clock"
 	"github.com/netpupper/netp/agent/engine"
+	"github.com/netpupper/netp/agent/engine/internal/departure"
 	"github.com/netpupper/netp/agent/pace"
 	"github.com/netpupper/netp/agent/port"
 )
@@ -29,14 +31,20 @@ const (
 	retry = time.Millisecond
 	// denial is how long the agent's own limit may hold a stream back before it gives up.
 	denial = time.Second
+	// lead is how long before its first packet a stream begins, so that the wheel finds it, and a read that cannot be interrupted
+	// ends.
+	lead = wheelLook + 10*time.Millisecond
 	// atOnce bounds the packets of one step, so that slow streams on the wheel wait for no other.
 	atOnce = 64
+	// lookEvery is how often a traced stream looks for reports and departures between its packets: a slow one whenever it sends.
+	lookEvery = 15 * time.Millisecond
 	// refusals is how many packets in a row the system may refuse before the stream gives up.
 	refusals = 1000
 )
 
-// sender sends one stream of one direction. Its two halves run beside each other: the data goes out in the goroutine that calls
-// pace or flood, reports come in and echoes go out in the one that calls serve.
+// sender sends one stream of one direction. Its two halves are the data that goes out, and the reports that come in and are answered
+// by echoes. A stream that is traced does both in one goroutine: nobody may wait on its socket. The halves of others run beside each
+// other once data goes out, one in data and one in serve.
 type sender struct {
 	place
 	set   settings
@@ -57,13 +65,16 @@ type sender struct {
 	end      int64 // 0 when the count decides
 	most     uint64
 	warmups  uint64
-	denied   int64 // since when the meter says no; 0 while it does not
-	refused  int   // packets in a row
-	holding  int64 // since when nothing is sent because no report comes; 0 while they do
-	segments int   // of a super-packet; 0 when they cannot be sent
+	denied   int64   // since when the meter says no; 0 while it does not
+	refused  int     // packets in a row
+	holding  int64   // since when nothing is sent because no report comes; 0 while they do
+	segments int     // of a super-packet; 0 when they cannot be sent
+	tracer   *tracer // nil for a stream that is not traced
+	departed func(sequence uint64, kernel int64)
 	stats    sendStats
 
 	// Between the halves.
+	timed  atomic.Bool   // the start is known: schedule was called
 	sent   atomic.Uint64 // counted packets
 	heard  atomic.Int64  // when the last report came (clock.Mono); 0 for never
 	looked atomic.Int64  // when reports were last looked for
@@ -75,6 +86,7 @@ type sender struct {
 	// The report half.
 	sign, check *port.Tagger
 	out         [controlSize]byte
+	news        [departuresSize]byte
 	echoes      uint64
 	last        report
 	foreign     uint64 // packets that were not ours
@@ -90,6 +102,7 @@ type sendStats struct {
 	broken    time.Duration
 	ended     int64 // clock.Mono
 	segmented bool
+	rough     uint64 // counted packets of a paced stream, not traced, whose call took longer than roughStamp
 }
 
 func newSender(p place, s settings, f *port.Flow, sock socket, job engine.Job) *sender {
@@ -145,10 +158,28 @@ func (x *sender) schedule(ctx context.Context, start int64, seed uint64) error {
 	return err
 }
 
-// data sends the stream until its end and blocks meanwhile.
-func (x *sender) data(w *wheel) {
+// run takes the stream from its set-up to its end.
+func (x *sender) run(ctx context.Context, w *wheel) {
+	if over := x.serve(ctx); over {
+		return
+	}
 	x.state.Store(stateSending)
 	x.heard.Store(clock.Mono())
+	if x.trace() {
+		x.data(w)
+		x.sock.untrace()
+		x.serve(ctx)
+		return
+	}
+	var beside sync.WaitGroup
+	beside.Go(func() { x.serve(ctx) })
+	x.data(w)
+	x.sock.interrupt() // the other half is to tell the end at once
+	beside.Wait()
+}
+
+// data sends the stream until its end and blocks meanwhile.
+func (x *sender) data(w *wheel) {
 	switch pps := x.set.pps() / float64(x.set.streams); {
 	case x.set.flood():
 		x.flood()
@@ -161,19 +192,13 @@ func (x *sender) data(w *wheel) {
 	if f := x.outlived(); f != nil {
 		x.fault.CompareAndSwap(nil, f)
 	}
-	x.sock.interrupt() // the other half is to tell the end at once
 }
 
 // slow says whether the streams are paced together with others.
 func (s settings) slow() bool { return !s.flood() && s.pps()/float64(s.streams) <= wheelBelow }
 
-// lead is how long the stream is prepared before its first packet.
-func (x *sender) lead() time.Duration {
-	if x.set.slow() {
-		return wheelLead
-	}
-	return 5 * time.Millisecond
-}
+// traced says whether the kernel's stamps of the departures are asked for: as long as that does not slow the stream down.
+func (s settings) traced() bool { return !s.flood() && s.pps() <= tracedUpTo }
 
 // pace is the data half on a thread of its own.
 func (x *sender) pace() {
@@ -185,8 +210,17 @@ func (x *sender) pace() {
 	}
 }
 
-// step sends what is due.
+// step sends what is due, and does the other half's work between packets where the stream has only this one.
 func (x *sender) step(now int64) (next int64, more bool) {
+	next, more = x.due(now)
+	if x.tracer != nil && (now-x.looked.Load() >= int64(lookEvery) || x.tracer.pending() >= tellAfter) {
+		x.look()
+	}
+	return next, more
+}
+
+// due sends what is due.
+func (x *sender) due(now int64) (next int64, more bool) {
 	if alive, hold := x.alive(now); !alive || hold {
 		return now + int64(retry), alive
 	}
@@ -297,9 +331,17 @@ func (x *sender) one(due int64) error {
 	}
 	at := clock.Mono()
 	packet := x.buffer[:size]
-	x.marker.write(packet, purpose, sequence, x.clock.Nanos())
-	if err := x.emit(packet); err != nil {
+	id, stamp := uint64(departure.None), x.clock.Nanos()
+	if x.tracer != nil && purpose == purposeCounted && !x.tracer.blind() {
+		purpose, id = purposeTraced, sequence
+		x.tracer.sending(sequence, stamp)
+	}
+	x.marker.write(packet, purpose, sequence, stamp)
+	if err := x.emit(packet, id); err != nil {
 		return err
+	}
+	if purpose == purposeCounted && clock.Mono()-at > roughStamp {
+		x.stats.rough++
 	}
 	cost := uint64(1)
 	if x.bits {
@@ -346,10 +388,10 @@ var errStopped = errors.New("stopped")
 
 // emit hands a packet to the system. What an ICMP message left behind in the socket is no answer to this packet: it is sent
 // again. errBusy means not now, another error that the stream has ended.
-func (x *sender) emit(packet []byte) error {
-	err := x.sock.send(packet)
+func (x *sender) emit(packet []byte, id uint64) error {
+	err := x.sock.send(packet, id)
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		err = x.sock.send(packet)
+		err = x.sock.send(packet, id)
 	}
 	switch {
 	case err == nil:
@@ -418,7 +460,7 @@ func (x *sender) next(now int64) error {
 		return err
 	}
 	x.marker.write(x.buffer[:size], purpose, sequence, x.clock.Nanos())
-	if err := x.emit(x.buffer[:size]); err != nil {
+	if err := x.emit(x.buffer[:size], departure.None); err != nil {
 		return err
 	}
 	x.advance(purpose, 1)

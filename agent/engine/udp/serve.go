@@ -8,6 +8,7 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/clock"
+	"github.com/netpupper/netp/agent/engine/internal/departure"
 )
 
 const (
@@ -22,39 +23,51 @@ const (
 	collectSlack = 3 * time.Second
 )
 
-// serve is the report half: it answers reports until the receiver is done, gives up, or falls silent after the end.
-func (x *sender) serve(ctx context.Context) {
+// serve is the report half: it answers reports until the start of the stream is known, or, when the stream has begun, until the
+// receiver is done, gives up, or falls silent after the end. Then it is over.
+func (x *sender) serve(ctx context.Context) (over bool) {
 	var ended, told int64 // when the stream had ended, and when the receiver was told last
 	idle := false         // nothing was there at the last look: all that arrived was heard
 	for {
 		now, wait := clock.Mono(), serveEvery
+		if x.timed.Load() && x.state.Load() == stateWaiting {
+			return false
+		}
 		if state := x.state.Load(); state >= stateFinished {
 			wait = finishEvery
 			if ended == 0 {
 				ended = now
 			}
 			if x.leave(ctx, time.Duration(now-ended), idle) {
-				return
+				return true
 			}
 			if x.peer.Load() < stateCollecting && now-told >= int64(finishEvery) {
 				x.tell(echo{})
 				told = now
 			}
 		}
-		batch, err := x.sock.read(now + int64(wait))
+		batch, err := x.read(now + int64(wait))
 		if err != nil {
-			x.stop(interrupted("The socket of the stream was closed."))
-			return
-		}
-		for _, d := range batch {
-			x.hear(d)
+			return true
 		}
 		idle = len(batch) == 0
-		x.looked.Store(clock.Mono())
 		if ended == 0 && ctx.Err() != nil && x.state.Load() == stateWaiting {
 			x.stop(nil)
 		}
 	}
+}
+
+// read hears what has come, or comes until a time (clock.Mono).
+func (x *sender) read(until int64) ([]datagram, error) {
+	batch, err := x.sock.read(until)
+	if err != nil {
+		x.stop(interrupted("The socket of the stream was closed."))
+	}
+	for _, d := range batch {
+		x.hear(d)
+	}
+	x.looked.Store(clock.Mono())
+	return batch, err
 }
 
 // leave says whether nothing more is to be expected since the stream ended.
@@ -104,7 +117,10 @@ func (x *sender) tell(e echo) {
 	if x.meter != nil && !x.meter.Allow(controlSize+x.headers) {
 		return
 	}
-	_ = x.sock.send(e.encode(&x.out, x.sign)) // when it is lost, the next report asks again
+	_ = x.sock.send(e.encode(&x.out, x.sign), departure.None) // when it is lost, the next report asks again
+	if x.tracer != nil && e.state >= stateFinished {
+		x.tellRest()
+	}
 }
 
 // sending is one direction as its sending side sees it.
@@ -189,7 +205,7 @@ func (x *sender) try() *netp.Failure {
 		return nil
 	}
 	x.marker.write(x.buffer[:size], purposeTrial, 0, x.clock.Nanos())
-	if err := x.emit(x.buffer[:size]); err != nil {
+	if err := x.emit(x.buffer[:size], departure.None); err != nil {
 		return x.fault.Load() // nil while it may still work
 	}
 	return nil
@@ -207,12 +223,12 @@ func (x *sender) oversize() *netp.Failure {
 
 // run takes the direction from its set-up to its end.
 func (g *sending) run(ctx context.Context, w *wheel, seed uint64) {
-	var serving, data sync.WaitGroup
+	var running sync.WaitGroup
 	for _, x := range g.senders {
-		serving.Go(func() { x.serve(ctx) })
+		running.Go(func() { x.run(ctx, w) })
 	}
 	if g.fault = g.await(ctx); g.fault == nil {
-		start := clock.Mono() + int64(g.senders[0].lead())
+		start := clock.Mono() + int64(lead)
 		for _, x := range g.senders {
 			if err := x.schedule(ctx, start, seed); err != nil {
 				g.fault = &netp.Failure{Kind: netp.FailureInternal, Detail: err.Error()}
@@ -220,18 +236,16 @@ func (g *sending) run(ctx context.Context, w *wheel, seed uint64) {
 		}
 		if g.fault == nil {
 			g.started = start
-			for _, x := range g.senders {
-				data.Go(func() { x.data(w) })
-			}
 		}
 	}
-	data.Wait()
 	for _, x := range g.senders {
-		if x.state.Load() < stateFinished {
-			x.stop(nil) // never started: tell the receiver not to wait
+		if g.started == 0 {
+			x.stop(nil) // tell the receiver not to wait
 		}
+		x.timed.Store(g.started != 0)
+		x.sock.interrupt()
 	}
-	serving.Wait()
+	running.Wait()
 	for _, x := range g.senders {
 		if f := x.fault.Load(); f != nil && g.fault == nil {
 			g.fault = f

@@ -41,7 +41,7 @@ func (e *Engine) run(ctx context.Context, job engine.Job, s settings, flows *flo
 	if f := x.prepare(e, flows); f != nil {
 		return failed(began, f)
 	}
-	x.host = host.Read()
+	x.host = host.ReadProcess()
 	var running sync.WaitGroup
 	if x.sending != nil {
 		running.Go(func() { x.sending.run(ctx, &e.wheel, job.Seed) })
@@ -157,14 +157,14 @@ func (x *session) progress(over <-chan struct{}) {
 	}
 }
 
-// progress is what is known while packets still arrive: lost are those that should be here already.
+// progress is what is known while packets still arrive: lost are those that should be here already, bytes are all that came.
 func (c *collector) progress() (packets, lost, bytes uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, t := range c.tracks {
 		lost += t.highest - min(t.received, t.highest)
 	}
-	return c.received, lost, c.bytes
+	return c.received, lost, c.arrived
 }
 
 // sent is the number of counted packets so far.
@@ -187,7 +187,7 @@ func (x *session) result() netp.Result {
 	if x.sending != nil {
 		x.sent(&r)
 	}
-	r.Health = append(r.Health, saturation(x.host.Until(host.Read()), x.set.flood())...)
+	r.Health = append(r.Health, saturation(x.host.Until(host.ReadProcess()), x.set.flood())...)
 	r.Completed = r.Completed && r.Failure == nil
 	return r
 }
@@ -212,6 +212,10 @@ func (x *session) sent(r *netp.Result) {
 	r.Facts[x.name(true, "offload")] = "none"
 	if first.stats.segmented {
 		r.Facts[x.name(true, "offload")] = "gso, " + strconv.Itoa(first.segments) + " packets per call"
+	}
+	r.Facts[x.name(true, "send_stamps")] = "user"
+	if first.tracer != nil && first.tracer.known > 0 {
+		r.Facts[x.name(true, "send_stamps")] = "kernel"
 	}
 	if facts.path > 0 {
 		r.Facts[x.name(true, "path_mtu")] = strconv.Itoa(facts.path)
@@ -299,6 +303,13 @@ func (x *session) receiveFacts(r *netp.Result) {
 		foreign += one.foreign
 	}
 	fact("packets_rejected", strconv.FormatUint(foreign, 10))
+	var unknown uint64
+	for _, one := range g.receivers {
+		unknown += one.held.unknown
+	}
+	if unknown > 0 {
+		fact("departures_unknown", strconv.FormatUint(unknown, 10))
+	}
 	if n := g.collector.forgotten; n > 0 {
 		fact("packets_after_window", strconv.FormatUint(n, 10))
 	}

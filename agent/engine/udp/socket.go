@@ -14,10 +14,11 @@ import (
 var errBusy = errors.New("no room in the socket")
 
 // socket is a flow as the loops use it. read is for one goroutine, send and sendSegments for one each at a time; they may run
-// beside each other.
+// beside each other. While the socket traces, all is for one goroutine.
 type socket interface {
-	// send sends one packet without waiting, or fails with errBusy or the system's error.
-	send(packet []byte) error
+	// send sends one packet without waiting, or fails with errBusy or the system's error. When the socket traces, departures
+	// will give the id, unless it is departure.None.
+	send(packet []byte, id uint64) error
 	// sendSegments sends packets of equal size that lie one after the other with one call; false means that the system cannot
 	// do it and nothing was sent.
 	sendSegments(packets []byte, size int) (bool, error)
@@ -25,6 +26,14 @@ type socket interface {
 	// error, when there are none and the time is over, or when the network has sent an error message. An error is the end of the
 	// socket.
 	read(until int64) ([]datagram, error)
+	// trace begins to ask the system when packets leave; false means that it cannot tell, and nothing has changed. From then on no
+	// read waits, because whoever waits would be woken whenever a packet has left, before it is on its way.
+	trace() bool
+	// departures calls take with the id of each packet whose departure it has not given yet, and the kernel's stamp of it [Unix
+	// ns]. It does not wait.
+	departures(take func(id uint64, kernel int64))
+	// untrace ends that. What has left before can still be asked for.
+	untrace()
 	// interrupt makes a read that waits return soon.
 	interrupt()
 	// drops is how many packets the system has dropped because we did not read them in time.
@@ -72,10 +81,16 @@ func newPlainSocket(f *port.Flow, c *clock.Clock) *plainSocket {
 	return &plainSocket{flow: f, clock: c, buffer: make([]byte, 1<<16)}
 }
 
-func (s *plainSocket) send(packet []byte) error {
+func (s *plainSocket) send(packet []byte, _ uint64) error {
 	_, err := s.flow.Write(packet)
 	return err
 }
+
+func (s *plainSocket) trace() bool { return false }
+
+func (s *plainSocket) departures(func(uint64, int64)) {}
+
+func (s *plainSocket) untrace() {}
 
 func (s *plainSocket) sendSegments([]byte, int) (bool, error) { return false, nil }
 

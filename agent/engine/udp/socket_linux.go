@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netpupper/netp/agent/clock"
+	"github.com/netpupper/netp/agent/engine/internal/ancillary"
+	"github.com/netpupper/netp/agent/engine/internal/departure"
 	"github.com/netpupper/netp/agent/port"
 )
 
@@ -42,6 +44,7 @@ type rawSocket struct {
 	ancillary []byte
 	batch     []datagram
 	got       int
+	empty     bool // at the end of the last read: the poller will tell when it is not
 	failed    syscall.Errno
 	dropped   uint32
 
@@ -60,6 +63,9 @@ type rawSocket struct {
 	packets   int
 	datagrams int
 	since     int64
+
+	tracing bool
+	left    *departure.Queue // nil until it traces
 
 	segments struct { // of the one goroutine that sends them
 		header  unix.Msghdr
@@ -102,7 +108,7 @@ func (e *Engine) openSocket(f *port.Flow, s settings, c *clock.Clock, receives b
 		count, size = raw.shape(s)
 	}
 	raw.allocate(count, size)
-	if raw.alone = receives && raw.facts.joins || !receives && !s.slow() || !raw.facts.kernelStamps; raw.alone {
+	if raw.alone = receives && raw.facts.joins || !receives && !s.traced() || !raw.facts.kernelStamps; raw.alone {
 		return raw, nil
 	}
 	raw.roused = make(chan struct{}, 1)
@@ -158,7 +164,7 @@ func (r *rawSocket) shape(s settings) (count, size int) {
 	default:
 		count = 64
 	}
-	return count, max(s.largest(), controlSize) + 1 // one more, to tell longer packets
+	return count, max(s.largest(), controlSize, departuresSize) + 1 // one more, to tell longer packets
 }
 
 func (r *rawSocket) allocate(count, size int) {
@@ -179,9 +185,40 @@ func (r *rawSocket) allocate(count, size int) {
 	}
 }
 
-func (r *rawSocket) send(packet []byte) error {
+func (r *rawSocket) send(packet []byte, id uint64) error {
+	if r.tracing {
+		r.left.Sending(id)
+	}
 	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(r.fd), uintptr(unsafe.Pointer(&packet[0])), uintptr(len(packet)), unix.MSG_DONTWAIT, 0, 0)
+	if errno != 0 && r.tracing {
+		_ = r.left.Begin() // else departures remain unknown, and are counted as such
+	}
 	return sendError(errno)
+}
+
+func (r *rawSocket) trace() bool {
+	if r.alone {
+		return false
+	}
+	r.left = departure.New(r.fd, 0)
+	if r.left.Begin() != nil {
+		return false
+	}
+	r.tracing = true
+	r.poller.leave(r)
+	return true
+}
+
+func (r *rawSocket) departures(take func(id uint64, kernel int64)) {
+	if r.left != nil {
+		r.left.Take(take)
+	}
+}
+
+func (r *rawSocket) untrace() {
+	r.tracing = false
+	_ = r.left.End()     // what is stamped is not read
+	_ = r.poller.join(r) // else it only looks when its waits are over
 }
 
 func sendError(errno syscall.Errno) error {
@@ -249,25 +286,18 @@ func (r *rawSocket) take(i int) {
 	}
 }
 
-func (r *rawSocket) parse(d *datagram, ancillary []byte) {
-	for len(ancillary) >= unix.SizeofCmsghdr {
-		m := (*unix.Cmsghdr)(unsafe.Pointer(&ancillary[0]))
-		length := int(m.Len)
-		if length < unix.CmsgLen(0) || length > len(ancillary) {
-			return
-		}
-		data := ancillary[unix.CmsgLen(0):length]
+func (r *rawSocket) parse(d *datagram, control []byte) {
+	for m := range ancillary.All(control) {
 		switch {
-		case m.Level == unix.SOL_SOCKET && m.Type == unix.SO_TIMESTAMPNS && len(data) >= int(unsafe.Sizeof(unix.Timespec{})):
-			d.stamp = r.clock.Stamp((*unix.Timespec)(unsafe.Pointer(&data[0])).Nano())
-		case m.Level == unix.SOL_SOCKET && m.Type == unix.SO_RXQ_OVFL && len(data) >= 4:
-			r.dropped = max(r.dropped, binary.NativeEndian.Uint32(data))
-		case m.Level == unix.SOL_UDP && m.Type == unix.UDP_GRO && len(data) >= 4:
-			if size := int(binary.NativeEndian.Uint32(data)); size > 0 {
+		case m.Is(unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, unsafe.Sizeof(unix.Timespec{})):
+			d.stamp = r.clock.Stamp((*unix.Timespec)(unsafe.Pointer(&m.Data[0])).Nano())
+		case m.Is(unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 4):
+			r.dropped = max(r.dropped, binary.NativeEndian.Uint32(m.Data))
+		case m.Is(unix.SOL_UDP, unix.UDP_GRO, 4):
+			if size := int(binary.NativeEndian.Uint32(m.Data)); size > 0 {
 				d.size = size
 			}
 		}
-		ancillary = ancillary[min(unix.CmsgSpace(length-unix.CmsgLen(0)), len(ancillary)):]
 	}
 }
 
@@ -292,13 +322,17 @@ func (r *rawSocket) measure() {
 
 // wait reads what there is, or waits for it until a time.
 func (r *rawSocket) wait(until int64) {
-	if r.alone {
+	over := false
+	switch {
+	case r.alone:
 		until = min(until, clock.Mono()+int64(uninterrupted))
 		if r.busy && r.got < len(r.headers) {
 			r.nap()
 		}
+	case r.empty && !r.tracing:
+		over = r.sleep(until)
 	}
-	for !r.receive() {
+	for !r.receive() && !over {
 		r.batch = r.batch[:0]
 		r.measure()
 		left := until - clock.Mono()
@@ -310,8 +344,8 @@ func (r *rawSocket) wait(until int64) {
 		case r.alone:
 			t := unix.NsecToTimespec(left)
 			_, _ = unix.Ppoll([]unix.PollFd{{Fd: int32(r.fd), Events: unix.POLLIN}}, &t, nil) // the next read tells more
-		case r.sleep(until):
-			return
+		default:
+			over = r.sleep(until)
 		}
 	}
 }
@@ -322,6 +356,7 @@ func (r *rawSocket) receive() bool {
 	if r.got, r.failed = int(n), errno; errno != 0 {
 		r.got = 0
 	}
+	r.empty = r.got < len(r.headers) && (errno == 0 || errno == unix.EAGAIN)
 	return errno != unix.EAGAIN && errno != unix.EINTR
 }
 

@@ -80,7 +80,7 @@ func TestForgery(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
 	path := &relay{script: func(r *relay, to bool, p []byte) [][]byte {
 		out := [][]byte{p}
-		if p[0] != kindData && p[0] != kindReport && p[0] != kindEcho {
+		if p[0] != kindData && p[0] != kindReport && p[0] != kindEcho && p[0] != kindDepartures {
 			return out // set-up of the flow
 		}
 		for range 3 {
@@ -97,7 +97,7 @@ func TestForgery(t *testing.T) {
 			garbage[i] = byte(random.Uint32())
 		}
 		if len(garbage) > 0 {
-			garbage[0] = byte(1 + random.IntN(3))
+			garbage[0] = byte(1 + random.IntN(4))
 		}
 		return append(out, garbage)
 	}}
@@ -125,7 +125,7 @@ func TestReplay(t *testing.T) {
 	var old [][]byte
 	path := &relay{script: func(r *relay, to bool, p []byte) [][]byte {
 		out := [][]byte{p}
-		if p[0] == kindReport || p[0] == kindEcho {
+		if p[0] == kindReport || p[0] == kindEcho || p[0] == kindDepartures {
 			old = append(old, p)
 		}
 		if n := len(old); n > 3 {

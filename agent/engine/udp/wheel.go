@@ -16,8 +16,10 @@ const (
 	wheelBelow = 200
 	// wheelLook is how often the wheel looks for streams that have joined: seldom, because a wake-up costs more than a packet.
 	wheelLook = 40 * time.Millisecond
-	// wheelLead is how long before its first packet a stream joins.
-	wheelLead = wheelLook + 10*time.Millisecond
+	// gatherAbove is from how many packets per second on, all streams together, those that are due within gatherDue leave together:
+	// to wake up for each would cost more than to send it.
+	gatherAbove = 2000
+	gatherDue   = 500 * time.Microsecond
 	// watchBelow is up to how many packets per second, all streams together, the wheel watches the clock before each packet.
 	// Above, what it would gain is less than the processor time it would take.
 	watchBelow = 1000
@@ -65,8 +67,12 @@ func (w *wheel) run(first int64, pps float64, s step) {
 func (w *wheel) turn(mine *turn) {
 	watching, sleeping := newWaits()
 	defer pace.Pin()()
+	var woke int64
 	for !mine.over {
 		due, pps := w.earliest()
+		if pps > gatherAbove {
+			due = max(due, woke+int64(gatherDue))
+		}
 		if look := clock.Mono() + int64(wheelLook); due > look {
 			_, _ = sleeping.Wait(context.Background(), look) // the context is never done
 			continue
@@ -76,8 +82,12 @@ func (w *wheel) turn(mine *turn) {
 			wait = watching
 		}
 		now, _ := wait.Wait(context.Background(), due)
-		if ended := w.one(now); ended != nil && ended != mine {
-			ended.wake <- true
+		woke = now
+		for more := true; more; {
+			var ended *turn
+			if ended, more = w.one(now); ended != nil && ended != mine {
+				ended.wake <- true
+			}
 		}
 	}
 	w.pass()
@@ -103,23 +113,24 @@ func (w *wheel) earliest() (due int64, pps float64) {
 	return w.turns[0].due, w.pps
 }
 
-// one takes the step that is due first, and gives its stream when it has ended with it.
-func (w *wheel) one(now int64) (ended *turn) {
+// one takes the step that is due first, and gives its stream when it has ended with it. More says whether another one is due.
+func (w *wheel) one(now int64) (ended *turn, more bool) {
 	w.mu.Lock()
 	t := w.turns[0]
 	w.mu.Unlock()
-	next, more := t.step(now) // only we take steps, and a stream that joins meanwhile can only wait
+	next, again := t.step(now) // only we take steps, and a stream that joins meanwhile can only wait
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !more {
+	if again {
+		t.due = next
+		heap.Fix(&w.turns, t.place)
+	} else {
 		heap.Remove(&w.turns, t.place)
 		w.pps -= t.pps
 		t.over = true
-		return t
+		ended = t
 	}
-	t.due = next
-	heap.Fix(&w.turns, t.place)
-	return nil
+	return ended, len(w.turns) > 0 && w.turns[0].due <= now
 }
 
 // pass gives the wheel to another goroutine that waits, if there is one.

@@ -135,7 +135,7 @@ func (p path) delayErrors(ctx context.Context, t *table, name string, kind netp.
 		fmt.Sprint(quantile(all.truth, 0.5)), fmt.Sprint(quantile(all.said, 0.5)), fmt.Sprint(quantile(wrong, 0.01)), fmt.Sprint(quantile(wrong, 0.5)),
 		fmt.Sprint(quantile(wrong, 0.99)), fmt.Sprint(slices.Max(wrong)))
 	if len(all.lag) > 0 {
-		t.note("%s, netp udp: from the sender's own stamp to the line's entrance p50 %v, p99 %v, max %v, which is in the delay it says.", name, quantile(all.lag, 0.5), quantile(all.lag, 0.99), slices.Max(all.lag))
+		t.note("%s, netp udp: from the sender's own stamp to the line's entrance p50 %v, p99 %v, max %v, which the kernel's stamps take out of the delay it says.", name, quantile(all.lag, 0.5), quantile(all.lag, 0.99), slices.Max(all.lag))
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 
 // counted says whether a record is of a packet that the udp kind counts, and gives its sequence number.
 func counted(r emulator.Record) (sequence uint64, yes bool) {
-	if r.Protocol != 17 || r.Length < 28+32 || r.Head[8] != 1 || r.Head[9] != 1 {
+	if r.Protocol != 17 || r.Length < 28+32 || r.Head[8] != 1 || r.Head[9] != 1 && r.Head[9] != 4 {
 		return 0, false
 	}
 	return binary.BigEndian.Uint64(append([]byte{0, 0}, r.Head[10:16]...)), true

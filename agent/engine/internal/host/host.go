@@ -39,8 +39,14 @@ type Use struct {
 
 // Read takes a reading now.
 func Read() Reading {
-	r := Reading{at: time.Now()}
+	r := ReadProcess()
 	r.processors, r.hostKnown = readProcessors()
+	return r
+}
+
+// ReadProcess takes a reading of this process only: no file of the system has to be read.
+func ReadProcess() Reading {
+	r := Reading{at: time.Now()}
 	r.process, r.selfKnown = readProcess()
 	return r
 }

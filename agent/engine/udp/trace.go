@@ -1,0 +1,51 @@
+package udp
+
+import (
+	"github.com/netpupper/netp/agent/clock"
+	"github.com/netpupper/netp/agent/engine/internal/departure"
+)
+
+// trace begins to ask the system when the packets of the stream leave, where that is wanted and possible.
+func (x *sender) trace() bool {
+	if !x.set.traced() || !x.sock.trace() {
+		return false
+	}
+	x.tracer = &tracer{at: clock.Mono()}
+	x.departed = func(sequence uint64, kernel int64) { x.tracer.left(sequence, x.clock.Stamp(kernel)) }
+	return true
+}
+
+// look does between the packets of a traced stream what serve does for others, and tells departures.
+func (x *sender) look() {
+	if _, err := x.read(0); err != nil {
+		return
+	}
+	now := x.looked.Load()
+	if !x.tracer.due(now) {
+		return
+	}
+	x.sock.departures(x.departed)
+	x.tracer.taken = x.tracer.sent
+	for {
+		first, end, due := x.tracer.next(now)
+		if !due {
+			return
+		}
+		x.tellDepartures(first, end)
+	}
+}
+
+// tellRest tells the last departures, again and again until the end is confirmed.
+func (x *sender) tellRest() {
+	x.sock.departures(x.departed)
+	for first := x.tracer.before; first < x.tracer.sent; first += mostDepartures {
+		x.tellDepartures(first, min(first+mostDepartures, x.tracer.sent))
+	}
+}
+
+func (x *sender) tellDepartures(first, end uint64) {
+	packet := x.tracer.encode(x.news[:], x.place, first, end, x.sign)
+	if x.meter == nil || x.meter.Allow(len(packet)+x.headers) {
+		_ = x.sock.send(packet, departure.None) // the next packet tells the same once more
+	}
+}
