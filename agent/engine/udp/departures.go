@@ -4,20 +4,24 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"slices"
 	"time"
 
 	"github.com/netpupper/netp/agent/port"
 )
 
 // How the receiver learns when a packet left. The time in a packet is read before the system call that sends it; the kernel's stamp
-// of the departure (package departure) is known only when it has left. So the sender tells by how much later that was, in packets
-// of departures, each one twice: one that is lost costs nothing. The receiver holds arrivals back until then (held.go).
+// of the departure (package departure) is known only when it has left. So the sender tells by how much later that was, each departure
+// twice: a packet that is lost costs nothing. What it tells rides in the noise of data packets, so that the path carries not one byte
+// more than was asked for; only where they are too small for that in packets of its own. The receiver holds arrivals back until then (held.go).
 const (
 	// tracedUpTo is up to how many packets per second a stream is traced.
 	tracedUpTo = 20_000
 	// tellAfter is after how many packets, and tellEvery after how long the sender tells.
 	tellAfter = 32
 	tellEvery = time.Second
+	// leastRiding is how many departures must fit into a data packet for them to ride there.
+	leastRiding = 4
 	// mostDepartures are in one packet, which is small on any path.
 	mostDepartures = 2 * tellAfter
 	departuresSize = departuresHead + 2*mostDepartures + port.TagSize
@@ -60,8 +64,20 @@ type tracer struct {
 	before uint64 // what was told last begins here ...
 	told   uint64 // ... and ends here
 	taken  uint64 // packets sent when the kernel was asked last
-	at     int64  // when that was (clock.Mono)
+	at     int64  // when all was told that was known (clock.Mono)
 	mark   uint64 // packets sent by then
+	batch  uint64 // departures told at a time
+}
+
+func newTracer(now int64, batch int) *tracer { return &tracer{at: now, batch: uint64(batch)} }
+
+// riding is how many departures are told at a time in data packets, 0 where they have no room.
+func (s settings) riding() int {
+	n := (slices.Min(s.sizes) - headerSize - departuresHead - port.TagSize) / (2 * 2)
+	if n < leastRiding {
+		return 0
+	}
+	return min(n, tellAfter)
 }
 
 // sending notes the time in a packet.
@@ -89,18 +105,18 @@ func (t *tracer) due(now int64) bool {
 // blind says that the kernel gives no stamps.
 func (t *tracer) blind() bool { return t.sent-t.known >= blindAfter }
 
-// next says which departures are to be told now, if any: those told last once more, and the next ones.
+// next says which departures are to be told, if any, when the kernel was asked at a time: those told last once more, and the next ones.
 func (t *tracer) next(now int64) (first, end uint64, due bool) {
 	ready := t.known
 	switch {
 	case now-t.at >= int64(tellEvery):
 		ready = max(ready, t.mark) // what is not known after so long never will be
-	case ready < t.told+tellAfter:
+	case ready < t.told+t.batch:
 		return 0, 0, false
 	}
-	end = min(ready, t.told+tellAfter)
+	end = min(ready, t.told+t.batch)
 	if end >= ready {
-		t.at, t.mark = now, t.sent
+		t.at, t.mark = now, t.taken
 	}
 	if end <= t.told {
 		return 0, 0, false
@@ -127,8 +143,9 @@ func (t *tracer) encode(b []byte, p place, first, end uint64, tagger *port.Tagge
 
 // departures is what a receiver knows of when packets left: of the latest, as many as it has room for.
 type departures struct {
-	late []lateness // by sequence number
-	next uint64     // of this and later ones nothing was told
+	late []lateness           // by sequence number
+	next uint64               // of this and later ones nothing was told
+	last [departuresHead]byte // the head of what rode in a data packet last
 }
 
 // newDepartures has room for twice the packets of a time and of what is told late, a power of two.
@@ -159,6 +176,20 @@ func (d *departures) decode(b []byte, p place, limit uint64, tagger *port.Tagger
 			*d.at(first + uint64(i)) = l
 		}
 	}
+	return true
+}
+
+// aboard takes what rides in a data packet, unless it was told just before, and says whether it did.
+func (d *departures) aboard(packet []byte, p place, limit uint64, tagger *port.Tagger) bool {
+	b := packet[headerSize:]
+	if len(b) < departuresHead+port.TagSize || b[0] != kindDepartures || [departuresHead]byte(b) == d.last {
+		return false
+	}
+	size := departuresHead + 2*int(binary.BigEndian.Uint16(b[6:])) + port.TagSize
+	if size > len(b) || !d.decode(b[:size], p, limit, tagger) {
+		return false
+	}
+	d.last = [departuresHead]byte(b)
 	return true
 }
 

@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -29,6 +30,7 @@ func told(t *testing.T, x *tracer, d *departures, now int64, passes func() bool)
 	t.Helper()
 	tagger := port.NewTagger([32]byte{1})
 	var buffer [departuresSize]byte
+	x.taken = x.sent
 	for {
 		first, end, due := x.next(now)
 		if !due {
@@ -47,7 +49,7 @@ func told(t *testing.T, x *tracer, d *departures, now int64, passes func() bool)
 // TestDeparturesAreToldTwice: what the receiver hears is right, and as long as no two packets in a row are lost it misses nothing.
 func TestDeparturesAreToldTwice(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	x, d := new(tracer), newDepartures(1000, time.Second)
+	x, d := newTracer(0, tellAfter), newDepartures(1000, time.Second)
 	late := map[uint64]int64{}
 	lost := false
 	const packets = 6000
@@ -75,7 +77,7 @@ func TestDeparturesAreToldTwice(t *testing.T) {
 
 // TestBlindDevice: departures that the kernel does not stamp are told as unknown after a while, so that nothing waits for them.
 func TestBlindDevice(t *testing.T) {
-	x, d := new(tracer), newDepartures(1000, time.Second)
+	x, d := newTracer(0, tellAfter), newDepartures(1000, time.Second)
 	for s := range uint64(blindAfter) {
 		if x.blind() {
 			t.Fatalf("gave up after %d packets", s)
@@ -96,7 +98,7 @@ func TestBlindDevice(t *testing.T) {
 // TestDeparturesOfOthers: packets of another stream, altered ones, and those no honest sender makes teach nothing.
 func TestDeparturesOfOthers(t *testing.T) {
 	tagger := port.NewTagger([32]byte{1})
-	x, d := new(tracer), newDepartures(1000, time.Second)
+	x, d := newTracer(0, tellAfter), newDepartures(1000, time.Second)
 	x.sending(0, 0)
 	x.left(0, 5000)
 	var buffer [departuresSize]byte
@@ -167,36 +169,72 @@ func TestSenderOffItsProcessor(t *testing.T) {
 }
 
 // TestDeparturesLost: without the sender's word on when they left packets count all the same, with the time they bear, and the
-// result says how many.
+// result says how many. What rides in data packets is altered on the path, which costs no packet.
 func TestDeparturesLost(t *testing.T) {
 	t.Parallel()
 	for name, lost := range map[string]func(told int) bool{
 		"all":         func(int) bool { return true },
 		"every third": func(told int) bool { return told%3 == 1 },
 	} {
-		t.Run(name, func(t *testing.T) {
-			told := 0
-			path := &relay{script: func(r *relay, to bool, p []byte) [][]byte {
-				if p[0] == kindDepartures {
-					if told++; lost(told) {
-						return nil
+		for _, size := range []float64{64, 200} { // in packets of their own, and riding
+			t.Run(fmt.Sprintf("%s, %g B", name, size), func(t *testing.T) {
+				told := 0
+				path := &relay{script: func(r *relay, to bool, p []byte) [][]byte {
+					switch {
+					case p[0] == kindDepartures:
+						if told++; lost(told) {
+							return nil
+						}
+					case isCounted(p) && len(p) > headerSize && p[headerSize] == kindDepartures:
+						if told++; lost(told) {
+							p[headerSize+departuresHead] ^= 1
+						}
 					}
+					return [][]byte{p}
+				}}
+				m := bench{params: netp.Params{"rate": "1000pps", "count": 400.0, "size": size}, relay: path.open}.finished(t)
+				if sent, received, n := figure(t, m, metricSent), figure(t, m, metricReceived), m.Metrics[metricDelay].Distribution.All.Count(); sent != 400 || received != 400 || n != 400 {
+					t.Errorf("sent %v, received %v, %d delays; want 400", sent, received, n)
 				}
-				return [][]byte{p}
-			}}
-			m := bench{params: netp.Params{"rate": "1000pps", "count": 400.0}, relay: path.open}.finished(t)
-			if sent, received, n := figure(t, m, metricSent), figure(t, m, metricReceived), m.Metrics[metricDelay].Distribution.All.Count(); sent != 400 || received != 400 || n != 400 {
-				t.Errorf("sent %v, received %v, %d delays; want 400", sent, received, n)
+				unknown, stamps := m.Facts["departures_unknown"], m.Facts["send_stamps"]
+				if stamps != "kernel" {
+					t.Skip("no stamps of departures here")
+				}
+				check := checkOf(t, m, checkDepartures)
+				if name == "all" && (unknown != "400" || check.OK) || name != "all" && (unknown != "" || !check.OK) {
+					t.Errorf("%s departures unknown, check %+v", unknown, check)
+				}
+			})
+		}
+	}
+}
+
+// TestTracingAddsNothing: while a stream goes on, the path carries its data packets and none beside them but echoes.
+func TestTracingAddsNothing(t *testing.T) {
+	var beside, riding, data int
+	path := &relay{script: func(r *relay, to bool, p []byte) [][]byte {
+		switch {
+		case to && isCounted(p):
+			data++
+			if len(p) > headerSize && p[headerSize] == kindDepartures {
+				riding++
 			}
-			unknown, stamps := m.Facts["departures_unknown"], m.Facts["send_stamps"]
-			if stamps != "kernel" {
-				t.Skip("no stamps of departures here")
-			}
-			check := checkOf(t, m, checkDepartures)
-			if name == "all" && (unknown != "400" || check.OK) || name != "all" && (unknown != "" || !check.OK) {
-				t.Errorf("%s departures unknown, check %+v", unknown, check)
-			}
-		})
+		case to && data > 0 && data < 400 && p[0] != kindEcho:
+			beside++
+		}
+		return [][]byte{p}
+	}}
+	m := bench{params: netp.Params{"rate": "1000pps", "count": 400.0, "size": 172.0}, relay: path.open}.finished(t)
+	if m.Facts["send_stamps"] != "kernel" {
+		t.Skip("no stamps of departures here")
+	}
+	path.mu.Lock()
+	defer path.mu.Unlock()
+	if beside != 0 || riding < 300 || data != 400 {
+		t.Errorf("%d data packets, departures in %d of them, and %d other packets beside; want 400, most, and none", data, riding, beside)
+	}
+	if unknown := m.Facts["departures_unknown"]; unknown != "" {
+		t.Errorf("%s departures unknown; want none", unknown)
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 //	 2  6 sequence number; counted, warm-up and trial packets count from 0 each
 //	 8  8 wall clock of the sender just before the send call, Unix nanoseconds
 //	16 16 tag: AES-128 of bytes 0 to 15 under the key of this stream and direction
-//	32    noise, not covered by the tag
+//	32    noise, not covered by the tag; in traced packets with room for it a packet of departures, and then noise
 //
 // Report, from the receiving to the sending side:
 //
@@ -57,7 +57,7 @@ import (
 //	56 24 zero
 //	80 16 tag of bytes 0 to 79
 //
-// Departures, from the sending to the receiving side: when traced packets really left. At most 64 in a packet.
+// Departures, from the sending to the receiving side, in data packets or by themselves: when traced packets really left. At most 64.
 //
 //	 0  1 kind: 4
 //	 1  1 zero

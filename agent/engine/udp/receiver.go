@@ -290,6 +290,9 @@ func (r *receiver) one(packet []byte, stamp int64) {
 	switch a.purpose {
 	case purposeCounted, purposeTraced:
 		a.received = stamp
+		if a.purpose == purposeTraced && r.held.late != nil && r.held.aboard(packet, r.place, r.collector.limit, r.check) {
+			r.news = true
+		}
 		if n := len(r.arrivals); n > 0 && r.arrivals[n-1].extend(&a) {
 			break
 		}

@@ -70,6 +70,8 @@ type sender struct {
 	holding  int64   // since when nothing is sent because no report comes; 0 while they do
 	segments int     // of a super-packet; 0 when they cannot be sent
 	tracer   *tracer // nil for a stream that is not traced
+	rides    bool    // what the tracer tells goes in data packets
+	asked    int64   // when the kernel was asked for what these are to tell yet; 0 when they told all
 	departed func(sequence uint64, kernel int64)
 	stats    sendStats
 
@@ -334,6 +336,9 @@ func (x *sender) one(due int64) error {
 	id, stamp := uint64(departure.None), x.clock.Nanos()
 	if x.tracer != nil && purpose == purposeCounted && !x.tracer.blind() {
 		purpose, id = purposeTraced, sequence
+		if x.rides {
+			x.ride()
+		}
 		x.tracer.sending(sequence, stamp)
 	}
 	x.marker.write(packet, purpose, sequence, stamp)

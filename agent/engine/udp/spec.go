@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/port"
 )
 
 // Bounds of the parameters.
@@ -212,8 +213,7 @@ func demand(p netp.Params) netp.Demand {
 	return d
 }
 
-// load is the data of one direction, on the IP layer; what tells departures, 4 bytes a packet and 60 each 32 packets or each second,
-// is left out.
+// load is the data of one direction, on the IP layer, with what tells departures where that cannot ride in the data.
 func (s settings) load() netp.Load {
 	if s.flood() {
 		// With a count the number is known; how fast it goes never is.
@@ -222,6 +222,9 @@ func (s settings) load() netp.Load {
 	}
 	packets := float64(s.asked()) + math.Ceil(s.pps()*s.omit.Seconds())
 	perPacket := s.meanSize() + headers4
+	if s.traced() && s.riding() == 0 {
+		perPacket += 2*2 + (departuresHead+port.TagSize+headers4)/float64(tellAfter)
+	}
 	return netp.Load{Packets: uint64(packets), Bytes: uint64(packets * perPacket), Rate: s.pps() * perPacket * 8}
 }
 

@@ -1,6 +1,8 @@
 package udp
 
 import (
+	"cmp"
+
 	"github.com/netpupper/netp/agent/clock"
 	"github.com/netpupper/netp/agent/engine/internal/departure"
 )
@@ -10,7 +12,8 @@ func (x *sender) trace() bool {
 	if !x.set.traced() || !x.sock.trace() {
 		return false
 	}
-	x.tracer = &tracer{at: clock.Mono()}
+	x.rides = x.set.riding() > 0
+	x.tracer = newTracer(clock.Mono(), cmp.Or(x.set.riding(), tellAfter))
 	x.departed = func(sequence uint64, kernel int64) { x.tracer.left(sequence, x.clock.Stamp(kernel)) }
 	return true
 }
@@ -25,7 +28,10 @@ func (x *sender) look() {
 		return
 	}
 	x.sock.departures(x.departed)
-	x.tracer.taken = x.tracer.sent
+	x.tracer.taken, x.asked = x.tracer.sent, now
+	if x.rides {
+		return
+	}
 	for {
 		first, end, due := x.tracer.next(now)
 		if !due {
@@ -33,6 +39,19 @@ func (x *sender) look() {
 		}
 		x.tellDepartures(first, end)
 	}
+}
+
+// ride puts into the next data packets, in place of noise, what is to be told.
+func (x *sender) ride() {
+	if x.asked == 0 {
+		return
+	}
+	first, end, due := x.tracer.next(x.asked)
+	if !due {
+		x.asked = 0
+		return
+	}
+	x.tracer.encode(x.buffer[headerSize:], x.place, first, end, x.sign)
 }
 
 // tellRest tells the last departures, again and again until the end is confirmed.
