@@ -48,7 +48,7 @@ func (n *Node) ServeNames(at netip.AddrPort, s NameServer) (stop func(), err err
 // the lab.
 func (n *Node) ResolveBy(s NameServer) error {
 	hosts := []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
-	if n.six {
+	if n.six.Load() {
 		hosts = append(hosts, netip.IPv6Loopback())
 	}
 	for _, host := range hosts {

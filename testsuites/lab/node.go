@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/vishvananda/netlink"
@@ -29,8 +30,8 @@ type Node struct {
 	ioctl  int // a socket in it
 	handle *netlink.Handle
 	named  string
-	six    bool     // it speaks IPv6
-	ending []func() // what runs in it beside programs
+	six    atomic.Bool // it speaks IPv6; the sites around a carrier are built side by side
+	ending []func()    // what runs in it beside programs
 }
 
 // Path is the namespace for programs that take one (an agent's netns): its name, or a path that is valid while this process
@@ -131,7 +132,7 @@ func (n *Node) Sysctl(path, value string) error {
 
 // speak6 lets a device speak IPv6, with no address that it was not given, and so without announcements.
 func (n *Node) speak6(device string) error {
-	n.six = true
+	n.six.Store(true)
 	return n.Do(func() error {
 		var failed []error
 		for _, set := range [][2]string{{device + "/addr_gen_mode", "1"}, {device + "/accept_ra", "0"}, {device + "/disable_ipv6", "0"}, {"lo/disable_ipv6", "0"}} {
