@@ -336,9 +336,6 @@ func (x *sender) one(due int64) error {
 	id, stamp := uint64(departure.None), x.clock.Nanos()
 	if x.tracer != nil && purpose == purposeCounted && !x.tracer.blind() {
 		purpose, id = purposeTraced, sequence
-		if x.rides {
-			x.ride()
-		}
 		x.tracer.sending(sequence, stamp)
 	}
 	x.marker.write(packet, purpose, sequence, stamp)
@@ -358,6 +355,9 @@ func (x *sender) one(due int64) error {
 		x.warmups++
 	} else {
 		x.sent.Add(1)
+	}
+	if x.rides {
+		x.ride() // now, when no packet waits for it
 	}
 	return nil
 }
