@@ -13,6 +13,10 @@ const roomyHeap = 192 << 20
 // first time, and one page fault for every 4 KiB of it takes longer than the collector. What is allocated here is never touched: the
 // heap goes on to use the addresses.
 func roomy() {
+	var space unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_AS, &space) != nil || space.Cur != unix.RLIM_INFINITY {
+		return // where addresses are few they are not for this
+	}
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	_ = unix.Madvise(make([]byte, roomyHeap), unix.MADV_HUGEPAGE) // an advice: nothing depends on it
 }
