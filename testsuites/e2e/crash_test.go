@@ -206,12 +206,13 @@ func abreast[C any](t *testing.T, cases []C, test func(*testing.T, C)) {
 func TestStoreThatFailsLeavesTheRunUnfinished(t *testing.T) {
 	t.Parallel()
 	w := newCrashes(t)
-	w.disk.touched = func(what string) {
+	touched := func(what string) {
 		if what == "records" {
 			w.disk.die()
 			w.disk.bury()
 		}
 	}
+	w.disk.touched.Store(&touched)
 	report, err := w.runner.Execute(t.Context(), runner.Work{Plan: w.plan, Run: w.run}, nil)
 	if !errors.Is(err, errDead) || len(report.Records) != 0 {
 		t.Errorf("%d records, %v; want none and the store's error", len(report.Records), err)
@@ -235,7 +236,7 @@ func (c *crashes) strike(phase string, nth int) (hear func(runner.Event)) {
 			}
 		}
 	}
-	d.touched = at
+	d.touched.Store(&at)
 	return func(e runner.Event) {
 		if s, ok := e.(runner.SessionState); ok {
 			at(string(s.State))

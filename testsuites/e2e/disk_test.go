@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/plan"
@@ -15,8 +16,8 @@ import (
 type disk struct {
 	*store.Store
 	// touched is told what is about to be written, "records", and that it was,
-	// "records done". It may call die. It is set before anything runs.
-	touched func(what string)
+	// "records done". It may call die.
+	touched atomic.Pointer[func(what string)]
 
 	writing sync.RWMutex // held by writers; by die for as long as it takes
 	dead    bool         // guarded by writing
@@ -54,8 +55,8 @@ func (d *disk) write(what string, write func() error) error {
 }
 
 func (d *disk) touch(what string) {
-	if d.touched != nil {
-		d.touched(what)
+	if tell := d.touched.Load(); tell != nil {
+		(*tell)(what)
 	}
 }
 

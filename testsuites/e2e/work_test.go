@@ -134,11 +134,12 @@ func TestSlotRunsOnce(t *testing.T) {
 // was running.
 func interrupted(t *testing.T, w *world, work runner.Work) {
 	t.Helper()
-	w.disk.touched = func(what string) {
+	touched := func(what string) {
 		if what == "parts" {
 			w.disk.die()
 		}
 	}
+	w.disk.touched.Store(&touched)
 	end := make(chan struct{})
 	go func() {
 		defer close(end)
@@ -199,11 +200,12 @@ func TestRecoveredRunStaysCancelled(t *testing.T) {
 	p := makePlan(
 		session{from: "syd", to: "mel", params: long(nil), timeout: time.Hour, claims: link},
 		session{from: "mel", to: "syd", params: netp.Params{}, claims: link})
-	w.disk.touched = func(what string) {
+	touched := func(what string) {
 		if what == "records" {
 			w.disk.die()
 		}
 	}
+	w.disk.touched.Store(&touched)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var end sync.WaitGroup
