@@ -5,7 +5,6 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
-	"time"
 )
 
 // TestWritersWaitInTurn has one that writes and many that want to: they take no connection from those who read, give up when
@@ -18,21 +17,24 @@ func TestWritersWaitInTurn(t *testing.T) {
 	defer s.Close()
 	writing, end := make(chan struct{}), make(chan struct{})
 	const writers = 20
-	done := make(chan error, writers+1)
+	done, comes := make(chan error, writers+1), make(chan struct{})
 	go func() {
 		done <- s.write(t.Context(), "hold", func(*transaction) error { close(writing); <-end; return nil })
 	}()
 	<-writing
 	for range writers {
-		go func() { done <- s.write(t.Context(), "write", func(*transaction) error { return nil }) }()
+		go func() {
+			comes <- struct{}{}
+			done <- s.write(t.Context(), "write", func(*transaction) error { return nil })
+		}()
+		<-comes
 	}
 	given, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.write(given, "write", func(*transaction) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("a writer that was told to give up: %v", err)
 	}
-	for range 10 {
-		time.Sleep(5 * time.Millisecond) // the writers come to where they wait
+	for range 200 {
 		if _, err := s.Runs(t.Context(), "", 0); err != nil {
 			t.Fatal(err)
 		}
