@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/netpupper/netp"
@@ -61,7 +63,7 @@ func (x *execution) awaitAgents(ctx context.Context, t *task, attempt int) *netp
 	switch {
 	case ctx.Err() != nil:
 		return x.unbegun(t)
-	case x.absentee(ids) == "":
+	case len(x.absentees(ids)) == 0:
 		return x.drained(ids)
 	}
 	x.state(t, Waiting, attempt)
@@ -72,8 +74,16 @@ func (x *execution) awaitAgents(ctx context.Context, t *task, attempt int) *netp
 	case err == nil:
 		return x.drained(ids)
 	case errors.Is(err, errAbsent):
-		return &netp.Failure{Kind: netp.FailureAgentLost, Agent: x.absentee(ids), Detail: fmt.Sprintf(
-			"The session needs agents that were not connected within %v: %v. Start them, or look into their logs.", x.cfg.Lease, ids)}
+		absent := x.absentees(ids)
+		if len(absent) == 0 { // the last one came just now
+			return x.drained(ids)
+		}
+		names := make([]string, len(absent))
+		for i, id := range absent {
+			names[i] = string(id)
+		}
+		return &netp.Failure{Kind: netp.FailureAgentLost, Agent: absent[0], Detail: fmt.Sprintf(
+			"The session needs agents that were not connected within %v: %s. Start them, or look into their logs.", x.cfg.Lease, strings.Join(names, ", "))}
 	}
 	return x.unbegun(t)
 }
@@ -81,14 +91,12 @@ func (x *execution) awaitAgents(ctx context.Context, t *task, attempt int) *netp
 // errAbsent is why a wait for agents ended.
 var errAbsent = errors.New("they did not come")
 
-// absentee is the first agent that is not there, "" when all are.
-func (x *execution) absentee(ids []netp.AgentID) netp.AgentID {
-	for _, id := range ids {
-		if _, ok := x.fleet.Find(id); !ok {
-			return id
-		}
-	}
-	return ""
+// absentees are the agents that are not there.
+func (x *execution) absentees(ids []netp.AgentID) []netp.AgentID {
+	return slices.DeleteFunc(slices.Clone(ids), func(id netp.AgentID) bool {
+		_, there := x.fleet.Find(id)
+		return there
+	})
 }
 
 // drained says that one of the agents gets no new sessions, nil when none is.

@@ -289,6 +289,8 @@ func TestAgentThatNeverComes(t *testing.T) {
 	r := only(t, w.run(t.Context(), makePlan(session{from: "syd", to: "mel", params: netp.Params{}}), nil))
 	if r.Status != netp.Errored || failureKind(r) != netp.FailureAgentLost || r.Result.Failure.Agent != "mel" {
 		t.Errorf("got %s, %+v; want an error: agent mel lost", r.Status, r.Result.Failure)
+	} else if d := r.Result.Failure.Detail; !strings.Contains(d, ": mel.") || strings.Contains(d, "syd") {
+		t.Errorf("it says %q; want mel named, who is absent, and not syd", d)
 	}
 }
 
