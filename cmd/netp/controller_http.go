@@ -14,7 +14,10 @@ func (d *controllerDaemon) handler() http.Handler {
 	mux := http.NewServeMux()
 	enrol.API{
 		Authority: d.authority, Present: d.present,
-		Expel: func(id netp.AgentID) { d.server.Expel(string(id)) },
+		Expel: func(id netp.AgentID) {
+			d.server.Expel(string(id))
+			d.runner.Fleet().Expel(id)
+		},
 	}.Register(mux)
 	mux.Handle(api.Prefix, d.api.Handler())
 	if d.webhook != nil {

@@ -20,7 +20,7 @@ type API struct {
 	// Present lists the agents that are there; what belongs to the controller and is
 	// not there is listed beside them.
 	Present func() []Presence
-	// Expel closes the connections of a revoked agent at once.
+	// Expel closes the connections of a revoked agent, and forgets that it was there, at once.
 	Expel func(netp.AgentID)
 }
 

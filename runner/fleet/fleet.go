@@ -125,7 +125,7 @@ func (f *Fleet) Welcome(h wire.Hello) wire.Welcome {
 	ctx, cancel := context.WithTimeout(context.Background(), presenceTimeout)
 	defer cancel()
 	if h.Leaving {
-		err = f.cfg.Presence.Withdraw(ctx, wire.Token(h.Agent.Name))
+		f.withdraw(h.Agent.Name)
 	} else if data, encodeErr := wire.Encode(grant{Epoch: f.cfg.Epoch, Version: version, Hello: h}); encodeErr != nil {
 		err = encodeErr
 	} else {
@@ -136,6 +136,25 @@ func (f *Fleet) Welcome(h wire.Hello) wire.Welcome {
 	}
 	w.Time = f.cfg.Now()
 	return w
+}
+
+// Expel takes out an agent that belongs no longer: at once, and not when its lease ends.
+func (f *Fleet) Expel(id netp.AgentID) {
+	f.mu.Lock()
+	if m := f.members[id]; m != nil {
+		f.remove(id, m)
+	}
+	f.mu.Unlock()
+	f.withdraw(id)
+}
+
+// withdraw tells other controllers that an agent is gone.
+func (f *Fleet) withdraw(id netp.AgentID) {
+	ctx, cancel := context.WithTimeout(context.Background(), presenceTimeout)
+	defer cancel()
+	if err := f.cfg.Presence.Withdraw(ctx, wire.Token(id)); err != nil {
+		f.cfg.Logger.Warn("other controllers do not know that an agent is gone", "agent", id, "error", err)
+	}
 }
 
 // admit takes the agent in, unless another one uses its name.

@@ -120,6 +120,20 @@ func TestNameBelongsToOneInstallation(t *testing.T) {
 	})
 }
 
+func TestExpelledIsGoneAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := new(bucket)
+		f, other := start(t, b, 1), start(t, b, 2)
+		f.Welcome(hello("syd", "i", "1"))
+		m, _ := f.Find("syd")
+		seen, there := other.Find("syd")
+		if f.Expel("syd"); !there || !ended(m.Gone) || !ended(seen.Gone) || len(f.Agents())+len(other.Agents()) != 0 {
+			t.Errorf("known to the other controller %v; gone %v, there %v; still there: %v, %v", there, ended(m.Gone), ended(seen.Gone), f.Agents(), other.Agents())
+		}
+		f.Expel("nobody")
+	})
+}
+
 func TestVersionsWithoutOverlapAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := start(t, new(bucket), 1)
