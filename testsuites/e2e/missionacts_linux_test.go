@@ -178,7 +178,8 @@ func (m *mission) stolenToken(t *testing.T) {
 // spoofed sends what went between the sites again, as it was and changed, and
 // garbage, from an address that has no business there.
 func (m *mission) spoofed(t *testing.T) {
-	eventually(t, "the kills are over and done with", m.steady)
+	begun := time.Now()
+	eventually(t, "the kills are over and done with", func() bool { return m.steady(begun) })
 	since := time.Now()
 	frames := m.sniff(200)
 	n := len(m.verdicts("test.beat"))
@@ -196,12 +197,12 @@ func (m *mission) spoofed(t *testing.T) {
 	}
 }
 
-// steady says whether the newest session on every path could be judged.
-func (m *mission) steady() bool {
+// steady says whether every path has had a session since a time, and the newest of each could be judged.
+func (m *mission) steady(since time.Time) bool {
 	newest := map[string]netp.Record{}
 	for _, test := range []string{"test.beat", "test.voice"} {
 		for _, r := range m.verdicts(test) {
-			if r.Scheduled.After(newest[r.Session.Addr].Scheduled) {
+			if r.Scheduled.After(since) && r.Scheduled.After(newest[r.Session.Addr].Scheduled) {
 				newest[r.Session.Addr] = r
 			}
 		}
@@ -211,7 +212,7 @@ func (m *mission) steady() bool {
 			return false
 		}
 	}
-	return true
+	return len(newest) == 12 // of two tests on all ordered pairs of three sites
 }
 
 // at runs a function in the namespace of a site.
