@@ -126,7 +126,7 @@ func (m *meter) measure(v cty.Value, left *extent, depth int) {
 			m.refuse("A string has %d bytes; at most %d are allowed.", n, m.limits.StringBytes)
 		}
 	case ty == cty.Number:
-		if !moderate(v) {
+		if f := v.AsBigFloat(); !f.IsInf() && (f.MantExp(nil) > 4*maxExponent || f.MantExp(nil) < -4*maxExponent) {
 			m.refuse("A number is beyond 1e%d or below 1e-%d.", maxExponent, maxExponent)
 		}
 	case ty.IsPrimitiveType() || ty.IsCapsuleType():
@@ -140,9 +140,6 @@ func (m *meter) measureElements(v cty.Value, left *extent, depth int) {
 		m.refuse("A value is nested more than %d deep.", m.limits.Nesting)
 		return
 	}
-	if m.measurePlain(v, left) {
-		return
-	}
 	for it := v.ElementIterator(); it.Next(); {
 		if left.elements--; left.elements < 0 {
 			m.refuse("A value has more than %d elements in all.", m.limits.Elements)
@@ -153,42 +150,6 @@ func (m *meter) measureElements(v cty.Value, left *extent, depth int) {
 		_, e := it.Element()
 		m.measure(e, left, depth-1)
 	}
-}
-
-// moderate says of a known number that it is no monster.
-func moderate(v cty.Value) bool {
-	f := v.AsBigFloat()
-	return f.IsInf() || f.MantExp(nil) <= 4*maxExponent && f.MantExp(nil) >= -4*maxExponent
-}
-
-// measurePlain measures an object of short texts, numbers and bools, in any order since none is over a bound. It gives up at
-// anything else.
-func (m *meter) measurePlain(v cty.Value, left *extent) bool {
-	if !v.Type().IsObjectType() {
-		return false
-	}
-	types := v.Type().AttributeTypes()
-	text := 0
-	for name, ty := range types {
-		a := v.GetAttr(name)
-		if !ty.IsPrimitiveType() || a.IsMarked() || !a.IsKnown() || a.IsNull() {
-			return false
-		}
-		switch ty {
-		case cty.String:
-			text += len(a.AsString())
-		case cty.Number:
-			if !moderate(a) {
-				return false
-			}
-		}
-	}
-	if text > min(m.limits.StringBytes, longText, left.text) || len(types) > left.elements {
-		return false
-	}
-	left.text -= text
-	left.elements -= len(types)
-	return true
 }
 
 // metered evaluates an expression under a meter. It looks like parentheses to
