@@ -8,6 +8,7 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/clock"
 	"github.com/netpupper/netp/agent/engine"
+	"github.com/netpupper/netp/agent/engine/internal/departure"
 	"github.com/netpupper/netp/agent/port"
 )
 
@@ -57,7 +58,22 @@ func hotPair(t testing.TB, p netp.Params) (*sender, *receiver) {
 		t.Fatal(err)
 	}
 	x.state.Store(stateSending)
+	for !r.user && !stamped(t, x, r) {
+	}
 	return x, r
+}
+
+// stamped says whether the kernel stamps what arrives: it begins with that some time after the first socket has asked for it.
+func stamped(t testing.TB, x *sender, r *receiver) bool {
+	if err := x.sock.send(make([]byte, 1), departure.None); err != nil {
+		t.Fatal(err)
+	}
+	sent := x.clock.Nanos()
+	batch, err := r.sock.read(clock.Mono() + int64(time.Second))
+	if err != nil || len(batch) == 0 {
+		t.Fatal("nothing arrived: ", err)
+	}
+	return batch[0].stamp < sent
 }
 
 func (r *receiver) readOnce(t testing.TB) {
