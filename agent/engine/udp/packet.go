@@ -17,8 +17,8 @@ import (
 //
 //	 0  1 kind: 1
 //	 1  1 purpose: 1 counted, 2 warm-up, 3 trial of the packet size, 4 counted and traced
-//	 2  6 sequence number; counted, warm-up and trial packets count from 0 each
-//	 8  8 wall clock of the sender just before the send call, Unix nanoseconds
+//	 2  8 wall clock of the sender just before the send call, Unix nanoseconds
+//	10  6 sequence number; counted, warm-up and trial packets count from 0 each
 //	16 16 tag: AES-128 of bytes 0 to 15 under the key of this stream and direction
 //	32    noise, not covered by the tag; in traced packets with room for it a packet of departures, and then noise
 //
@@ -122,6 +122,7 @@ const (
 type marker struct {
 	block cipher.Block
 	tag   [signedSize]byte
+	tags  []byte // of a run
 }
 
 // newMarker derives the key of the stream from the key of the sending side, so that a packet of one stream or direction is
@@ -142,9 +143,37 @@ func newMarker(key [32]byte, way uint8, stream uint16) *marker {
 // write fills the header of a data packet.
 func (m *marker) write(packet []byte, purpose uint8, sequence uint64, stamp int64) {
 	p := packet[:headerSize]
-	binary.BigEndian.PutUint64(p, kindData<<56|uint64(purpose)<<48|sequence)
-	binary.BigEndian.PutUint64(p[8:], uint64(stamp))
+	putSigned(p, purpose, sequence, stamp)
 	m.block.Encrypt(p[signedSize:], p[:signedSize])
+}
+
+// putSigned writes what the tag covers.
+func putSigned(p []byte, purpose uint8, sequence uint64, stamp int64) {
+	binary.BigEndian.PutUint64(p, kindData<<56|uint64(purpose)<<48|uint64(stamp)>>16)
+	binary.BigEndian.PutUint64(p[8:], uint64(stamp)<<48|sequence)
+}
+
+// writeRun fills the headers of n packets of equal size that follow each other and leave at once.
+func (m *marker) writeRun(packets []byte, size, n int, purpose uint8, sequence uint64, stamp int64) {
+	putSigned(packets, purpose, sequence, stamp)
+	tags := m.run(packets[:signedSize], n)
+	for i := range n {
+		p, tag := packets[i*size:][:headerSize], tags[i*signedSize:][:signedSize]
+		putSigned(p, purpose, sequence+uint64(i), stamp)
+		copy(p[signedSize:], tag)
+	}
+}
+
+// run makes the tags of n packets of which the first has these signed bytes, and that follow each other and have one time. What they
+// sign counts up, as the blocks do that AES in counter mode makes: it makes many at a time. The result is valid until the next call.
+func (m *marker) run(signed []byte, n int) []byte {
+	if cap(m.tags) < n*signedSize {
+		m.tags = make([]byte, n*signedSize)
+	}
+	tags := m.tags[:n*signedSize]
+	clear(tags)
+	cipher.NewCTR(m.block, signed).XORKeyStream(tags, tags)
+	return tags
 }
 
 // arrival is a data packet as it was read, or a run of them: equal but for their sequence numbers, which follow each other. Packets
@@ -158,12 +187,12 @@ type arrival struct {
 	more     uint64 // packets after the first
 }
 
-// extend takes a packet into the run, if it belongs to it.
+// extend takes what follows into the run, if it belongs to it.
 func (a *arrival) extend(b *arrival) bool {
 	if b.sequence != a.sequence+a.more+1 || b.purpose == purposeTraced || a.purpose == purposeTraced || b.sent != a.sent || b.received != a.received || b.size != a.size {
 		return false
 	}
-	a.more++
+	a.more += b.more + 1
 	return true
 }
 
@@ -172,19 +201,42 @@ func (m *marker) read(packet []byte, a *arrival) bool {
 	if len(packet) < headerSize || packet[0] != kindData {
 		return false
 	}
-	p := packet[:headerSize]
-	m.block.Encrypt(m.tag[:], p[:signedSize])
-	wrong := binary.NativeEndian.Uint64(m.tag[:]) ^ binary.NativeEndian.Uint64(p[16:])
-	wrong |= binary.NativeEndian.Uint64(m.tag[8:]) ^ binary.NativeEndian.Uint64(p[24:])
-	if wrong != 0 { // all 16 bytes are compared at once: how long it takes tells nothing
+	m.block.Encrypt(m.tag[:], packet[:signedSize])
+	if !sameTag(m.tag[:], packet[signedSize:]) {
 		return false
 	}
-	first := binary.BigEndian.Uint64(p)
-	a.purpose = uint8(first >> 48)
-	a.sequence = first & maxSequence
-	a.sent = int64(binary.BigEndian.Uint64(p[8:]))
-	a.size = len(packet)
+	first, second := binary.BigEndian.Uint64(packet), binary.BigEndian.Uint64(packet[8:])
+	*a = arrival{purpose: uint8(first >> 48), sequence: second & maxSequence, sent: int64(first<<16 | second>>48), size: len(packet)}
 	return true
+}
+
+// follow takes those of the joined packets into the run of the first, which is read, that belong to it.
+func (m *marker) follow(packets []byte, a *arrival) {
+	if a.purpose == purposeTraced || len(packets) < 2*a.size {
+		return
+	}
+	n := 1
+	first, second := binary.NativeEndian.Uint64(packets), binary.BigEndian.Uint64(packets[8:])
+	for at := a.size; at+a.size <= len(packets); at += a.size {
+		if binary.NativeEndian.Uint64(packets[at:]) != first || binary.BigEndian.Uint64(packets[at+8:]) != second+uint64(n) {
+			break
+		}
+		n++
+	}
+	if n == 1 {
+		return
+	}
+	tags := m.run(packets[:signedSize], n)
+	for i := 1; i < n && sameTag(tags[i*signedSize:], packets[i*a.size+signedSize:]); i++ {
+		a.more++
+	}
+}
+
+// sameTag compares all 16 bytes at once: how long it takes tells nothing.
+func sameTag(a, b []byte) bool {
+	wrong := binary.NativeEndian.Uint64(a) ^ binary.NativeEndian.Uint64(b)
+	wrong |= binary.NativeEndian.Uint64(a[8:]) ^ binary.NativeEndian.Uint64(b[8:])
+	return wrong == 0
 }
 
 // place is which stream and direction a control packet is of.

@@ -40,6 +40,45 @@ func TestDataPacket(t *testing.T) {
 	}
 }
 
+// TestRun holds that packets written and read together are those written and read one by one, and that a run ends where it should.
+func TestRun(t *testing.T) {
+	const size, n = 40, 9
+	m := newMarker([32]byte{1}, wayForward, 3)
+	packets, single := make([]byte, n*size), make([]byte, size)
+	m.writeRun(packets, size, n, purposeCounted, 1<<32-4, 77)
+	for i := range n {
+		m.write(single, purposeCounted, 1<<32-4+uint64(i), 77)
+		if !bytes.Equal(packets[i*size:(i+1)*size], single) {
+			t.Fatalf("packet %d differs from one written alone", i)
+		}
+	}
+	follow := func(packets []byte) uint64 {
+		var a arrival
+		if !m.read(packets[:size], &a) {
+			t.Fatal("own packet refused")
+		}
+		m.follow(packets, &a)
+		return a.more
+	}
+	if more := follow(packets); more != n-1 {
+		t.Errorf("%d packets follow the first, want %d", more, n-1)
+	}
+	if more := follow(packets[:n*size-1]); more != n-2 {
+		t.Errorf("%d packets follow when the last is cut short, want %d", more, n-2)
+	}
+	for bit := range headerSize * 8 {
+		forged := bytes.Clone(packets)
+		forged[5*size+bit/8] ^= 1 << (bit % 8)
+		if more := follow(forged); more != 4 {
+			t.Errorf("bit %d of the sixth changed: %d packets follow the first, want 4", bit, more)
+		}
+	}
+	m.writeRun(packets, size, n, purposeTraced, 0, 77)
+	if more := follow(packets); more != 0 {
+		t.Errorf("%d traced packets were taken into a run: each has departures of its own", more)
+	}
+}
+
 func TestControlPackets(t *testing.T) {
 	tagger := port.NewTagger([32]byte{7})
 	var b [controlSize]byte

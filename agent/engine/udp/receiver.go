@@ -259,10 +259,8 @@ func (r *receiver) pause() time.Duration {
 // take takes what was read.
 func (r *receiver) take(batch []datagram) {
 	for _, d := range batch {
-		for size := d.size; len(d.data) > 0; {
-			n := min(size, len(d.data))
-			r.one(d.data[:n], d.stamp)
-			d.data = d.data[n:]
+		for len(d.data) > 0 {
+			d.data = d.data[r.some(&d):]
 		}
 	}
 	if len(r.arrivals) > 0 || r.news {
@@ -280,16 +278,18 @@ func (r *receiver) take(batch []datagram) {
 	}
 }
 
-// one takes one packet.
-func (r *receiver) one(packet []byte, stamp int64) {
+// some takes the first packet of those that were joined, and those that are of one run with it, and says how many bytes they have.
+func (r *receiver) some(d *datagram) int {
+	packet := d.data[:min(d.size, len(d.data))]
 	var a arrival
 	if !r.marker.read(packet, &a) {
-		r.control(packet, stamp)
-		return
+		r.control(packet, d.stamp)
+		return len(packet)
 	}
+	r.marker.follow(d.data, &a)
 	switch a.purpose {
 	case purposeCounted, purposeTraced:
-		a.received = stamp
+		a.received = d.stamp
 		if a.purpose == purposeTraced && r.held.late != nil && r.held.aboard(packet, r.place, r.collector.limit, r.check) {
 			r.news = true
 		}
@@ -304,9 +304,10 @@ func (r *receiver) one(packet []byte, stamp int64) {
 		if r.trials++; r.trials == 1 {
 			r.due = clock.Mono() // the sender waits for this
 		}
-		return
+		return len(packet)
 	}
 	r.stirred = true
+	return len(packet) * int(a.more+1)
 }
 
 // lag notes how long the oldest packet of a batch waited for us.

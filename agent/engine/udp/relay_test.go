@@ -100,7 +100,7 @@ func isCounted(p []byte) bool {
 	return len(p) >= headerSize && p[0] == kindData && (p[1] == purposeCounted || p[1] == purposeTraced)
 }
 
-func sequenceOf(p []byte) uint64 { return binary.BigEndian.Uint64(p) & maxSequence }
+func sequenceOf(p []byte) uint64 { return binary.BigEndian.Uint64(p[8:]) & maxSequence }
 
 // truth is what a receiver must have seen, from the packets passed on.
 func (r *relay) truth() (received, lost, overtook, copies, copied float64) {

@@ -507,10 +507,7 @@ func (x *sender) burst(now int64, pieces []byte) error {
 	if err := x.allowed(n * (size + x.headers)); err != nil {
 		return err
 	}
-	stamp := x.clock.Nanos()
-	for i := range n {
-		x.marker.write(pieces[i*size:], purpose, sequence+uint64(i), stamp)
-	}
+	x.marker.writeRun(pieces, size, n, purpose, sequence, x.clock.Nanos())
 	able, err := x.sock.sendSegments(pieces[:n*size], size)
 	switch {
 	case !able:

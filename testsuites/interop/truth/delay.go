@@ -182,7 +182,7 @@ func (p path) fewPackets(ctx context.Context, kind netp.Kind) (d delays, err err
 	}
 	for _, r := range there {
 		if _, ok := counted(r); ok && kind == "udp" {
-			d.lag = append(d.lag, time.Duration(r.Arrival-int64(binary.BigEndian.Uint64(r.Head[16:]))))
+			d.lag = append(d.lag, time.Duration(r.Arrival-int64(binary.BigEndian.Uint64(r.Head[10:]))))
 		}
 	}
 	return d, nil

@@ -193,7 +193,7 @@ func (r *falseReceiver) read(d time.Duration) error {
 		case n >= 32 && p[0] == 1 && p[1] == 1:
 			r.state = max(r.state, reportReceiving)
 			r.truth.received++
-			r.truth.next = max(r.truth.next, 1+binary.BigEndian.Uint64(append([]byte{0, 0}, p[2:8]...)))
+			r.truth.next = max(r.truth.next, 1+binary.BigEndian.Uint64(append([]byte{0, 0}, p[10:16]...)))
 		case n == controlSize && p[0] == 3 && p[1] >= echoFinished && r.check.Open(p):
 			r.state, r.truth.sent = reportDone, binary.BigEndian.Uint64(p[48:])
 		}
@@ -284,9 +284,9 @@ func (s *falseSender) echo(answers, asked uint64) error {
 // data sends a packet, the last of so many too.
 func (s *falseSender) data(sends uint64) error {
 	b := make([]byte, dataSize)
-	binary.BigEndian.PutUint64(b, s.sent) // of which the first two bytes are others
 	b[0], b[1] = 1, 1
-	binary.BigEndian.PutUint64(b[8:], uint64(time.Now().UnixNano()))
+	binary.BigEndian.PutUint64(b[8:], s.sent) // of which the first two bytes are the last of the time
+	binary.BigEndian.PutUint64(b[2:], uint64(time.Now().UnixNano()))
 	s.block.Encrypt(b[16:32], b[:16])
 	if s.sent++; s.sent == sends {
 		s.state = echoFinished

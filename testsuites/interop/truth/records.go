@@ -18,7 +18,7 @@ func counted(r emulator.Record) (sequence uint64, yes bool) {
 	if r.Protocol != 17 || r.Length < 28+32 || r.Head[8] != 1 || r.Head[9] != 1 && r.Head[9] != 4 {
 		return 0, false
 	}
-	return binary.BigEndian.Uint64(append([]byte{0, 0}, r.Head[10:16]...)), true
+	return binary.BigEndian.Uint64(append([]byte{0, 0}, r.Head[18:24]...)), true
 }
 
 // probe says whether a record is of an authenticated STAMP packet of the session-sender, and gives its sequence number: bytes 4
