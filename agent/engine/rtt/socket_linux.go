@@ -36,7 +36,9 @@ const (
 func newKernelSocket(fd int, departing bool, done func() error) (*kernelSocket, error) {
 	s := &kernelSocket{fd: fd, departing: departing, out: departure.New(fd, stampFlags), done: done}
 	// As much as the host allows, so that a stall drops nothing; what it does drop is counted.
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
+	}
 	for _, o := range [][2]int{
 		{unix.SOL_SOCKET, unix.SO_RXQ_OVFL},
 		{unix.IPPROTO_IP, unix.IP_RECVTTL}, {unix.IPPROTO_IP, unix.IP_RECVTOS}, {unix.IPPROTO_IP, unix.IP_RECVERR},
