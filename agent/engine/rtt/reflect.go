@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/netpupper/netp"
@@ -74,8 +75,10 @@ type reflector struct {
 
 	rejected, repeated, outdated uint64
 	unsent                       uint64
-	stay                         int64 // the longest a probe waited for its answer, ns
-	lag                          int64 // the longest an answer took to leave after its stamp, ns
+	stay                         int64             // the longest a probe waited for its answer, ns
+	lag                          int64             // the longest an answer took to leave after its clock was read, ns
+	lags                         [recentLags]int64 // of the latest answers
+	departures                   uint64            // of which the kernel told
 	leaving                      [leavingRing]leaving
 	drops                        uint32
 	ttl, tos                     span
@@ -83,11 +86,15 @@ type reflector struct {
 
 // leaving is an answer whose departure the kernel has not told yet.
 type leaving struct {
-	count   uint64
-	stamped int64 // Unix nanoseconds
+	count uint64
+	left  int64 // Unix nanoseconds, as read before it was sent
 }
 
-const leavingRing = 1 << 10
+const (
+	leavingRing = 1 << 10
+	recentLags  = 256
+	fewestLags  = 16
+)
 
 func newReflector(j engine.Job, c settings, sock socket, flow *port.Flow) *reflector {
 	r := &reflector{
@@ -176,7 +183,7 @@ func (r *reflector) answer(packet []byte, a *arrival, now int64) {
 	}
 	left := r.job.Clock.Nanos()
 	r.stay = max(r.stay, left-came)
-	reply.Time = stamp.NTP(left)
+	reply.Time = stamp.NTP(left + r.ahead())
 	r.codec.PutReply(packet, reply)
 	if end {
 		r.codec.PutEnd(packet)
@@ -189,10 +196,22 @@ func (r *reflector) answer(packet []byte, a *arrival, now int64) {
 	}
 }
 
+// ahead is how much later than its clock is read an answer leaves in any case: tag and system call take their time. The kernel told how
+// late the latest ones left; a part of the shortest is taken, so that no answer says it left later than it did.
+func (r *reflector) ahead() int64 {
+	if r.departures < fewestLags {
+		return 0
+	}
+	return slices.Min(r.lags[:min(r.departures, recentLags)]) * 3 / 4
+}
+
 // departed takes the kernel's stamp of an answer that has left.
 func (r *reflector) departed(count uint64, kernel int64) {
-	if l := r.leaving[count%leavingRing]; l.count == count && l.stamped != 0 {
-		r.lag = max(r.lag, r.job.Clock.Stamp(kernel)-l.stamped)
+	if l := r.leaving[count%leavingRing]; l.count == count && l.left != 0 {
+		lag := r.job.Clock.Stamp(kernel) - l.left
+		r.lag = max(r.lag, lag)
+		r.lags[r.departures%recentLags] = max(lag, 0) // somebody may have set the clock
+		r.departures++
 	}
 }
 

@@ -93,3 +93,35 @@ func TestReflectorTellsWhatItAdds(t *testing.T) {
 		t.Errorf("after 80 ms: %+v", c)
 	}
 }
+
+// TestAnswersAreStampedAhead: an answer says when it leaves, as far as the latest ones left later than their clock was read in any case.
+func TestAnswersAreStampedAhead(t *testing.T) {
+	r := &reflector{job: job(t, netp.Params{"count": 1.0})}
+	const left = int64(1e18)
+	depart := func(n int, lag int64) {
+		for range n {
+			count := uint32(r.departures)
+			r.leaving[count%leavingRing] = leaving{uint64(count), left}
+			r.departed(uint64(count), left+lag)
+		}
+	}
+	ahead := func(want int64) {
+		t.Helper()
+		if got := r.ahead(); got != want {
+			t.Errorf("%d ns ahead after %d departures, want %d", got, r.departures, want)
+		}
+	}
+	ahead(0)
+	depart(fewestLags-1, 4000)
+	ahead(0) // too few to tell
+	depart(1, 9000)
+	ahead(3000)
+	depart(1, 2000)
+	ahead(1500)
+	depart(recentLags-1, 8000)
+	ahead(1500)
+	depart(1, 8000) // the shortest is forgotten
+	ahead(6000)
+	depart(1, -50) // somebody set the clock
+	ahead(0)
+}
