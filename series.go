@@ -1,10 +1,10 @@
 package netp
 
 import (
-	"cmp"
 	"math"
 	"math/bits"
 	"slices"
+	"sort"
 )
 
 // maxBatches bounds every series: at the bound neighbours are joined and the
@@ -41,8 +41,8 @@ func (b *Batch) Count() (n uint64) {
 }
 
 func (b *Batch) add(v, n int64) {
-	i, found := slices.BinarySearchFunc(b.Counts, v, func(c [2]int64, v int64) int { return cmp.Compare(c[0], v) })
-	if !found {
+	i := sort.Search(len(b.Counts), func(i int) bool { return b.Counts[i][0] >= v })
+	if i == len(b.Counts) || b.Counts[i][0] != v {
 		b.Counts = slices.Insert(b.Counts, i, [2]int64{v, 0})
 	}
 	b.Counts[i][1] += n
