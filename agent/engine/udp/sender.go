@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -323,10 +322,7 @@ func interrupted(detail string) *netp.Failure {
 
 // one sends one packet that is due.
 func (x *sender) one(due int64) error {
-	purpose, sequence := uint8(purposeCounted), x.sent.Load()
-	if due < x.counting {
-		purpose, sequence = purposeWarmup, x.warmups
-	}
+	purpose, sequence := x.turn(due)
 	size := x.size(sequence)
 	if err := x.allowed(size + x.headers); err != nil {
 		return err
@@ -360,6 +356,14 @@ func (x *sender) one(due int64) error {
 		x.ride() // now, when no packet waits for it
 	}
 	return nil
+}
+
+// turn is the purpose and the sequence number of the packet of a time.
+func (x *sender) turn(at int64) (purpose uint8, sequence uint64) {
+	if at < x.counting {
+		return purposeWarmup, x.warmups
+	}
+	return purposeCounted, x.sent.Load()
 }
 
 // size is that of a packet of the stream.
@@ -398,6 +402,11 @@ func (x *sender) emit(packet []byte, id uint64) error {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		err = x.sock.send(packet, id)
 	}
+	return x.emitted(err)
+}
+
+// emitted takes what the system said to a packet, and says what that means as emit does.
+func (x *sender) emitted(err error) error {
 	switch {
 	case err == nil:
 		x.refused = 0
@@ -420,109 +429,4 @@ func (x *sender) emit(packet []byte, id uint64) error {
 	}
 	x.stop(interrupted("The system of the sender refused its packets again and again: " + err.Error() + "."))
 	return errStopped
-}
-
-// flood sends as fast as it goes, on a thread of its own.
-func (x *sender) flood() {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	pieces := x.super()
-	for {
-		now := clock.Mono()
-		alive, hold := x.alive(now)
-		switch {
-		case !alive:
-			return
-		case hold:
-			time.Sleep(retry)
-			continue
-		case x.complete(now):
-			x.state.Store(stateFinished)
-			return
-		}
-		var err error
-		if len(pieces) > 0 && x.segments > 1 {
-			err = x.burst(now, pieces)
-		} else {
-			err = x.next(now)
-		}
-		if errors.Is(err, errBusy) {
-			time.Sleep(50 * time.Microsecond)
-		} else if err != nil {
-			return
-		}
-	}
-}
-
-// next sends one packet of a flood.
-func (x *sender) next(now int64) error {
-	purpose, sequence := uint8(purposeCounted), x.sent.Load()
-	if now < x.counting {
-		purpose, sequence = purposeWarmup, x.warmups
-	}
-	size := x.size(sequence)
-	if err := x.allowed(size + x.headers); err != nil {
-		return err
-	}
-	x.marker.write(x.buffer[:size], purpose, sequence, x.clock.Nanos())
-	if err := x.emit(x.buffer[:size], departure.None); err != nil {
-		return err
-	}
-	x.advance(purpose, 1)
-	return nil
-}
-
-func (x *sender) advance(purpose uint8, n int) {
-	if purpose == purposeWarmup {
-		x.warmups += uint64(n)
-	} else {
-		x.sent.Add(uint64(n))
-	}
-}
-
-// Limits of a super-packet: bytes that fit an IP packet of either version, and segments the kernel takes.
-const (
-	superBytes    = 65000
-	superSegments = 128
-)
-
-// super prepares a buffer of packets of equal size that leave with one call; none when sizes are mixed.
-func (x *sender) super() []byte {
-	if len(x.set.sizes) != 1 {
-		return nil
-	}
-	x.segments = min(superBytes/x.set.sizes[0], superSegments)
-	return noise(x.segments*x.set.sizes[0], uint64(x.stream))
-}
-
-// burst sends a super-packet: one stamp for all, because they leave in one call. Where the system cannot, it tries fewer, then
-// leaves it.
-func (x *sender) burst(now int64, pieces []byte) error {
-	purpose, sequence := uint8(purposeCounted), x.sent.Load()
-	if now < x.counting {
-		purpose, sequence = purposeWarmup, x.warmups
-	}
-	n := int(min(uint64(x.segments), x.most-x.sent.Load()))
-	size := x.set.sizes[0]
-	if err := x.allowed(n * (size + x.headers)); err != nil {
-		return err
-	}
-	x.marker.writeRun(pieces, size, n, purpose, sequence, x.clock.Nanos())
-	able, err := x.sock.sendSegments(pieces[:n*size], size)
-	switch {
-	case !able:
-		x.segments /= 2
-		return nil
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return nil
-	case errors.Is(err, errBusy):
-		x.stats.busy++
-		return err
-	case err != nil:
-		x.segments = 0 // a single packet will meet the same error and name it
-		return nil
-	}
-	x.stats.segmented = true
-	x.advance(purpose, n)
-	return nil
 }

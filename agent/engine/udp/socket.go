@@ -13,12 +13,15 @@ import (
 // errBusy says that the system has no room for a packet just now; it was not sent.
 var errBusy = errors.New("no room in the socket")
 
-// socket is a flow as the loops use it. read is for one goroutine, send and sendSegments for one each at a time; they may run
+// socket is a flow as the loops use it. read is for one goroutine, send, sendAll and sendSegments for one each at a time; they may run
 // beside each other. While the socket traces, all is for one goroutine.
 type socket interface {
 	// send sends one packet without waiting, or fails with errBusy or the system's error. When the socket traces, departures
 	// will give the id, unless it is departure.None.
 	send(packet []byte, id uint64) error
+	// sendAll sends packets in turn, with one call where the system can, and says how many were sent before an error as of send. It
+	// may send fewer without one.
+	sendAll(packets [][]byte) (int, error)
 	// sendSegments sends packets of equal size that lie one after the other with one call; false means that the system cannot
 	// do it and nothing was sent.
 	sendSegments(packets []byte, size int) (bool, error)
@@ -84,6 +87,15 @@ func newPlainSocket(f *port.Flow, c *clock.Clock) *plainSocket {
 func (s *plainSocket) send(packet []byte, _ uint64) error {
 	_, err := s.flow.Write(packet)
 	return err
+}
+
+func (s *plainSocket) sendAll(packets [][]byte) (int, error) {
+	for i, p := range packets {
+		if _, err := s.flow.Write(p); err != nil {
+			return i, err
+		}
+	}
+	return len(packets), nil
 }
 
 func (s *plainSocket) trace() bool { return false }

@@ -67,6 +67,7 @@ type rawSocket struct {
 	tracing bool
 	left    *departure.Queue // nil until it traces
 
+	outgoing []header // of the one goroutine that sends many
 	segments struct { // of the one goroutine that sends them
 		header  unix.Msghdr
 		vector  unix.Iovec
@@ -229,6 +230,26 @@ func sendError(errno syscall.Errno) error {
 		return errBusy
 	}
 	return errno
+}
+
+func (r *rawSocket) sendAll(packets [][]byte) (int, error) {
+	if len(r.outgoing) < len(packets) {
+		r.outgoing = make([]header, len(packets))
+		vectors := make([]unix.Iovec, len(packets))
+		for i := range vectors {
+			r.outgoing[i].Iov = &vectors[i]
+			r.outgoing[i].SetIovlen(1)
+		}
+	}
+	for i, p := range packets {
+		r.outgoing[i].Iov.Base = &p[0]
+		r.outgoing[i].Iov.SetLen(len(p))
+	}
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(r.fd), uintptr(unsafe.Pointer(&r.outgoing[0])), uintptr(len(packets)), unix.MSG_DONTWAIT, 0, 0)
+	if errno != 0 {
+		return 0, sendError(errno)
+	}
+	return int(n), nil
 }
 
 func (r *rawSocket) sendSegments(packets []byte, size int) (bool, error) {

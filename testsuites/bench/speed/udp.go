@@ -26,14 +26,13 @@ func udpFigures(sent, received, seconds, sender, receiver float64) figures {
 	}
 }
 
-// netpFlood is the engine udp as fast as it goes. Sizes in turn keep it from joining packets: each leaves with a call of its
-// own.
+// netpFlood is the engine udp as fast as it goes. Sizes in turn keep it from joining packets.
 func (b *bench) netpFlood(where place, sizes ...int) tool {
 	t := tool{name: fmt.Sprintf("netp, %d B", sizes[0]), setup: "GSO and GRO, receive buffer 128 MB"}
 	params := netp.Params{"duration": b.time.Seconds(), "rate": "0", "size": float64(sizes[0])}
 	if len(sizes) > 1 {
 		t.name = fmt.Sprintf("netp, %d and %d B in turn", sizes[0], sizes[1])
-		t.setup = "no offload, receive buffer 128 MB"
+		t.setup = "no offload, 8 packets per call, receive buffer 128 MB"
 		var mix []any
 		for _, size := range sizes {
 			mix = append(mix, []any{float64(size), 1.0})
