@@ -28,6 +28,8 @@ type Input struct {
 	// as registered, and those without a network namespace share this host.
 	Local  bool
 	Limits Limits
+	// Draft is for a plan that is only looked at: without its hash, which takes an eighth of the time, nobody applies it.
+	Draft bool
 }
 
 // Limits bound what a plan may become.

@@ -85,7 +85,9 @@ func (b *builder) build() (*Plan, diag.List) {
 	p.Cost = b.cost(p)
 	p.Changes = b.changes()
 	p.Warnings = b.diags.Sorted()
-	p.Hash = p.Digest()
+	if !b.in.Draft {
+		p.Hash = p.Digest()
+	}
 	return p, p.Warnings
 }
 

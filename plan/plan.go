@@ -23,7 +23,7 @@ type Plan struct {
 	Lineage string `json:"lineage"`
 	Serial  uint64 `json:"serial"`
 	// Hash identifies the plan's content (hex SHA-256 over all but itself, Created
-	// and Warnings).
+	// and Warnings); "" for a draft.
 	Hash string `json:"hash"`
 
 	Agents   []netp.Agent `json:"agents"` // those that sessions use

@@ -132,6 +132,21 @@ func TestHashIsOfTheContent(t *testing.T) {
 	}
 }
 
+// A draft is the plan without its hash, so that nobody takes it for one that can be applied.
+func TestDraft(t *testing.T) {
+	in := input(threeSites())
+	whole := build(t, in)
+	in.Draft = true
+	draft := build(t, in)
+	if draft.Hash != "" {
+		t.Errorf("a draft has the hash %s", draft.Hash)
+	}
+	draft.Hash = whole.Hash
+	if diff := cmp.Diff(asJSON(t, whole), asJSON(t, draft)); diff != "" {
+		t.Errorf("a draft is another plan (-whole +draft)\n%s", diff)
+	}
+}
+
 func TestSecretsStayOut(t *testing.T) {
 	if text := asJSON(t, build(t, input(threeSites()))); strings.Contains(text, "hunter2") {
 		t.Error("the plan holds a sink's secret")

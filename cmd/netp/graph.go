@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) graphCommand() *cobra.Command {
-	var p planning
+	p := planning{draft: true}
 	c := &cobra.Command{
 		Use: "graph [DIR]", Short: "Print the paths of a suite and their tests as a DOT graph", Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {

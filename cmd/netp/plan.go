@@ -21,6 +21,7 @@ type planning struct {
 	targets, excludes []string
 	json, compact     bool
 	input             bool
+	draft             bool // nobody gets the plan itself
 }
 
 func (p *planning) flags(c *cobra.Command) {
@@ -45,6 +46,7 @@ func (a *app) planCommand() *cobra.Command {
 			if err := (&output{markdown: markdown}).check(); err != nil {
 				return err
 			}
+			p.draft = out == "" && !p.json
 			made, _, err := a.plan(c.Context(), directory(args), p)
 			if err := errors.Join(err, a.planMarkdown(markdown, made, err)); err != nil {
 				return err
@@ -123,7 +125,7 @@ func (a *app) build(ctx context.Context, b backend, suite *lang.Suite, p plannin
 	made, faults := plan.Build(plan.Input{
 		Suite: suite, Catalogue: a.catalogue, Inventory: there.agents, Local: there.local,
 		State: state, Now: a.env.now(), NetpVersion: version,
-		Targets: p.targets, Excludes: p.excludes,
+		Targets: p.targets, Excludes: p.excludes, Draft: p.draft,
 	})
 	return made, faults, nil
 }
