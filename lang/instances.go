@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/hashicorp/hcl/v2"
@@ -40,20 +41,32 @@ func (it *item) instances(decode func(*instance) cty.Value) cty.Value {
 
 // each visits the instances of a block, one when it has no for_each; false when for_each has a fault.
 func (it *item) each(visit func(*instance)) (many, ok bool) {
-	s := it.scope
-	shared := s.env()
-	shared.names = []string{"self"}
+	elements, many, ok := it.elements()
+	shared := it.shared(many)
+	for _, e := range elements {
+		visit(it.instance(shared, e))
+	}
+	return many, ok
+}
+
+// elements are those of for_each, or one without a key; false when for_each has a fault.
+func (it *item) elements() (list []element, many, ok bool) {
 	attr := it.block.Body.Attributes["for_each"]
 	if attr == nil {
-		visit(shared.instance(&instance{item: it, addr: s.prefix(it.ref)}, cty.NilVal))
-		return false, true
+		return []element{{}}, false, true
 	}
-	elements, ok := it.forEach(s.env(), attr)
-	shared.names = []string{"self", "each"}
-	for _, e := range elements {
-		visit(shared.instance(&instance{item: it, key: e.key, many: true, addr: s.prefix(it.ref) + "[" + strconv.Quote(e.key) + "]"}, e.value))
+	list, ok = it.forEach(it.scope.env(), attr)
+	return list, true, ok
+}
+
+// shared is the environment of the instances of a block, which share its contexts.
+func (it *item) shared(many bool) *env {
+	e := it.scope.env()
+	e.names = []string{"self"}
+	if many {
+		e.names = append(e.names, "each")
 	}
-	return true, ok
+	return e
 }
 
 // mapOf makes a map of values of one type, an object when they differ.
@@ -73,13 +86,17 @@ func mapOf(values map[string]cty.Value) cty.Value {
 	return cty.MapVal(values)
 }
 
-// instance gives an instance its environment; contexts stay shared.
-func (e *env) instance(in *instance, value cty.Value) *instance {
-	n := *e
-	n.addr = in.addr
-	n.extra = func(name string) cty.Value {
+// instance makes an instance with its environment.
+func (it *item) instance(shared *env, e element) *instance {
+	in := &instance{item: it, key: e.key, addr: it.scope.prefix(it.ref)}
+	if in.many = slices.Contains(shared.names, "each"); in.many {
+		in.addr += "[" + strconv.Quote(in.key) + "]"
+	}
+	own := *shared
+	own.addr = in.addr
+	own.extra = func(name string) cty.Value {
 		if name == "each" {
-			return cty.ObjectVal(map[string]cty.Value{"key": cty.StringVal(in.key), "value": value})
+			return cty.ObjectVal(map[string]cty.Value{"key": cty.StringVal(in.key), "value": e.value})
 		}
 		key := cty.NullVal(cty.String)
 		if in.many {
@@ -87,7 +104,7 @@ func (e *env) instance(in *instance, value cty.Value) *instance {
 		}
 		return cty.ObjectVal(map[string]cty.Value{"addr": cty.StringVal(in.addr), "name": cty.StringVal(in.name), "key": key})
 	}
-	in.env = &n
+	in.env = &own
 	return in
 }
 

@@ -63,6 +63,7 @@ type VariableValue struct {
 type loader struct {
 	*collector
 	document  bool // this is no suite, see Document
+	beside    bool // a worker, see inParts
 	options   Options
 	limits    Limits
 	meter     *meter
@@ -91,6 +92,10 @@ type loader struct {
 // when there is an error among them. File names in it and in the diagnostics are
 // relative to dir. Load never panics and keeps no file open.
 func Load(dir string, o Options) (suite *Suite, diags diag.List) {
+	return newLoader(dir, o).result()
+}
+
+func newLoader(dir string, o Options) *loader {
 	l := &loader{
 		collector: newCollector(o.Limits.complete().Diagnostics),
 		options:   o, limits: o.Limits.complete(), schema: rootSchema(),
@@ -103,13 +108,18 @@ func Load(dir string, o Options) (suite *Suite, diags diag.List) {
 	}
 	l.meter = newMeter(l.limits)
 	l.meter.secrets = l.secrets
+	return l
+}
+
+// result is that of Load.
+func (l *loader) result() (suite *Suite, diags diag.List) {
 	defer func() {
 		if r := recover(); r != nil {
 			l.fail(hcl.Range{}, sumInternal, "The suite makes netp itself fail: %v. Please report it with the files.", r)
 			suite, diags = nil, l.list.Sorted()
 		}
 	}()
-	root, ok := l.open(dir)
+	root, ok := l.open(l.suite.Dir)
 	if !ok {
 		return nil, l.list
 	}

@@ -31,10 +31,15 @@ type pathFacts struct {
 
 // decodePaths decodes a path block. Most references to paths ask for their addresses only, so that the value comes later.
 func (it *item) decodePaths() cty.Value {
-	paths := []*pathFacts{}
-	many, ok := it.each(func(in *instance) { paths = append(paths, in.path()) })
+	paths, many, ok := decodeEach(it, (*instance).path)
 	if !ok {
 		return cty.DynamicVal
+	}
+	l := it.scope.loader
+	l.suite.Paths = slices.Grow(l.suite.Paths, len(paths))
+	for _, p := range paths {
+		l.suite.Paths = append(l.suite.Paths, *p.Path)
+		l.paths[p.Addr] = p
 	}
 	slices.SortFunc(paths, func(a, b *pathFacts) int { return strings.Compare(a.key, b.key) })
 	it.paths = paths
@@ -74,8 +79,6 @@ func (in *instance) path() *pathFacts {
 		in.checkEmpty(a, facts)
 		in.except(a, facts)
 	}
-	l.suite.Paths = append(l.suite.Paths, p)
-	l.paths[in.addr] = facts
 	return facts
 }
 

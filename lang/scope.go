@@ -127,7 +127,10 @@ func (s *scope) lookup(t hcl.Traversal) (*item, bool) {
 		key += "." + name
 	}
 	if it := s.items[key]; it != nil {
-		it.used = true
+		if !it.used || it.state != done || it.later != nil {
+			s.loader.alone()
+			it.used = true
+		}
 		return it, true
 	}
 	s.unknown(t, key)
@@ -372,7 +375,7 @@ func (e *env) evaluate(x hclsyntax.Expression, bound *binding) cty.Value {
 		return cty.DynamicVal
 	}
 	l.meter.begin()
-	v, ds := x.Value(e.context(bound))
+	v, ds := e.value(x, bound)
 	if _, ref := unwrap(x).(*hclsyntax.ScopeTraversalExpr); !ref {
 		l.meter.charge(v) // what a reference names was measured when it was made
 	}
