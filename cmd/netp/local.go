@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"runtime"
 	"time"
@@ -59,12 +58,7 @@ func (a *app) localInventory(suite *lang.Suite) []netp.Agent {
 // run executes a plan. When ctx ends the sessions are cancelled, and the report
 // still accounts for all of them.
 func (l *local) run(ctx context.Context, p *plan.Plan, events func(runner.Event)) (report netp.Report, err error) {
-	dir, err := os.MkdirTemp("", "netp-run-")
-	if err != nil {
-		return report, fmt.Errorf("make a directory for the run: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	server, err := bus.Start(bus.Config{Dir: filepath.Join(dir, "bus"), Ephemeral: true, Logger: l.logger})
+	server, err := bus.Start(bus.Config{Ephemeral: true, Logger: l.logger})
 	if err != nil {
 		return report, err
 	}
@@ -86,7 +80,7 @@ func (l *local) run(ctx context.Context, p *plan.Plan, events func(runner.Event)
 	group, serving := errgroup.WithContext(serving)
 	group.Go(func() error { return controller.Serve(serving) })
 	for i, declared := range p.Agents {
-		one, err := l.agent(declared, i, server, public, filepath.Join(dir, fmt.Sprintf("agent-%d", i)))
+		one, err := l.agent(declared, i, server, public, filepath.Join(server.Dir(), fmt.Sprintf("agent-%d", i)))
 		if err != nil {
 			return report, errors.Join(err, stopped(stop, group))
 		}

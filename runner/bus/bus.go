@@ -161,6 +161,10 @@ func (s *Server) URL() string {
 	return s.nats.ClientURL()
 }
 
+// Dir is the directory that the server holds. What others keep there goes with it when
+// the server is ephemeral, also after a kill.
+func (s *Server) Dir() string { return s.dir.path }
+
 // Close stops the server, waits for it, and gives its directory back.
 func (s *Server) Close() error {
 	s.stop()

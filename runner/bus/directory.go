@@ -49,26 +49,34 @@ func hold(path string, temporary bool) (*directory, error) {
 	if err != nil {
 		return nil, explainDir(path, err)
 	}
-	if err := lockFile(lock); err != nil {
+	err = lockFile(lock)
+	if err == nil {
+		_, err = lock.WriteAt([]byte("held\n"), 0) // for sweep
+	}
+	if err != nil {
 		lock.Close()
 		return nil, explainDir(path, err)
 	}
 	return &directory{path: path, lock: lock, temporary: temporary}, nil
 }
 
-// sweep removes the directories that killed processes left. One without a lock
-// file is being made or removed right now, so it is left alone.
+// sweep removes the directories of this user that killed processes left: their lock
+// is free. One whose lock file is missing or empty is being made or removed right now,
+// so it is left alone.
 func sweep(parent string) {
 	left, err := filepath.Glob(filepath.Join(parent, ephemeralPrefix+"*"))
 	if err != nil {
 		return // only for a malformed pattern: a parent with [ in its name is not swept
 	}
 	for _, path := range left {
+		if info, err := os.Lstat(path); err != nil || !info.IsDir() || !mine(info) {
+			continue
+		}
 		lock, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR, 0)
 		if err != nil {
 			continue
 		}
-		if lockFile(lock) == nil {
+		if info, err := lock.Stat(); err == nil && info.Size() > 0 && lockFile(lock) == nil {
 			d := directory{path: path, lock: lock, temporary: true}
 			d.release()
 			continue

@@ -4,7 +4,9 @@ package bus
 
 import (
 	"errors"
+	"io/fs"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,4 +19,10 @@ func lockFile(f *os.File) error {
 		return errLocked
 	}
 	return err
+}
+
+// mine says whether a file is of the user that this process runs as.
+func mine(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == os.Geteuid()
 }
