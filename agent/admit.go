@@ -9,6 +9,7 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/engine"
 	"github.com/netpupper/netp/agent/wire"
+	"github.com/netpupper/netp/quantity"
 )
 
 // engineFor finds the engine of a kind.
@@ -54,7 +55,7 @@ func (d *daemon) admit(o wire.Order, spec netp.KindSpec) *netp.Failure {
 	load := sends(demand, roleOf(o))
 	switch {
 	case limits.Duration > 0 && demand.Duration > limits.Duration:
-		return refused("runs no session longer than %v; this one asks for %v.", limits.Duration, demand.Duration)
+		return refused("runs no session longer than %s; this one asks for %s.", quantity.Duration(limits.Duration), quantity.Duration(demand.Duration))
 	case limits.Rate > 0 && load.Rate > limits.Rate:
 		return refused("sends at most %g Mbit/s in a session; this one asks for %g Mbit/s.", limits.Rate/1e6, load.Rate/1e6)
 	case limits.Rate > 0 && load.Exclusive:

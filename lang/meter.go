@@ -7,6 +7,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/netpupper/netp/quantity"
 )
 
 // meter bounds the work of evaluating. Nothing can stop HCL's evaluator from
@@ -68,7 +70,7 @@ func (m *meter) spent() bool {
 	m.ticks++
 	m.steps++
 	if m.ticks%ticksPerLook == 0 && !m.deadline.IsZero() && time.Now().After(m.deadline) {
-		m.refuse("Evaluating the suite takes longer than %v. Make its collections and loops smaller.", m.limits.Time)
+		m.refuse("Evaluating the suite takes longer than %s. Make its collections and loops smaller.", quantity.Duration(m.limits.Time))
 	}
 	if m.steps > m.limits.Steps {
 		m.refuse("Evaluating the suite makes more than %d values. Make its collections and loops smaller.", m.limits.Steps)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/lang/cron"
+	"github.com/netpupper/netp/quantity"
 )
 
 // test decodes a test block.
@@ -59,7 +60,7 @@ func (in *instance) schedule(a *arguments, t *Test) {
 	period := t.Every
 	if every && (t.Every < minEvery || t.Every > maxEvery) {
 		period = 0
-		a.fail("every", sumOutOfRange, "every must be at least %v and at most 366 days.", minEvery)
+		a.fail("every", sumOutOfRange, "every must be at least %s and at most 366 days.", quantity.Duration(minEvery))
 	}
 	if byCron {
 		period = a.cron(t)
@@ -90,9 +91,9 @@ func (a *arguments) cron(t *Test) time.Duration {
 func (a *arguments) slip(slip, period time.Duration) {
 	switch {
 	case slip < minEvery:
-		a.fail("slip", sumOutOfRange, "slip must be at least %v: no session begins to the moment.", minEvery)
+		a.fail("slip", sumOutOfRange, "slip must be at least %s: no session begins to the moment.", quantity.Duration(minEvery))
 	case period > 0 && slip > period:
-		a.fail("slip", sumOutOfRange, "slip must be at most %v, the time between two turns of this test: a session that is later than that is missed, for its next turn has come.", period)
+		a.fail("slip", sumOutOfRange, "slip must be at most %s, the time between two turns of this test: a session that is later than that is missed, for its next turn has come.", quantity.Duration(period))
 	}
 }
 

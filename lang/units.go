@@ -39,15 +39,15 @@ func unitConstants() map[string]cty.Value {
 	return vars
 }
 
-// quantity is a number with an optional unit: "1.5 GB".
-var quantity = regexp.MustCompile(`^\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?)\s*([^\s0-9][^\s]*)?\s*$`)
+// figure is a number with an optional unit: "1.5 GB".
+var figure = regexp.MustCompile(`^\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?)\s*([^\s0-9][^\s]*)?\s*$`)
 
 // split takes a text apart into number and unit.
 func split(s string) (number, unitName string, ok bool) {
 	if len(s) > 100 {
 		return "", "", false
 	}
-	m := quantity.FindStringSubmatch(s)
+	m := figure.FindStringSubmatch(s)
 	if m == nil {
 		return "", "", false
 	}

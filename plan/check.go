@@ -90,7 +90,7 @@ func (b *builder) checkLimit(t *draft, m *member, sends netp.Load) bool {
 		found = true
 	}
 	if limit := m.Limits.Duration; limit > 0 && t.demand.Duration > limit {
-		over("a duration", duration(t.demand.Duration), duration(limit))
+		over("a duration", quantity.Duration(t.demand.Duration), quantity.Duration(limit))
 		found = true
 	}
 	return found

@@ -7,6 +7,7 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/lang/assert"
 	"github.com/netpupper/netp/lang/diag"
+	"github.com/netpupper/netp/quantity"
 )
 
 // checkClocks warns of one-way assertions between agents whose clocks cannot
@@ -83,12 +84,12 @@ func (b *builder) warnClock(t *Test, a assert.Assertion, m *member, limit time.D
 	case !m.Clock.Known:
 		state, effect = "does not say whether its clock is synchronised", "will be inconclusive"
 	case !m.Clock.Synchronised && m.Clock.MaxError > 0:
-		state, effect = fmt.Sprintf("'s clock is not synchronised%s and off by up to %s", source, duration(m.Clock.MaxError)), "will be inconclusive"
+		state, effect = fmt.Sprintf("'s clock is not synchronised%s and off by up to %s", source, quantity.Duration(m.Clock.MaxError)), "will be inconclusive"
 	case !m.Clock.Synchronised:
 		state, effect = "'s clock is not synchronised"+source, "will be inconclusive"
 	default:
-		state = fmt.Sprintf("'s clock is off by up to %s%s", duration(m.Clock.MaxError), source)
-		effect = fmt.Sprintf("can only pass delays that much below its limit of %s", duration(limit))
+		state = fmt.Sprintf("'s clock is off by up to %s%s", quantity.Duration(m.Clock.MaxError), source)
+		effect = fmt.Sprintf("can only pass delays that much below its limit of %s", quantity.Duration(limit))
 	}
 	if state[0] != '\'' {
 		state = " " + state

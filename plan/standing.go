@@ -11,6 +11,7 @@ import (
 	"github.com/netpupper/netp/lang/cron"
 	"github.com/netpupper/netp/lang/diag"
 	"github.com/netpupper/netp/plan/schedule"
+	"github.com/netpupper/netp/quantity"
 )
 
 // Standing is the schedule of a test that repeats. Each repetition is a turn, in
@@ -144,7 +145,7 @@ func (b *builder) checkTurns() {
 		}
 		if gap := t.turns.gap; gap > 0 && longest > gap {
 			b.fault(diag.Error, "Session longer than its period", fmt.Sprintf("A session of %s takes %s, setting up and collecting included, and its next turn comes after %s already. "+
-				"Run it less often, or shorten %s.", t.Addr, duration(longest), duration(gap), t.Profile.Addr), t.Addr, &t.Range)
+				"Run it less often, or shorten %s.", t.Addr, quantity.Duration(longest), quantity.Duration(gap), t.Profile.Addr), t.Addr, &t.Range)
 		}
 	}
 }

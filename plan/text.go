@@ -49,7 +49,7 @@ func summary(spec netp.KindSpec, p netp.Params) string {
 	}
 	if length == "" {
 		if d := spec.Demand(p).Duration; d > 0 {
-			length = duration(d)
+			length = quantity.Duration(d)
 		}
 	}
 	if len(lead) == 0 && len(rest) > 0 {
@@ -148,9 +148,6 @@ func compact(d time.Duration) string {
 	}
 	return text
 }
-
-// duration writes a span with its unit: "60 s", "100 ms".
-func duration(d time.Duration) string { return quantity.Format(d.Seconds(), "s") }
 
 func number(v float64) string {
 	if v == math.Trunc(v) && v >= 0 && v < 1e15 {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // scale is a printed unit worth Factor of the base unit.
@@ -29,6 +30,15 @@ var scales = map[string][]scale{
 func Format(v float64, unit string) string {
 	number, name := Split(v, unit, 3)
 	return join(number, name)
+}
+
+// Duration writes a time with three significant digits, "11.5 ms", "90 s"; days of
+// whole hours in hours, "168 h".
+func Duration(d time.Duration) string {
+	if d >= 24*time.Hour && d%time.Hour == 0 {
+		return Format(d.Hours(), "h")
+	}
+	return Format(d.Seconds(), "s")
 }
 
 // Precise writes v with as many digits as resolution (a half width, in the base

@@ -3,7 +3,19 @@ package quantity
 import (
 	"math"
 	"testing"
+	"time"
 )
+
+func TestDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0 ms", 3200: "3.2 µs", 11534 * time.Microsecond: "11.5 ms", time.Minute: "60 s", 90 * time.Minute: "5400 s",
+		168 * time.Hour: "168 h", 24*time.Hour + time.Second: "86 401 s",
+	} {
+		if got := Duration(d); got != want {
+			t.Errorf("%v: got %q, want %q", d, got, want)
+		}
+	}
+}
 
 func TestFormat(t *testing.T) {
 	for _, c := range []struct {

@@ -9,6 +9,7 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/wire"
 	"github.com/netpupper/netp/plan"
+	"github.com/netpupper/netp/quantity"
 	"github.com/netpupper/netp/runner/store"
 )
 
@@ -321,7 +322,7 @@ func (x *execution) missed(t *task) *netp.Failure {
 	if x.terms.Window <= 0 || x.cfg.Now().Before(t.scheduled.Add(x.terms.Window)) {
 		return nil
 	}
-	detail := fmt.Sprintf("The session could not start within %v of its planned start", x.terms.Window)
+	detail := fmt.Sprintf("The session could not start within %s of its planned start", quantity.Duration(x.terms.Window))
 	switch {
 	case t.waiter != nil:
 		if obstacle := x.queue.obstacle(t.waiter); obstacle != "" {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/quantity"
 )
 
 // maxAttempts is how often a session is tried: a first time, and twice more when
@@ -83,7 +84,7 @@ func (x *execution) awaitAgents(ctx context.Context, t *task, attempt int) *netp
 			names[i] = string(id)
 		}
 		return &netp.Failure{Kind: netp.FailureAgentLost, Agent: absent[0], Detail: fmt.Sprintf(
-			"The session needs agents that were not connected within %v: %s. Start them, or look into their logs.", x.cfg.Lease, strings.Join(names, ", "))}
+			"The session needs agents that were not connected within %s: %s. Start them, or look into their logs.", quantity.Duration(x.cfg.Lease), strings.Join(names, ", "))}
 	}
 	return x.unbegun(t)
 }

@@ -178,7 +178,7 @@ func (tr *try) tell(ctx context.Context, role netp.Role, what wire.OrderType, pe
 		tr.started[role] = false
 		return reply, lost(m.Agent.Name, "has lost its connection to the bus")
 	case err != nil:
-		return reply, lost(m.Agent.Name, fmt.Sprintf("did not answer within %v (%v)", orderTimeout, err))
+		return reply, lost(m.Agent.Name, fmt.Sprintf("did not answer within %s (%v)", quantity.Duration(orderTimeout), err))
 	case !reply.Accepted:
 		tr.started[role] = false
 		return reply, reply.Failure
@@ -204,8 +204,8 @@ func (tr *try) lostMember(role netp.Role) *netp.Failure {
 	if now, ok := tr.fleet.Find(m.Agent.Name); ok && now.Incarnation != m.Incarnation {
 		return lost(m.Agent.Name, "was started again during the session")
 	}
-	return lost(m.Agent.Name, fmt.Sprintf("left during the session: at %s it had been stopped, or its connection had not come back within %v",
-		tr.cfg.Now().UTC().Format("15:04:05 MST"), tr.cfg.Lease))
+	return lost(m.Agent.Name, fmt.Sprintf("left during the session: at %s it had been stopped, or its connection had not come back within %s",
+		tr.cfg.Now().UTC().Format("15:04:05 MST"), quantity.Duration(tr.cfg.Lease)))
 }
 
 func lost(id netp.AgentID, what string) *netp.Failure {
@@ -382,7 +382,7 @@ func (tr *try) whyMissing() *netp.Failure {
 		if _, ok := tr.got[role]; began && !ok {
 			id := tr.members[role].Agent.Name
 			return &netp.Failure{Kind: netp.FailureTimeout, Agent: id, Detail: fmt.Sprintf(
-				"Agent %s is connected but delivered no result within %v of the session's hard end. Its log says why; the result is kept there.", id, lateGrace)}
+				"Agent %s is connected but delivered no result within %s of the session's hard end. Its log says why; the result is kept there.", id, quantity.Duration(lateGrace))}
 		}
 	}
 	return &netp.Failure{Kind: netp.FailureInternal, Detail: "The session ended without a result and without a reason."}

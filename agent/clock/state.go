@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/netpupper/netp/quantity"
 )
 
 // ErrUnknown is returned by Clock.Read where the system does not tell.
@@ -43,7 +45,7 @@ func (s State) String() string {
 	if !s.Synchronised {
 		return fmt.Sprintf("not synchronised (source %s)", s.Source)
 	}
-	return fmt.Sprintf("synchronised by %s, error at most %v, estimated %v", s.Source, s.MaxError, s.EstError)
+	return fmt.Sprintf("synchronised by %s, error at most %s, estimated %s", s.Source, quantity.Duration(s.MaxError), quantity.Duration(s.EstError))
 }
 
 // Read reads the state of the host's clock; ErrUnknown where the system does not tell. Under an injected fault it still

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/netpupper/netp/quantity"
 )
 
 // ErrClosed is returned by the methods of a Port or Session after its Close.
@@ -41,18 +43,18 @@ type Unreachable struct {
 
 // Error names the port, what was seen, and what to look at.
 func (u *Unreachable) Error() string {
-	port, after := u.Peer.Port(), u.After.Round(time.Millisecond)
+	port, after := u.Peer.Port(), quantity.Duration(u.After)
 	switch u.Cause {
 	case Refused:
 		return fmt.Sprintf("data port %s, %s, refused the connection: nothing listens there; is the agent running, and is %d its data port?", u.Peer, u.name(), port)
 	case Rejected:
-		return fmt.Sprintf("data port %s, %s, did not let the session in for %v: the agent there does not expect it (from this address, with this key), or another service uses the port", u.Peer, u.name(), after)
+		return fmt.Sprintf("data port %s, %s, did not let the session in for %s: the agent there does not expect it (from this address, with this key), or another service uses the port", u.Peer, u.name(), after)
 	case Unopened:
-		return fmt.Sprintf("the other agent, which is behind NAT and was to open the path, opened no %s to this agent's data port %d in %v; can it reach this agent, and is %s port %d open in the firewalls on the way?", u.name(), port, after, u.name(), port)
+		return fmt.Sprintf("the other agent, which is behind NAT and was to open the path, opened no %s to this agent's data port %d in %s; can it reach this agent, and is %s port %d open in the firewalls on the way?", u.name(), port, after, u.name(), port)
 	case Unroutable:
 		return fmt.Sprintf("data port %s, %s, cannot be reached from here: %v", u.Peer, u.name(), u.Err)
 	default:
-		return fmt.Sprintf("no answer from the data port %s, %s, in %v; is %s port %d open in the firewalls on the way?", u.Peer, u.name(), after, u.name(), port)
+		return fmt.Sprintf("no answer from the data port %s, %s, in %s; is %s port %d open in the firewalls on the way?", u.Peer, u.name(), after, u.name(), port)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/quantity"
 )
 
 // Signed is a message with the controller's Ed25519ctx signature (RFC 8032 §5.1)
@@ -95,7 +96,7 @@ func (b Bounds) Check(o Order) error {
 		return fmt.Errorf("the order ended at %s, and it is %s: compare the clocks of agent and controller",
 			o.NotAfter.UTC().Format(time.RFC3339), b.Now.UTC().Format(time.RFC3339))
 	case o.NotAfter.Sub(b.Now) > maxHorizon:
-		return fmt.Errorf("the hard end %s is more than %v ahead", o.NotAfter.UTC().Format(time.RFC3339), maxHorizon)
+		return fmt.Errorf("the hard end %s is more than %s ahead", o.NotAfter.UTC().Format(time.RFC3339), quantity.Duration(maxHorizon))
 	}
 	return nil
 }

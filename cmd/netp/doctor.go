@@ -9,6 +9,7 @@ import (
 
 	"github.com/netpupper/netp/agent/clock"
 	"github.com/netpupper/netp/cmd/netp/internal/view"
+	"github.com/netpupper/netp/quantity"
 )
 
 // finding is one answer to "is this host fit to measure?".
@@ -63,6 +64,6 @@ func sleepFinding() finding {
 		worst = max(worst, time.Since(start)-2*time.Millisecond)
 	}
 	return finding{"wake-up", worst < 10*time.Millisecond,
-		fmt.Sprintf("at most %v late in %d short sleeps", worst.Round(10*time.Microsecond), naps),
+		fmt.Sprintf("at most %s late in %d short sleeps", quantity.Duration(worst), naps),
 		"The host stalls: look for other loads or a busy hypervisor; sessions in such moments become inconclusive."}
 }

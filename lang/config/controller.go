@@ -8,6 +8,7 @@ import (
 
 	"github.com/netpupper/netp/lang"
 	"github.com/netpupper/netp/lang/diag"
+	"github.com/netpupper/netp/quantity"
 )
 
 // Controller is what a controller's file says.
@@ -135,7 +136,7 @@ const shortestInterval = time.Second
 func interval(b lang.Block) time.Duration {
 	d := b.Duration("interval", 0)
 	if b.Has("interval") && d < shortestInterval {
-		b.Invalid("interval", "interval must be at least %v.", shortestInterval)
+		b.Invalid("interval", "interval must be at least %s.", quantity.Duration(shortestInterval))
 	}
 	return d
 }

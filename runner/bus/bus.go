@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/netpupper/netp/quantity"
 )
 
 // Config describes an embedded server.
@@ -106,7 +108,7 @@ func start(cfg Config, dir string) (*Server, error) {
 	if reason := log.fatal.Load(); reason != nil {
 		return nil, fmt.Errorf("start bus: %s", *reason)
 	}
-	return nil, fmt.Errorf("start bus: not ready within %v", readyTimeout)
+	return nil, fmt.Errorf("start bus: not ready within %s", quantity.Duration(readyTimeout))
 }
 
 func options(cfg Config, dir string) (*server.Options, error) {

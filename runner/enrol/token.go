@@ -10,6 +10,7 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/wire"
+	"github.com/netpupper/netp/quantity"
 )
 
 const (
@@ -52,7 +53,7 @@ func (a *Authority) Token(r TokenRequest) (wire.JoinToken, error) {
 		r.Life = TokenLife
 	}
 	if r.Life < 0 || r.Life > MaxTokenLife {
-		return t, refuse(badRequest, "a join token is good for at most %v", MaxTokenLife)
+		return t, refuse(badRequest, "a join token is good for at most %s", quantity.Duration(MaxTokenLife))
 	}
 	rand.Read(t.Secret) // never fails
 	a.mu.Lock()

@@ -16,6 +16,7 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/lang"
 	"github.com/netpupper/netp/lang/diag"
+	"github.com/netpupper/netp/quantity"
 )
 
 // CompileArgument is the first and only argument with which Compile starts the
@@ -104,7 +105,7 @@ func Compile(ctx context.Context, dir string, o CompileOptions) (Compiled, error
 		return Compiled{}, ctx.Err()
 	}
 	if err != nil {
-		return Compiled{}, fmt.Errorf("the process that compiles the suite did not finish within %v and %d MiB: %w", o.Time, o.MemoryBytes>>20, err)
+		return Compiled{}, fmt.Errorf("the process that compiles the suite did not finish within %s and %d MiB: %w", quantity.Duration(o.Time), o.MemoryBytes>>20, err)
 	}
 	var c Compiled
 	if err := json.Unmarshal(out, &c); err != nil {

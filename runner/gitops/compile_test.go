@@ -68,7 +68,7 @@ func TestCompileLimits(t *testing.T) {
 			t.Errorf("with 8 MiB: %v", err)
 		}
 	}
-	if _, err := Compile(t.Context(), dir, CompileOptions{Time: time.Millisecond}); err == nil || !strings.Contains(err.Error(), "within 1ms") {
+	if _, err := Compile(t.Context(), dir, CompileOptions{Time: time.Millisecond}); err == nil || !strings.Contains(err.Error(), "within 1 ms") {
 		t.Errorf("with 1 ms: %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/quantity"
 	"github.com/netpupper/netp/runner"
 	"github.com/netpupper/netp/runner/store"
 )
@@ -150,11 +151,11 @@ func reason(t *turn, began, now time.Time, trouble error) netp.Failure {
 	case trouble != nil:
 		why = fmt.Sprintf("The turn of %s could not begin: %v.", at(t.start), trouble)
 	case t.start.Before(began):
-		why = fmt.Sprintf("The controller was not running at %s, and when it had started at %s it was too late: sessions may begin up to %v after their planned start.",
-			at(t.start), at(began), t.test.window)
+		why = fmt.Sprintf("The controller was not running at %s, and when it had started at %s it was too late: sessions may begin up to %s after their planned start.",
+			at(t.start), at(began), quantity.Duration(t.test.window))
 	default:
-		why = fmt.Sprintf("The controller's clock passed over %s and showed %s next: the host was suspended, or its clock was set. Sessions may begin up to %v after their planned start.",
-			at(t.start), at(now), t.test.window)
+		why = fmt.Sprintf("The controller's clock passed over %s and showed %s next: the host was suspended, or its clock was set. Sessions may begin up to %s after their planned start.",
+			at(t.start), at(now), quantity.Duration(t.test.window))
 	}
 	if t.left > 0 {
 		why += fmt.Sprintf(" %d turns before this one were missed, too, and have no records.", t.left)

@@ -100,7 +100,7 @@ func TestRefusedByLimits(t *testing.T) {
 		params netp.Params
 		want   string
 	}{
-		{netp.Params{"duration": 3.0}, "no session longer than 2s; this one asks for 3s"},
+		{netp.Params{"duration": 3.0}, "no session longer than 2 s; this one asks for 3 s"},
 		{netp.Params{"rate": 20e6}, "at most 10 Mbit/s in a session; this one asks for 20 Mbit/s"},
 		{netp.Params{"exclusive": true}, "seeks the capacity of the path"},
 		{netp.Params{"bytes": 2000.0}, "may send 1000 more bytes today; this session asks for 2000"},

@@ -43,7 +43,7 @@ func daemonsSessions(t *testing.T, d *deployment) {
 		params              netp.Params
 	}{
 		{"rate", "syd", "mel", "at most 1 Mbit/s", "udp", netp.Params{"rate": "2000000bps", "duration": 1.0}},
-		{"duration", "syd", "mel", "no session longer than 5s", "rtt", netp.Params{"duration": 6.0}},
+		{"duration", "syd", "mel", "no session longer than 5 s", "rtt", netp.Params{"duration": 6.0}},
 		{"peer", "bne", "mel", "-allow-peer", "rtt", quick},
 	} {
 		r := only(t, w.run(t.Context(), makePlan(session{from: netp.AgentID(c.from), to: netp.AgentID(c.to), kind: c.kind, params: defaults(t, c.kind, c.params)}), nil))

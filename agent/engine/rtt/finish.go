@@ -9,6 +9,7 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/clock"
+	"github.com/netpupper/netp/quantity"
 )
 
 // drain waits until all probes are answered, or too old to be.
@@ -120,7 +121,7 @@ func (s *session) unreachable() *netp.Failure {
 	case s.agent:
 		f.Detail = fmt.Sprintf("The agent at %s answered the set-up, but none of %d probes of %d bytes. Check whether packets of that size pass (path MTU), and whether a firewall limits the flow.", s.target, sent, s.size)
 	case s.settings.mode == modeTCP:
-		f.Detail = fmt.Sprintf("None of %d connections to %s was answered within %v. Check whether the host is up, and whether firewalls let TCP to this port through.", sent, s.job.Path.Dest, s.settings.timeout)
+		f.Detail = fmt.Sprintf("None of %d connections to %s was answered within %s. Check whether the host is up, and whether firewalls let TCP to this port through.", sent, s.job.Path.Dest, quantity.Duration(s.settings.timeout))
 	case s.settings.mode == modeICMP:
 		f.Detail = fmt.Sprintf("None of %d echo requests to %s was answered. Check whether the host is up and whether ICMP echo is allowed on the way.", sent, s.target)
 	default:

@@ -6,6 +6,7 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/engine/internal/host"
+	"github.com/netpupper/netp/quantity"
 )
 
 // Limits of the instrument. A stall of the host that the kernel's stamps see through must not spoil a session, so most of them
@@ -47,7 +48,7 @@ func spacingCheck(p99, interval time.Duration) netp.Check {
 	limit := max(lateFloor, interval/4)
 	c := netp.Check{Name: "send_time_error_p99", Value: p99.Seconds(), Limit: limit.Seconds(), Unit: "s", OK: p99 <= limit}
 	if !c.OK {
-		c.Reason = fmt.Sprintf("One probe in a hundred left %v or more after it was due, so the path was not sampled as the profile asks. Give the agent's host more processor time, or use a longer interval.", p99.Round(time.Microsecond))
+		c.Reason = fmt.Sprintf("One probe in a hundred left %s or more after it was due, so the path was not sampled as the profile asks. Give the agent's host more processor time, or use a longer interval.", quantity.Duration(p99))
 		// Each delay is taken from when its probe truly left, and each loss is one: only the host's part is in doubt.
 		c.Metrics = []string{metricUser}
 	}
@@ -67,7 +68,7 @@ func rateCheck(sent, unsent uint64, missed, interval time.Duration, refused uint
 	case refused > 0:
 		c.Reason = fmt.Sprintf("The agent's own limits refused %d probes. Raise them, or lower the rate of the profile.", refused)
 	default:
-		c.Reason = fmt.Sprintf("Only %.1f %% of the probes were sent: the host stalled for %v, or could not send %d of them. Give it more processor time, or use a longer interval.", achieved*100, missed.Round(time.Millisecond), unsent)
+		c.Reason = fmt.Sprintf("Only %.1f %% of the probes were sent: the host stalled for %s, or could not send %d of them. Give it more processor time, or use a longer interval.", achieved*100, quantity.Duration(missed), unsent)
 	}
 	return c
 }
@@ -83,7 +84,7 @@ func stallCheck(longest, timeout time.Duration, kernel bool) netp.Check {
 	if c.OK {
 		return c
 	}
-	c.Reason = fmt.Sprintf("The agent was held up for %v while packets waited for it. Give its host more processor time.", longest.Round(time.Microsecond))
+	c.Reason = fmt.Sprintf("The agent was held up for %s while packets waited for it. Give its host more processor time.", quantity.Duration(longest))
 	c.Metrics = []string{metricUser}
 	if !kernel {
 		c.Metrics = append(c.Metrics, metricRTT)

@@ -13,6 +13,7 @@ import (
 	"github.com/netpupper/netp/agent/engine/rtt/stamp"
 	"github.com/netpupper/netp/agent/pace"
 	"github.com/netpupper/netp/agent/port"
+	"github.com/netpupper/netp/quantity"
 )
 
 const (
@@ -237,7 +238,7 @@ func unansweredCheck(n uint64) netp.Check {
 func stayCheck(longest, timeout time.Duration) netp.Check {
 	c := netp.Check{Name: "reflector_stall", Value: longest.Seconds(), Limit: (timeout / 2).Seconds(), Unit: "s", OK: longest <= timeout/2}
 	if !c.OK {
-		c.Reason = fmt.Sprintf("The reflecting agent held a probe for %v before it answered, so not all losses are the network's. Give its host more processor time.", longest.Round(time.Millisecond))
+		c.Reason = fmt.Sprintf("The reflecting agent held a probe for %s before it answered, so not all losses are the network's. Give its host more processor time.", quantity.Duration(longest))
 		c.Metrics = lossMetrics
 	}
 	return c
@@ -247,7 +248,7 @@ func stayCheck(longest, timeout time.Duration) netp.Check {
 func lagCheck(longest time.Duration) netp.Check {
 	c := netp.Check{Name: "reflector_send_lag", Value: longest.Seconds(), Limit: stallLimit.Seconds(), Unit: "s", OK: longest <= stallLimit}
 	if !c.OK {
-		c.Reason = fmt.Sprintf("The reflecting agent was held up for %v between stamping an answer and sending it. Give its host more processor time.", longest.Round(time.Microsecond))
+		c.Reason = fmt.Sprintf("The reflecting agent was held up for %s between stamping an answer and sending it. Give its host more processor time.", quantity.Duration(longest))
 		c.Metrics = []string{metricRTT, metricUser}
 	}
 	return c

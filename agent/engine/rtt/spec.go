@@ -7,6 +7,7 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/engine/rtt/stamp"
+	"github.com/netpupper/netp/quantity"
 )
 
 // The modes: what is sent, and by that who can answer.
@@ -104,14 +105,14 @@ func check(p netp.Params) []netp.ParamFault {
 		}
 	}
 	if mode == modeTCP && interval < minConnects {
-		fault("interval", "With mode tcp_connect the interval must be at least %v: each probe opens a connection at the far end. Use mode stamp or icmp for a shorter one.", minConnects)
+		fault("interval", "With mode tcp_connect the interval must be at least %s: each probe opens a connection at the far end. Use mode stamp or icmp for a shorter one.", quantity.Duration(minConnects))
 	}
 	limit := maxOutstanding
 	if mode == modeTCP {
 		limit = maxConnects
 	}
 	if interval > 0 && int(timeout/interval) > limit {
-		fault("timeout", "Within a timeout of %v there would be %d unanswered probes; at most %d can be kept. Write a shorter timeout or a longer interval.", timeout, timeout/interval, limit)
+		fault("timeout", "Within a timeout of %s there would be %d unanswered probes; at most %d can be kept. Write a shorter timeout or a longer interval.", quantity.Duration(timeout), timeout/interval, limit)
 	}
 	return faults
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/quantity"
 )
 
 // The limits of the checks.
@@ -39,7 +40,7 @@ func (s *session) hostHealth() []netp.Check {
 	checks := []netp.Check{verdict(
 		netp.Check{Name: "host_stall", Value: share, Limit: maxStalled, Unit: "1", Metrics: touched},
 		share <= maxStalled,
-		"The host of the %s stood still for %v in all, %v at the longest. Move other work off this host, or give it more CPUs.", s.role, s.load.stalled.Round(time.Millisecond), s.load.longest.Round(time.Millisecond))}
+		"The host of the %s stood still for %s in all, %s at the longest. Move other work off this host, or give it more CPUs.", s.role, quantity.Duration(s.load.stalled), quantity.Duration(s.load.longest))}
 	if s.load.use.HostKnown {
 		checks = append(checks, verdict(
 			netp.Check{Name: "cpu_steal", Value: s.load.use.Steal, Limit: maxSteal, Unit: "1", Metrics: touched},
@@ -54,7 +55,7 @@ func tooShort(metric string, elapsed time.Duration) netp.Check {
 	return verdict(
 		netp.Check{Name: "transfer_time", Value: elapsed.Seconds(), Limit: shortestRun.Seconds(), Unit: "s", Metrics: []string{metric}},
 		elapsed >= shortestRun,
-		"The transfer took %v, too short for a rate that means something. Raise bytes.", elapsed)
+		"The transfer took %s, too short for a rate that means something. Raise bytes.", quantity.Duration(elapsed))
 }
 
 // senderHealth checks the sender.
@@ -73,7 +74,7 @@ func (s *session) senderHealth(r *netp.Result, change figures, report *report) {
 	}
 	held := shareOf(s.out.sampler.idle, elapsed)
 	add("feedback_gap", held, maxHeld, held <= maxHeld,
-		"The sender paused because nothing was heard from the receiver for more than %v, and the path had nothing to carry meanwhile (%.0f %% of the time): the throughput is a lower bound. Does the path lose the small packets of the control connection?", holdAfter, 100*held)
+		"The sender paused because nothing was heard from the receiver for more than %s, and the path had nothing to carry meanwhile (%.0f %% of the time): the throughput is a lower bound. Does the path lose the small packets of the control connection?", quantity.Duration(holdAfter), 100*held)
 	refused := shareOf(time.Duration(s.out.refused.Load())/time.Duration(len(s.out.streams)), elapsed)
 	add("agent_limit", refused, maxHeld, refused <= maxHeld,
 		"The limits of the sending agent held the sender back %.0f %% of the time: the throughput is that of the limit, not of the path. Raise the agent's limits, or lower rate below them.", 100*refused)

@@ -10,6 +10,7 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/clock"
 	"github.com/netpupper/netp/agent/engine"
+	"github.com/netpupper/netp/quantity"
 )
 
 // The dead man: how long the peer may be silent until a sender pauses, and until the session is over.
@@ -322,7 +323,7 @@ func (s *session) expire() error {
 	if err := s.sendReport(false); err != nil {
 		return err
 	}
-	return failure(netp.FailureTimeout, "Of %d bytes %d arrived in %v, the most the transfer may take. Raise duration, or ask for fewer bytes.", s.o.bytes, s.in.goodput.bytes, s.o.duration)
+	return failure(netp.FailureTimeout, "Of %d bytes %d arrived in %s, the most the transfer may take. Raise duration, or ask for fewer bytes.", s.o.bytes, s.in.goodput.bytes, quantity.Duration(s.o.duration))
 }
 
 // empty is the failure of connections that stand and carry nothing.
@@ -350,7 +351,7 @@ func (s *session) tick() error {
 	}
 	silence := time.Duration(now - s.heard)
 	if silence > lostAfter {
-		return failure(netp.FailureInterrupted, "Nothing was heard from the peer for %v: the path between the agents died, or the agent there did.", silence.Round(100*time.Millisecond))
+		return failure(netp.FailureInterrupted, "Nothing was heard from the peer for %s: the path between the agents died, or the agent there did.", quantity.Duration(silence))
 	}
 	if s.out != nil && s.out.report == nil {
 		s.out.held.Store(silence > holdAfter)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/engine/internal/host"
+	"github.com/netpupper/netp/quantity"
 )
 
 // Names of checks.
@@ -82,7 +83,7 @@ func (x *session) sendTime() netp.Check {
 	if x.lossSeen() {
 		c.Metrics = append(c.Metrics, "loss", metricEffective)
 	}
-	c.Reason = fmt.Sprintf("One packet in a hundred left more than %v late, so that packets left in bunches the profile does not have. The sending host is too busy: free its processors, or ask for a lower rate.", worst.Round(time.Microsecond))
+	c.Reason = fmt.Sprintf("One packet in a hundred left more than %s late, so that packets left in bunches the profile does not have. The sending host is too busy: free its processors, or ask for a lower rate.", quantity.Duration(worst))
 	return c
 }
 

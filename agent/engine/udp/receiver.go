@@ -11,6 +11,7 @@ import (
 	"github.com/netpupper/netp/agent/engine/internal/departure"
 	"github.com/netpupper/netp/agent/pace"
 	"github.com/netpupper/netp/agent/port"
+	"github.com/netpupper/netp/quantity"
 )
 
 const (
@@ -203,7 +204,7 @@ func (r *receiver) silent(now int64) bool {
 	if quiet <= limit || !r.idle {
 		return false
 	}
-	r.give(interrupted(fmt.Sprintf("Nothing of the sender was heard for %v: the path or the sender died during the session. Loss is judged up to the last packet that is known to have been sent.", quiet.Round(100*time.Millisecond))))
+	r.give(interrupted(fmt.Sprintf("Nothing of the sender was heard for %s: the path or the sender died during the session. Loss is judged up to the last packet that is known to have been sent.", quantity.Duration(quiet))))
 	return true
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/netpupper/netp/agent/engine/internal/departure"
 	"github.com/netpupper/netp/agent/pace"
 	"github.com/netpupper/netp/agent/port"
+	"github.com/netpupper/netp/quantity"
 )
 
 const (
@@ -272,8 +273,8 @@ func (x *sender) alive(now int64) (alive, hold bool) {
 		}
 		return true, true
 	default:
-		x.stop(interrupted(fmt.Sprintf("No report of the receiver arrived for %v, so the sender stopped. The path back from the receiver is down, or the receiver is.",
-			(time.Duration(now-overdue) + deadMan).Round(100*time.Millisecond))))
+		x.stop(interrupted(fmt.Sprintf("No report of the receiver arrived for %s, so the sender stopped. The path back from the receiver is down, or the receiver is.",
+			quantity.Duration(time.Duration(now-overdue)+deadMan))))
 	}
 	return false, false
 }
@@ -297,8 +298,8 @@ func (x *sender) outlived() *netp.Failure {
 	if x.stats.breaks == 0 {
 		return nil
 	}
-	return interrupted(fmt.Sprintf("The path broke %s during the session, for %v in all, and came back. The sender stops a second after the last report of the receiver: what was lost until then is counted, what was not sent is not.",
-		times(x.stats.breaks), x.stats.broken.Round(100*time.Millisecond)))
+	return interrupted(fmt.Sprintf("The path broke %s during the session, for %s in all, and came back. The sender stops a second after the last report of the receiver: what was lost until then is counted, what was not sent is not.",
+		times(x.stats.breaks), quantity.Duration(x.stats.broken)))
 }
 
 func times(n int) string {

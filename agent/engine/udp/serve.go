@@ -9,6 +9,7 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/clock"
 	"github.com/netpupper/netp/agent/engine/internal/departure"
+	"github.com/netpupper/netp/quantity"
 )
 
 const (
@@ -191,11 +192,11 @@ func (g *sending) explain(alive, carried bool) *netp.Failure {
 	size := g.senders[0].set.largest()
 	switch {
 	case !alive:
-		return &netp.Failure{Kind: netp.FailureUnreachable, Detail: fmt.Sprintf("The flow was opened, but no report of the receiver arrived in %v. A firewall on the way lets the first packets through and drops what follows, or the receiver has died.", setupLimit)}
+		return &netp.Failure{Kind: netp.FailureUnreachable, Detail: fmt.Sprintf("The flow was opened, but no report of the receiver arrived in %s. A firewall on the way lets the first packets through and drops what follows, or the receiver has died.", quantity.Duration(setupLimit))}
 	case !carried:
 		return &netp.Failure{Kind: netp.FailureUnreachable, Detail: fmt.Sprintf("Packets of %d bytes do not arrive, small ones do: the path has a smaller MTU than the %d bytes (IP) they need and does not say so (an MTU black hole), or a filter drops them. Try a size of at most %d.", size, size+g.senders[0].headers, oversizeFrom)}
 	}
-	return &netp.Failure{Kind: netp.FailureTimeout, Detail: fmt.Sprintf("The receiver was not ready in %v.", setupLimit)}
+	return &netp.Failure{Kind: netp.FailureTimeout, Detail: fmt.Sprintf("The receiver was not ready in %s.", quantity.Duration(setupLimit))}
 }
 
 // try sends a packet of the largest size that is not counted.

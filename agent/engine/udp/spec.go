@@ -7,6 +7,7 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/port"
+	"github.com/netpupper/netp/quantity"
 )
 
 // Bounds of the parameters.
@@ -123,13 +124,13 @@ func checkRate(p netp.Params, fault func(param, format string, args ...any)) {
 	case !s.flood() && s.pps() < 1e-3:
 		fault("rate", "At this rate less than one packet leaves in 1000 s. Write a higher rate.")
 	case !s.flood() && s.count == 0 && s.pps()*s.measured.Seconds() < 1:
-		fault("rate", "At this rate not one packet leaves in %v. Write a higher rate or a longer duration.", s.measured)
+		fault("rate", "At this rate not one packet leaves in %s. Write a higher rate or a longer duration.", quantity.Duration(s.measured))
 	}
 	if s.count > 0 && s.count < uint64(s.streams) {
 		fault("streams", "%d packets cannot be spread over %d streams. Write fewer streams or a higher count.", s.count, s.streams)
 	}
 	if span := s.span(); s.count > 0 && span > maxDuration {
-		fault("count", "%d packets take %v at this rate; a session lasts at most %v. Write a lower count or a higher rate.", s.count, span.Round(time.Second), maxDuration)
+		fault("count", "%d packets take %s at this rate; a session lasts at most %s. Write a lower count or a higher rate.", s.count, quantity.Duration(span), quantity.Duration(maxDuration))
 	}
 }
 

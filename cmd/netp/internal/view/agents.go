@@ -1,7 +1,6 @@
 package view
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -42,7 +41,7 @@ func ago(seen, now time.Time) string {
 	if seen.IsZero() {
 		return "-"
 	}
-	return fmt.Sprintf("%v ago", max(0, now.Sub(seen)).Round(time.Second))
+	return Duration(max(0, now.Sub(seen)).Round(100*time.Millisecond)) + " ago"
 }
 
 func clockWord(c netp.ClockState) string {

@@ -198,7 +198,7 @@ func (t Terminal) power(list []plan.Power) {
 // Duration writes a span for people: "1m 32s", "9.4 s".
 func Duration(d time.Duration) string {
 	if d < time.Minute {
-		return quantity.Format(d.Seconds(), "s")
+		return quantity.Duration(d)
 	}
 	d = d.Round(time.Second)
 	h, m, s := int(d.Hours()), int(d.Minutes())%60, int(d.Seconds())%60

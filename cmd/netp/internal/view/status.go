@@ -125,7 +125,7 @@ func in(at, now time.Time) string {
 	if at.IsZero() {
 		return "-"
 	}
-	return fmt.Sprintf("in %v", max(0, at.Sub(now)).Round(time.Second))
+	return "in " + Duration(max(0, at.Sub(now)).Round(100*time.Millisecond))
 }
 
 func (t Terminal) sinks(list []apply.SinkState, now time.Time) error {

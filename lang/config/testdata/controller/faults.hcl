@@ -4,7 +4,7 @@ repository "a" { branch = "main" } #! Missing argument | needs the argument "url
 repository "b" { #! Missing argument | only one of ssh_key and known_hosts
   url      = "ssh://git@x/y"
   ssh_key  = "k"
-  interval = "10ms"                #! Invalid value | at least 1s
+  interval = "10ms"                #! Invalid value | at least 1 s
   env      = ["NOWHERE"]           #! Invalid value | no variable NOWHERE
   brnach   = "x"                   #! Unknown argument | Did you mean "branch"?
 }
