@@ -38,7 +38,7 @@ var may = map[string][]string{
 	"runner":        {"", "plan", "lang", "estimate", "quantity", "agent/wire"},
 	"runner/bus":    {"quantity"},
 	"runner/enrol":  {"", "agent/wire", "quantity"},
-	"runner/store":  {"", "plan", "testsuites/pgtest"},
+	"runner/store":  {"", "plan", "quantity", "testsuites/pgtest"},
 	"plugins":       {"", "plugins/sdk"},
 	"plugins/sdk":   {""},
 	"cmd":           {"", "agent", "estimate", "lang", "plan", "plugins", "quantity", "runner", "testsuites/lab"},

@@ -127,7 +127,8 @@ func (d *controllerDaemon) open(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	d.closers = append(d.closers, d.server.Close)
-	if d.store, err = store.Open(ctx, cmp.Or(d.settings.Store, filepath.Join(d.settings.Data, "netp.db"))); err != nil {
+	where := cmp.Or(d.settings.Store, filepath.Join(d.settings.Data, "netp.db"))
+	if d.store, err = store.Open(ctx, where, func(text string) { d.logger.Warn(text) }); err != nil {
 		return err
 	}
 	d.closers = append(d.closers, d.store.Close)

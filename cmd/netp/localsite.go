@@ -36,7 +36,7 @@ func (l *localSite) storeFile() string {
 
 // open opens the store, made when missing.
 func (l *localSite) open(ctx context.Context) (*store.Store, error) {
-	s, err := store.Open(ctx, l.storeFile())
+	s, err := store.Open(ctx, l.storeFile(), func(text string) { l.app.err().Printf("%s\n", text) })
 	if err != nil {
 		return nil, fmt.Errorf("%w\nTo keep runs elsewhere, set NETP_DATA_DIR to a directory that can be written.", err)
 	}

@@ -103,7 +103,7 @@ const kind netp.Kind = "scripted"
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "netp.db"))
+	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "netp.db"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

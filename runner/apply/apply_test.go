@@ -96,7 +96,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "netp.db"))
+	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "netp.db"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -173,7 +173,7 @@ type world struct {
 
 func newWorld(t *testing.T, sources ...Source) *world {
 	t.Helper()
-	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "netp.db"))
+	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "netp.db"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

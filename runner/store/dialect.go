@@ -22,9 +22,10 @@ type dialect struct {
 	migrate string
 	// attempt bounds one try at a transaction or query; 0 for no bound.
 	attempt time.Duration
-	// lost says of an error that the same thing, tried again, may succeed; nil for
-	// none.
+	// lost says of an error that the same thing, tried again, may succeed.
 	lost func(error) bool
+	// away says in words what such an error means.
+	away string
 	// remedy says in words what an error of the driver means and what to do, ""
 	// where that is not known.
 	remedy func(error) string

@@ -50,7 +50,7 @@ func isPostgres(where string) bool {
 
 // openPostgres opens the database that a URL names. No error of it, or of the store
 // later, has the URL's password.
-func openPostgres(ctx context.Context, address string) (*Store, error) {
+func openPostgres(ctx context.Context, address string, notice func(string)) (*Store, error) {
 	config, err := pgx.ParseConfig(address)
 	if err != nil {
 		return nil, errors.New("open database: the URL of the PostgreSQL database cannot be read (it is not repeated here for its password); " +
@@ -69,7 +69,7 @@ func openPostgres(ctx context.Context, address string) (*Store, error) {
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(4) // one writes, the others read beside it
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	s := newStore(db, postgresDialect(), placeOf(config))
+	s := newStore(db, postgresDialect(), placeOf(config), notice)
 	if err := s.checkEncoding(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -110,6 +110,7 @@ func postgresDialect() dialect {
 		migrate:  `SET LOCAL statement_timeout = 0`, // a table may be large
 		attempt:  attemptTimeout,
 		lost:     postgresLost,
+		away:     "its server does not answer, or has too much to do",
 		remedy:   postgresRemedy,
 	}
 }

@@ -86,7 +86,7 @@ func remedies(t *testing.T, s *server) {
 		{"no URL at all", "postgres://netp:pass%@host/netp", "cannot be read"},
 		{"nonsense setting", s.NetURL("netp", secret, other) + "&sslmode=nonsense&password=pass", "cannot be read"},
 	} {
-		opened, err := store.Open(t.Context(), c.where)
+		opened, err := store.Open(t.Context(), c.where, nil)
 		if err == nil {
 			opened.Close()
 			t.Errorf("%s: opened", c.name)

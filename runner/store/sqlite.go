@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"modernc.org/sqlite"
 )
@@ -27,7 +28,7 @@ const (
 
 // openSQLite opens the database in a file; it makes the file and its directory when
 // they are missing.
-func openSQLite(ctx context.Context, file string) (*Store, error) {
+func openSQLite(ctx context.Context, file string, notice func(string)) (*Store, error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return nil, fmt.Errorf("make the directory of the database %s: %w", file, err)
 	}
@@ -36,23 +37,36 @@ func openSQLite(ctx context.Context, file string) (*Store, error) {
 		return nil, fmt.Errorf("open database %s: %w", file, err)
 	}
 	db.SetMaxOpenConns(4) // one writes, the others read beside it
-	s := newStore(db, sqliteDialect(), file)
+	s := newStore(db, sqliteDialect(), file, notice)
+	s.patience = lockPatience
 	if err := s.migrate(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return s, nil
 }
 
-// source is the driver's name for a file: write-ahead log, every commit synced,
-// fifteen seconds of patience with other processes, and transactions that take the
-// write lock when they begin, so that they never fail half-way.
+// lockPatience is how long to wait for another process that keeps the database locked.
+const lockPatience = 15 * time.Second
+
+// source is the driver's name for a file: write-ahead log, every commit synced, two
+// seconds until another process's lock is an error (and the same thing is tried again),
+// and transactions that take the write lock when they begin, so that they never fail
+// half-way.
 func source(file string) string {
 	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(file)}).EscapedPath()}
-	u.RawQuery = "_txlock=immediate&_pragma=busy_timeout(15000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
+	u.RawQuery = "_txlock=immediate&_pragma=busy_timeout(2000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
 	return u.String()
 }
 
-func sqliteDialect() dialect { return dialect{remedy: sqliteRemedy} }
+func sqliteDialect() dialect {
+	return dialect{lost: sqliteBusy, away: "another process keeps it locked", remedy: sqliteRemedy}
+}
+
+// sqliteBusy reports whether an error is that another process has the lock.
+func sqliteBusy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == codeBusy
+}
 
 func sqliteRemedy(err error) string {
 	var e *sqlite.Error
@@ -61,7 +75,7 @@ func sqliteRemedy(err error) string {
 	}
 	switch e.Code() & 0xff {
 	case codeBusy, codeLocked:
-		return "another process keeps the database locked; wait for it to end, or stop it"
+		return "another process keeps the database locked; wait for it to end, or find it with fuser or lsof and stop it; then try again"
 	case codeFull:
 		return "the disk is full; make room and run again"
 	case codeReadOnly, codePermission:

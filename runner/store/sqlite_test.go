@@ -3,11 +3,16 @@ package store_test
 import (
 	"database/sql"
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/runner/store"
@@ -94,7 +99,7 @@ func TestOpenErrors(t *testing.T) {
 		{"directory", t.TempDir(), "cannot be opened"},
 		{"below a file", filepath.Join(garbage, "x.db"), "directory"},
 	} {
-		s, err := store.Open(t.Context(), c.file)
+		s, err := store.Open(t.Context(), c.file, nil)
 		if err == nil {
 			_, err = s.Records(t.Context(), "r1")
 			s.Close()
@@ -106,25 +111,43 @@ func TestOpenErrors(t *testing.T) {
 }
 
 func TestLockedByAnotherProcessIsSaid(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits fifteen seconds for the lock")
-	}
 	file := saved(t)
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		release := lock(t, file)
+		var told []string
+		s, err := store.Open(t.Context(), file, func(text string) { told = append(told, fmt.Sprint(time.Since(start).Round(time.Second), " ", text)) })
+		if err == nil {
+			s.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), "another process keeps the database locked; wait for it to end") || !strings.Contains(err.Error(), file) {
+			t.Errorf("open a locked database: %v", err)
+		}
+		if took := time.Since(start).Round(time.Second); took < 13*time.Second || took > 17*time.Second {
+			t.Errorf("gave up after %v, want about 15 s", took)
+		}
+		want := []string{"2s Waiting for the database " + file + ", for about 15 s: another process keeps it locked."}
+		if diff := cmp.Diff(want, told); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
+		}
+		time.AfterFunc(5*time.Second, release)
+		if s, err = store.Open(t.Context(), file, nil); err != nil {
+			t.Fatalf("open a database that was locked for 5 s: %v", err)
+		}
+		s.Close()
+	})
+}
+
+// lock has the database locked as by another process.
+func lock(t *testing.T, file string) (release func()) {
+	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+file+"?_txlock=immediate")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
 	tx, err := db.Begin()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tx.Rollback()
-	s, err := store.Open(t.Context(), file)
-	if err == nil {
-		s.Close()
-	}
-	if err == nil || !strings.Contains(err.Error(), "another process keeps the database locked") {
-		t.Errorf("open a locked database: %v", err)
-	}
+	return func() { tx.Rollback(); db.Close() }
 }

@@ -18,6 +18,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/netpupper/netp/quantity"
 )
 
 // Store is an open store. Its methods may be called concurrently, also by several
@@ -27,15 +29,19 @@ type Store struct {
 	dialect dialect
 	// where names the database in errors: the file, or the server without a password.
 	where string
-	// patience is how long a thing is tried again that a restart of the server
-	// interrupts; 0 for not at all.
+	// patience is how long a thing is tried again that a restart of the server or
+	// another process's lock keeps from being done; 0 for not at all.
 	patience time.Duration
+	notice   func(string) // never nil
 	// turn holds what writes now: in order of arrival, which the lock of SQLite does not know.
 	turn chan struct{}
 }
 
-func newStore(db *sql.DB, d dialect, where string) *Store {
-	return &Store{db: db, dialect: d, where: where, turn: make(chan struct{}, 1)}
+func newStore(db *sql.DB, d dialect, where string, notice func(string)) *Store {
+	if notice == nil {
+		notice = func(string) {}
+	}
+	return &Store{db: db, dialect: d, where: where, notice: notice, turn: make(chan struct{}, 1)}
 }
 
 // Open opens a database and brings its schema up to date: the PostgreSQL one that a
@@ -43,14 +49,17 @@ func newStore(db *sql.DB, d dialect, where string) *Store {
 // a file, which is made when missing, with its directory. What the URL leaves out
 // comes from PGPASSWORD, ~/.pgpass and the like, as for psql.
 //
+// While the store is open, notice gets a line for people whenever something waits long
+// for the database; it may be nil, must not block, and may be called concurrently.
+//
 // Errors name the database, never its password, and say what to do: the directory
 // cannot be written, no server answers, the account is refused, the disk is full,
 // the database is damaged, or locked, or was written by a newer netp.
-func Open(ctx context.Context, where string) (*Store, error) {
+func Open(ctx context.Context, where string, notice func(string)) (*Store, error) {
 	if isPostgres(where) {
-		return openPostgres(ctx, where)
+		return openPostgres(ctx, where, notice)
 	}
-	return openSQLite(ctx, where)
+	return openSQLite(ctx, where, notice)
 }
 
 // Errors that callers branch on.
@@ -158,18 +167,15 @@ func (s *Store) query(ctx context.Context, operation, text string, args []any, r
 
 // again calls try, and calls it again while the database is away and patience lasts.
 func (s *Store) again(ctx context.Context, try func(context.Context) (repeatable bool, err error)) error {
-	if s.dialect.lost == nil {
-		_, err := try(ctx)
-		return err
-	}
-	end := time.Now().Add(s.patience)
+	start, told := time.Now(), false
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		attempt, done := context.WithTimeout(ctx, s.dialect.attempt)
-		repeatable, err := try(attempt)
-		lost := err != nil && (s.dialect.lost(err) || attempt.Err() != nil)
-		done()
-		if !lost || !repeatable || ctx.Err() != nil || time.Now().Add(pause).After(end) {
+		repeatable, lost, err := s.attempt(ctx, try)
+		if !lost || !repeatable || ctx.Err() != nil || time.Since(start)+pause > s.patience {
 			return err
+		}
+		if !told && time.Since(start) >= silence {
+			told = true
+			s.notice(fmt.Sprintf("Waiting for the database %s, for about %s: %s.", s.where, quantity.Duration(s.patience), s.dialect.away))
 		}
 		select {
 		case <-time.After(pause):
@@ -178,6 +184,20 @@ func (s *Store) again(ctx context.Context, try func(context.Context) (repeatable
 		}
 	}
 }
+
+// attempt calls try once, and reports whether the database was away.
+func (s *Store) attempt(ctx context.Context, try func(context.Context) (bool, error)) (repeatable, lost bool, err error) {
+	if s.dialect.attempt > 0 {
+		var done func()
+		ctx, done = context.WithTimeout(ctx, s.dialect.attempt)
+		defer done()
+	}
+	repeatable, err = try(ctx)
+	return repeatable, err != nil && (s.dialect.lost(err) || ctx.Err() != nil), err
+}
+
+// silence is how long people are not told that something waits.
+const silence = 2 * time.Second
 
 // Between tries.
 const (

@@ -10,7 +10,7 @@ import (
 // TestWritersWaitInTurn has one that writes and many that want to: they take no connection from those who read, give up when
 // told, and get their turn.
 func TestWritersWaitInTurn(t *testing.T) {
-	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "netp.db"))
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "netp.db"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -130,7 +130,7 @@ func (d *deployment) takeOver() *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	if w.store, err = store.Open(t.Context(), filepath.Join(d.path("controller"), "netp.db")); err != nil {
+	if w.store, err = store.Open(t.Context(), filepath.Join(d.path("controller"), "netp.db"), nil); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.store.Close() })

@@ -101,7 +101,7 @@ func (w *world) open() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.store, err = store.Open(t.Context(), filepath.Join(w.dir, "netp.db")); err != nil {
+	if w.store, err = store.Open(t.Context(), filepath.Join(w.dir, "netp.db"), nil); err != nil {
 		t.Fatal(err)
 	}
 	w.disk = newDisk(w.store)

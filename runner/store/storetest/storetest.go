@@ -28,7 +28,7 @@ type Database struct {
 // Open opens the store until the test ends.
 func (d Database) Open(t *testing.T) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), d.Where)
+	s, err := store.Open(t.Context(), d.Where, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ func openTogether(t *testing.T, d Database) {
 	var group sync.WaitGroup
 	for range 4 {
 		group.Go(func() {
-			s, err := store.Open(t.Context(), d.Where)
+			s, err := store.Open(t.Context(), d.Where, nil)
 			if err != nil {
 				t.Error(err)
 				return
