@@ -45,7 +45,7 @@ func Value(v float64) Measurement { return Measurement{Value: &v} }
 
 // Interval is one row of a session's time series, for people and charts; at most 600 are kept.
 type Interval struct {
-	Start  time.Duration      `json:"start"` // since the session started [ns]
+	Start  time.Duration      `json:"start"` // since the initiator started the session, in the parts of both [ns]
 	Length time.Duration      `json:"length"`
 	Values map[string]float64 `json:"values"` // by metric name, SI
 }

@@ -167,6 +167,23 @@ func parseBeat(b []byte) (beat, error) {
 	return beat{binary.BigEndian.Uint64(b), time.Duration(binary.BigEndian.Uint64(b[8:]))}, nil
 }
 
+// maxLead bounds what a go may say: no set-up takes longer.
+const maxLead = time.Hour
+
+// goBody makes the body of the initiator's go.
+func goBody(lead time.Duration) []byte { return binary.BigEndian.AppendUint64(nil, uint64(lead)) }
+
+// parseLead reads it; 0 when it is not said, or not true.
+func parseLead(b []byte) time.Duration {
+	if len(b) < 8 {
+		return 0
+	}
+	if lead := binary.BigEndian.Uint64(b); lead <= uint64(maxLead) {
+		return time.Duration(lead)
+	}
+	return 0
+}
+
 // abort makes the body of an abort message.
 func abort(f *netp.Failure) []byte {
 	b := append([]byte{byte(len(f.Kind))}, f.Kind...)

@@ -43,6 +43,15 @@ func (o options) name(d netp.Direction, name string) string {
 	return name
 }
 
+// after is how long after the initiator began a moment of the traffic was, which is what rows count from. At the responder it is
+// less by the time that the go took to come.
+func (s *session) after(mono int64) time.Duration {
+	if s.started == 0 {
+		return 0
+	}
+	return s.lead + time.Duration(mono-s.started)
+}
+
 // received reports what the receiver measured.
 func (s *session) received(r *netp.Result) {
 	g, d := s.in.goodput, s.in.direction
@@ -51,7 +60,7 @@ func (s *session) received(r *netp.Result) {
 	throughput := s.o.name(d, "throughput")
 	if len(g.interval) > 0 {
 		r.Metrics[throughput] = netp.Measurement{Distribution: g.throughput()}
-		r.Intervals = append(r.Intervals, g.rows(throughput, s.o.omit)...)
+		r.Intervals = append(r.Intervals, g.rows(throughput, s.after(s.in.series.start)+s.o.omit)...)
 	}
 	r.Facts[s.o.name(d, "bytes")] = strconv.FormatUint(g.bytes, 10)
 	mode := "copy"
@@ -103,6 +112,7 @@ func (s *session) sent(r *netp.Result) {
 		put("transfer_time_ratio", ideal*report.elapsed.Seconds()/(float64(report.bytes)*8))
 	}
 	for _, row := range out.sampler.rows {
+		row.Start += s.after(out.started)
 		r.Intervals = append(r.Intervals, s.renamed(d, row))
 	}
 	s.senderFacts(r)

@@ -186,8 +186,8 @@ func (g goodput) throughput() *netp.Distribution {
 // maxRows bounds the rows of one end, so that a session has at most 600.
 const maxRows = 300
 
-// rows is the time series for people, from the start of the traffic.
-func (g goodput) rows(name string, omit time.Duration) []netp.Interval {
+// rows is the time series for people; start is when the measurement began.
+func (g goodput) rows(name string, start time.Duration) []netp.Interval {
 	n := len(g.interval)
 	if n == 0 {
 		return nil
@@ -203,7 +203,7 @@ func (g goodput) rows(name string, omit time.Duration) []netp.Interval {
 		}
 		lasted := length * time.Duration(len(group))
 		rows = append(rows, netp.Interval{
-			Start: omit + length*time.Duration(i), Length: lasted,
+			Start: start + length*time.Duration(i), Length: lasted,
 			Values: map[string]float64{name: float64(bytes) * 8 / lasted.Seconds()},
 		})
 	}

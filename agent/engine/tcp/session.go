@@ -44,9 +44,11 @@ type session struct {
 	readers sync.WaitGroup
 
 	began, ended time.Time
-	started      int64 // monotonic, at go [ns]; 0 before
-	heard        int64 // monotonic, last message of the peer
-	ticked       int64 // monotonic, last tick
+	opened       int64         // monotonic, when this end began
+	lead         time.Duration // from the initiator's beginning to its go
+	started      int64         // monotonic, at go [ns]; 0 before
+	heard        int64         // monotonic, last message of the peer
+	ticked       int64         // monotonic, last tick
 	ticks        int
 	peer         beat
 	doneHeard    bool
@@ -58,6 +60,7 @@ type session struct {
 // event is a control message, decoded, or the end of the control connection.
 type event struct {
 	kind    uint8
+	lead    time.Duration
 	beat    beat
 	report  report
 	aborted *netp.Failure
@@ -67,7 +70,7 @@ type event struct {
 func (e *Engine) session(job engine.Job, role netp.Role) *session {
 	return &session{
 		job: job, o: optionsOf(job.Params), role: role, portable: e.portable,
-		events: make(chan event, 16), quit: make(chan struct{}), began: job.Clock.Now(),
+		events: make(chan event, 16), quit: make(chan struct{}), began: job.Clock.Now(), opened: clock.Mono(),
 	}
 }
 
@@ -162,6 +165,7 @@ func (s *session) hear() (e event) {
 		if s.in != nil {
 			s.in.series.begin(clock.Mono())
 		}
+		e.lead = parseLead(m.body)
 	case msgBeat:
 		e.beat, e.err = parseBeat(m.body)
 	case msgReport:
@@ -180,34 +184,37 @@ func (s *session) barrier(ctx context.Context) error {
 		if err := s.control.send(msgReady, s.o.terms()); err != nil {
 			return err
 		}
-		if err := s.await(ctx, msgGo); err != nil {
+		e, err := s.await(ctx, msgGo)
+		if err != nil {
 			return err
 		}
+		s.lead = e.lead
 		if s.out == nil {
 			return nil
 		}
 		return s.control.send(msgGo, nil)
 	}
-	if err := s.await(ctx, msgReady); err != nil {
+	if _, err := s.await(ctx, msgReady); err != nil {
 		return err
 	}
-	return s.control.send(msgGo, nil)
+	s.lead = time.Duration(clock.Mono() - s.opened)
+	return s.control.send(msgGo, goBody(s.lead))
 }
 
 // await waits for a message during the set-up.
-func (s *session) await(ctx context.Context, kind uint8) error {
+func (s *session) await(ctx context.Context, kind uint8) (event, error) {
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return event{}, ctx.Err()
 		case e := <-s.events:
 			switch {
 			case e.err != nil:
-				return e.err
+				return e, e.err
 			case e.aborted != nil:
-				return e.aborted
+				return e, e.aborted
 			case e.kind == kind:
-				return nil
+				return e, nil
 			}
 		}
 	}

@@ -231,6 +231,36 @@ func TestOmit(t *testing.T) {
 	}
 }
 
+// TestRowsCountFromTheSessionsStart looks at the time series of both ends: their rows lie within the session as the initiator
+// dates it, after its set-up.
+func TestRowsCountFromTheSessionsStart(t *testing.T) {
+	initiator, responder := newPair(t, netp.Params{"direction": "both", "duration": 0.3, "rate": 50e6}).run()
+	for name, part := range map[string]netp.Result{"initiator": initiator, "responder": responder} {
+		if len(part.Intervals) == 0 || part.Failure != nil {
+			t.Fatalf("%s: %d rows, failure %v", name, len(part.Intervals), part.Failure)
+		}
+		for _, row := range part.Intervals {
+			if row.Start <= 0 || row.Start+row.Length > initiator.Ended.Sub(initiator.Started) {
+				t.Errorf("%s: a row from %v for %v, in a session of %v with a set-up", name, row.Start, row.Length, initiator.Ended.Sub(initiator.Started))
+			}
+		}
+	}
+}
+
+func TestLead(t *testing.T) {
+	for _, c := range []struct {
+		body []byte
+		want time.Duration
+	}{
+		{nil, 0}, {make([]byte, 7), 0}, {goBody(0), 0}, {goBody(3 * time.Second), 3 * time.Second},
+		{append(goBody(time.Hour), 1, 2), time.Hour}, {goBody(time.Hour + 1), 0}, {goBody(-1), 0},
+	} {
+		if got := parseLead(c.body); got != c.want {
+			t.Errorf("%x: got %v, want %v", c.body, got, c.want)
+		}
+	}
+}
+
 func TestRate(t *testing.T) {
 	variants(t, func(t *testing.T, portable bool) {
 		const duration = 2.0

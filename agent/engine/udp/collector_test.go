@@ -137,6 +137,41 @@ func TestRateIntervals(t *testing.T) {
 	}
 }
 
+// TestLead has a stream whose first counted packet is sent at 10 s by the initiator's clock and arrives at 700 s by the responder's.
+func TestLead(t *testing.T) {
+	at := func(seconds float64) int64 { return int64(seconds * 1e9) }
+	for _, c := range []struct {
+		name         string
+		began, heard float64 // when this side began, by its clock; when the initiator did, by the initiator's
+		want         time.Duration
+	}{
+		{"responder", 699, 8, 2 * time.Second},
+		{"initiator, or a peer that does not say it", 699, 0, time.Second},
+		{"responder, when the clock was set", 699, 11, 0},
+	} {
+		x := &session{began: time.Unix(0, at(c.began))}
+		g := &receiving{receivers: []*receiver{{began: at(c.heard)}}, collector: &collector{began: at(700)}}
+		g.collector.rows.start = at(10)
+		if got := x.leadOf(g); got != c.want {
+			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// TestRowsCountFromTheSessionsStart looks at the rows of both ends: they lie within the session as the initiator dates it.
+func TestRowsCountFromTheSessionsStart(t *testing.T) {
+	initiator, responder := bench{params: netp.Params{"direction": "both", "rate": "200pps", "duration": 0.2}}.run(t)
+	for name, part := range map[string]netp.Result{"initiator": initiator, "responder": responder} {
+		if len(part.Intervals) == 0 || part.Failure != nil {
+			t.Fatalf("%s: %d rows, failure %v", name, len(part.Intervals), part.Failure)
+		}
+		first := initiator.Started.Add(part.Intervals[0].Start)
+		if first.Before(responder.Started) || first.After(responder.Ended) {
+			t.Errorf("%s: the first row begins at %v; the responder was there from %v to %v", name, first, responder.Started, responder.Ended)
+		}
+	}
+}
+
 func TestShift(t *testing.T) {
 	d := netp.NewDistribution(1e-9)
 	for i := range int64(1000) {

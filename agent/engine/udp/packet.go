@@ -54,7 +54,8 @@ import (
 //	32  8 wall clock of the sender when the report arrived, Unix nanoseconds
 //	40  8 wall clock of the sender just before the send call of this echo
 //	48  8 counted packets sent so far; in the states finished and stopped: in all
-//	56 24 zero
+//	56  8 of the initiator: its wall clock when it began the session, from which the time series count; of the responder 0
+//	64 16 zero
 //	80 16 tag of bytes 0 to 79
 //
 // Departures, from the sending to the receiving side, in data packets or by themselves: when traced packets really left. At most 64.
@@ -298,13 +299,14 @@ type echo struct {
 	heard   int64  // t2, sender's clock
 	stamp   int64  // t3, sender's clock
 	sent    uint64
+	began   int64 // sender's clock
 }
 
 func (e echo) encode(b *[controlSize]byte, tagger *port.Tagger) []byte {
 	clear(b[:])
 	b[0], b[1], b[4] = kindEcho, e.state, e.way
 	binary.BigEndian.PutUint16(b[2:], e.stream)
-	for i, v := range []uint64{e.number, e.answers, uint64(e.asked), uint64(e.heard), uint64(e.stamp), e.sent} {
+	for i, v := range []uint64{e.number, e.answers, uint64(e.asked), uint64(e.heard), uint64(e.stamp), e.sent, uint64(e.began)} {
 		binary.BigEndian.PutUint64(b[8+8*i:], v)
 	}
 	tagger.Seal(b[:])
@@ -320,6 +322,6 @@ func decodeEcho(b []byte, tagger *port.Tagger) (echo, bool) {
 	return echo{
 		place: place{binary.BigEndian.Uint16(b[2:]), b[4]},
 		state: b[1], number: word(0), answers: word(1),
-		asked: int64(word(2)), heard: int64(word(3)), stamp: int64(word(4)), sent: word(5),
+		asked: int64(word(2)), heard: int64(word(3)), stamp: int64(word(4)), sent: word(5), began: int64(word(6)),
 	}, true
 }

@@ -87,7 +87,7 @@ func TestControlPackets(t *testing.T) {
 	if got, ok := decodeReport(packet, tagger); !ok || got != r {
 		t.Errorf("report %+v, %v; want %+v", got, ok, r)
 	}
-	e := echo{place{1, wayForward}, stateFinished, 9, 8, -7, 6, 5, 4}
+	e := echo{place{1, wayForward}, stateFinished, 9, 8, -7, 6, 5, 4, 3}
 	answer := bytes.Clone(e.encode(&b, tagger))
 	if got, ok := decodeEcho(answer, tagger); !ok || got != e {
 		t.Errorf("echo %+v, %v; want %+v", got, ok, e)

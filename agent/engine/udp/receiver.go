@@ -82,6 +82,7 @@ type receiver struct {
 	peerState uint8
 	echoes    uint64 // number of the last
 	told      uint64 // packets sent, as the sender said last
+	began     int64  // when the session began by the sender's clock; 0 for unknown
 	ending    ending
 }
 
@@ -343,6 +344,7 @@ func (r *receiver) control(packet []byte, stamp int64) {
 	r.heard = clock.Mono()
 	r.peerState = max(r.peerState, e.state)
 	r.told = max(r.told, e.sent)
+	r.began = e.began
 	if e.answers == 0 {
 		return
 	}

@@ -90,6 +90,7 @@ type sender struct {
 	out         [controlSize]byte
 	news        [departuresSize]byte
 	echoes      uint64
+	began       int64 // when the initiator began the session (wall clock); 0 at the responder
 	last        report
 	foreign     uint64 // packets that were not ours
 }

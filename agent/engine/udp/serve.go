@@ -114,6 +114,7 @@ func (x *sender) tell(e echo) {
 	e.place, e.number = x.place, x.echoes
 	e.state = uint8(x.state.Load())
 	e.sent = x.sent.Load() // after the state: with finished, it is final
+	e.began = x.began
 	e.stamp = x.clock.Nanos()
 	if x.meter != nil && !x.meter.Allow(controlSize+x.headers) {
 		return

@@ -76,7 +76,11 @@ func (x *session) prepare(e *Engine, flows *flows) *netp.Failure {
 				return socketFailure(err)
 			}
 			if sends {
-				x.sending.senders = append(x.sending.senders, newSender(p, x.set, flows.all[p], sock, x.job))
+				one := newSender(p, x.set, flows.all[p], sock, x.job)
+				if x.role == netp.Initiator {
+					one.began = x.began.UnixNano()
+				}
+				x.sending.senders = append(x.sending.senders, one)
 			} else {
 				x.inbound.receivers = append(x.inbound.receivers, newReceiver(p, flows.all[p], sock, x.inbound.collector, x.job))
 			}
@@ -224,6 +228,15 @@ func (x *session) sent(r *netp.Result) {
 	r.Facts[x.name(true, "receive_address")] = first.flow.Remote.String()
 }
 
+// leadOf is how long after the initiator began the first counted packet was sent. The responder knows it by the initiator's
+// clock, in which the stamps are, too; the initiator takes the packet's arrival for its departure.
+func (x *session) leadOf(g *receiving) time.Duration {
+	if began := g.receivers[0].began; began != 0 {
+		return max(0, time.Duration(g.collector.rows.start-began))
+	}
+	return time.Duration(g.collector.began - x.began.UnixNano())
+}
+
 // received adds what the receiving side knows: the metrics.
 func (x *session) received(r *netp.Result) {
 	g := x.inbound
@@ -245,7 +258,7 @@ func (x *session) received(r *netp.Result) {
 	for name, m := range outcome.metrics {
 		r.Metrics[x.name(false, name)] = m
 	}
-	shift := time.Duration(g.collector.began - x.began.UnixNano())
+	shift := x.leadOf(g)
 	for _, row := range outcome.intervals {
 		row.Start += shift
 		row.Values = x.named(row.Values)

@@ -132,6 +132,9 @@ func (p path) stalling(scale scale, seed uint64) (run stallRun, err error) {
 			return run, part.Failure
 		}
 	}
+	for i := range far {
+		far[i].Started = near[i].Started // from which the time series counts
+	}
 	run.far, run.waits = far, waits
 	return run, nil
 }
