@@ -100,6 +100,7 @@ func (a *app) root() *cobra.Command {
 		a.runsCommand(), a.historyCommand(), a.explainCommand(),
 		a.controllerCommand(), a.agentCommand(), a.agentsCommand(), a.tokensCommand(), a.doctorCommand(), a.labCommand(), a.versionCommand(),
 	)
+	explainUse(root)
 	return root
 }
 
