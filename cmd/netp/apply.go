@@ -75,9 +75,9 @@ func (a *app) apply(ctx context.Context, arg string, f *applying) error {
 		a.tellDelivery(local.deliver(context.WithoutCancel(ctx)), f.json)
 	}
 	if err := f.output.files(report); err != nil {
-		return errors.Join(err, a.finish(report, p, f))
+		return errors.Join(err, a.finish(report, p, b, f))
 	}
-	return a.finish(report, p, f)
+	return a.finish(report, p, b, f)
 }
 
 func isFile(path string) bool {
@@ -173,11 +173,11 @@ func (a *app) tellDelivery(notes []string, json bool) {
 }
 
 // finish shows the outcome.
-func (a *app) finish(report netp.Report, p *plan.Plan, f *applying) error {
+func (a *app) finish(report netp.Report, p *plan.Plan, b backend, f *applying) error {
 	if f.json {
 		a.stream().Summary(report, a.code)
 		return nil
 	}
 	a.out().Printf("\n")
-	return a.out().Report(report, view.ReportOptions{SuiteDir: p.Suite.Dir, Exit: a.code, Stored: true})
+	return a.out().Report(report, view.ReportOptions{SuiteDir: p.Suite.Dir, Exit: a.code, Stored: true, Dir: keptIn(b)})
 }

@@ -124,7 +124,7 @@ func (a *app) showHistory(ctx context.Context, b archive, past store.Past, json 
 	if len(records) == 0 {
 		return nothingFound(ctx, b, past)
 	}
-	return a.out().History(records, past.Limit)
+	return a.out().History(records, past.Limit, keptIn(b))
 }
 
 // maxNamed is how many paths an error names.

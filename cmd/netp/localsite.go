@@ -26,6 +26,14 @@ type localSite struct {
 	parallelism int
 }
 
+// keptIn is the directory that commands need to find a run again; "" for a controller.
+func keptIn(b archive) string {
+	if l, here := b.(*localSite); here {
+		return l.dir
+	}
+	return ""
+}
+
 // storeFile is where the history is kept.
 func (l *localSite) storeFile() string {
 	if data := l.app.env.get("NETP_DATA_DIR"); data != "" {

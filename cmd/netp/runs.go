@@ -74,12 +74,12 @@ func (a *app) explainCommand() *cobra.Command {
 
 // findSession finds a record by RUN/SESSION, or SESSION of the last run. The prefix
 // "test." may be left out.
-func findSession(ctx context.Context, runs archive, arg string) (netp.Record, error) {
+func findSession(ctx context.Context, b backend, arg string) (netp.Record, error) {
 	run, address, found := strings.Cut(arg, "/")
 	if !found || strings.Contains(run, "[") {
 		run, address = "", arg
 	}
-	report, err := runs.Report(ctx, run)
+	report, err := b.Report(ctx, run)
 	if err != nil {
 		return netp.Record{}, err
 	}
@@ -88,7 +88,7 @@ func findSession(ctx context.Context, runs archive, arg string) (netp.Record, er
 			return r, nil
 		}
 	}
-	return netp.Record{}, fmt.Errorf("run %s has no session %s\nList its sessions: netp show %s", view.ShortID(report.Run), address, view.ShortID(report.Run))
+	return netp.Record{}, fmt.Errorf("run %s has no session %s\nList its sessions: netp show %s%s", view.ShortID(report.Run), address, view.DirFlag(keptIn(b)), view.ShortID(report.Run))
 }
 
 // metrics are what a session of this kind and direction produces.

@@ -85,7 +85,7 @@ func (a *app) showCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.showReport(report, dir, o, json)
+			return a.showReport(report, b, dir, o, json)
 		},
 	}
 	o.flags(c)
@@ -107,14 +107,14 @@ func (a *app) showSavedPlan(path string, json bool) error {
 	return nil
 }
 
-func (a *app) showReport(report netp.Report, dir string, o output, json bool) error {
+func (a *app) showReport(report netp.Report, b backend, dir string, o output, json bool) error {
 	if err := o.files(report); err != nil {
 		return err
 	}
 	if json {
 		return view.Document(a.env.stdout, report)
 	}
-	return a.out().Report(report, view.ReportOptions{SuiteDir: dir, Exit: gate(report, ""), Stored: true})
+	return a.out().Report(report, view.ReportOptions{SuiteDir: dir, Exit: gate(report, ""), Stored: true, Dir: keptIn(b)})
 }
 
 func directoryOr(args []string, otherwise string) string {

@@ -42,8 +42,8 @@ func began(r store.Run) string {
 }
 
 // History prints one line per record, in the order given. limit is the number that
-// was asked for at most; 0 for all.
-func (t Terminal) History(records []netp.Record, limit int) error {
+// was asked for at most; 0 for all. dir is as in ReportOptions.
+func (t Terminal) History(records []netp.Record, limit int, dir string) error {
 	rows := t.resultTable(records)
 	rows.header = slices.Insert(rows.header, 0, "time")
 	for i := range rows.spare {
@@ -62,7 +62,7 @@ func (t Terminal) History(records []netp.Record, limit int) error {
 		t.Printf("\nThe latest %s; for more give -limit, 0 for all.\n", plural(limit, "record"))
 	}
 	last := records[0]
-	t.Printf("\nNext: netp explain '%s/%s'\n", ShortID(last.Run), last.Session.Addr)
+	t.Printf("\nNext: netp explain %s'%s/%s'\n", DirFlag(dir), ShortID(last.Run), last.Session.Addr)
 	return nil
 }
 

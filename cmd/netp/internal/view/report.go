@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/estimate"
@@ -26,6 +27,8 @@ type ReportOptions struct {
 	Exit int
 	// Stored is true when `netp show` and `netp explain` will find the run.
 	Stored bool
+	// Dir is where they find it: the suite's directory; "" for a controller.
+	Dir string
 }
 
 // Report prints the table, an explanation for everything that is not a pass, and
@@ -292,10 +295,24 @@ func nextStep(r netp.Report, o ReportOptions) string {
 	id := ShortID(r.Run)
 	for _, record := range r.Records {
 		if !r.Cancelled && record.Status == r.Status && r.Status != netp.Pass {
-			return fmt.Sprintf("Next: netp explain '%s' · netp show %s", id+"/"+record.Session.Addr, id)
+			return fmt.Sprintf("Next: netp explain %s'%s' · netp show %s%s", DirFlag(o.Dir), id+"/"+record.Session.Addr, DirFlag(o.Dir), id)
 		}
 	}
-	return "Next: netp show " + id
+	return "Next: netp show " + DirFlag(o.Dir) + id
+}
+
+// DirFlag is the flag, with a space behind it, that makes a command find the runs of the
+// suite in dir; "" where it needs none.
+func DirFlag(dir string) string {
+	switch {
+	case dir == "" || dir == ".":
+		return ""
+	case strings.ContainsFunc(dir, func(c rune) bool {
+		return !unicode.IsLetter(c) && !unicode.IsDigit(c) && !strings.ContainsRune("/._-", c)
+	}):
+		dir = "'" + strings.ReplaceAll(dir, "'", `'\''`) + "'"
+	}
+	return "-dir=" + dir + " "
 }
 
 // ShortID is the part of a run's id that people type: its time to the

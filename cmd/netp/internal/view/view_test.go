@@ -182,6 +182,16 @@ func TestMarkdownKeepsItsBudget(t *testing.T) {
 	}
 }
 
+func TestDirFlag(t *testing.T) {
+	for dir, want := range map[string]string{
+		"": "", ".": "", "wan": "-dir=wan ", "../a/b-1_2.c": "-dir=../a/b-1_2.c ", "my suite": "-dir='my suite' ", "$x's": `-dir='$x'\''s' `,
+	} {
+		if got := DirFlag(dir); got != want {
+			t.Errorf("%q: got %q, want %q", dir, got, want)
+		}
+	}
+}
+
 func TestRunsAndHistory(t *testing.T) {
 	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.Local)
 	var out strings.Builder
@@ -198,7 +208,7 @@ func TestRunsAndHistory(t *testing.T) {
 	missed.Status, missed.Judgements, missed.Scheduled = netp.Errored, nil, at
 	measured := sample().Records[0]
 	measured.Result.Started = at.Add(time.Hour)
-	if err := (Terminal{Out: &out, Width: 120}).History([]netp.Record{measured, missed}, 2); err != nil {
+	if err := (Terminal{Out: &out, Width: 120}).History([]netp.Record{measured, missed}, 2, ""); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "history.txt", out.String())
