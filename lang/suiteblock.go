@@ -36,7 +36,7 @@ func (l *loader) suiteBlocks(root *scope, files []*source) {
 	} else {
 		l.suite.Name = l.directoryName()
 		if !l.broken {
-			l.warn(hcl.Range{}, sumNoSuite, "No file has a suite block, so the suite is called %q after its directory. Write: suite %q { }.", l.suite.Name, l.suite.Name)
+			l.warn(hcl.Range{}, sumNoSuite, "No file has a suite block, so the suite is called %q after its directory. Write: suite %q {}.", l.suite.Name, l.suite.Name)
 		}
 	}
 	if b := first["netp"]; b != nil {

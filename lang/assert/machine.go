@@ -165,7 +165,7 @@ func (m *machine) asNumber(v value, at hclsyntax.Expression) interval {
 			return known(n).num
 		}
 	}
-	m.report(sumInvalid, at.Range(), "%q is not a number.", m.text(at))
+	m.report(sumInvalid, at.Range(), "%s is not a number. In a condition a limit is a number times its unit: 5 * ms, 1 * percent, 10 * Mbps.", m.text(at))
 	return anyNumber
 }
 
@@ -180,7 +180,7 @@ func (m *machine) asTruth(v value, at hclsyntax.Expression) truth {
 			return known(b).truth
 		}
 	}
-	m.report(sumInvalid, at.Range(), "%q is neither true nor false. Compare it with something.", m.text(at))
+	m.report(sumInvalid, at.Range(), "%s is neither true nor false. Compare it with something.", m.text(at))
 	return unknown
 }
 
