@@ -2,6 +2,7 @@ package rtt
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/netpupper/netp"
@@ -68,7 +69,14 @@ func rateCheck(sent, unsent uint64, missed, interval time.Duration, refused uint
 	case refused > 0:
 		c.Reason = fmt.Sprintf("The agent's own limits refused %d probes. Raise them, or lower the rate of the profile.", refused)
 	default:
-		c.Reason = fmt.Sprintf("Only %.1f %% of the probes were sent: the host stalled for %s, or could not send %d of them. Give it more processor time, or use a longer interval.", achieved*100, quantity.Duration(missed), unsent)
+		var why []string
+		if missed > 0 {
+			why = append(why, "stalled for "+quantity.Duration(missed))
+		}
+		if unsent > 0 {
+			why = append(why, fmt.Sprintf("could not send %d of them", unsent))
+		}
+		c.Reason = fmt.Sprintf("Only %.1f %% of the probes were sent: the host %s. Give it more processor time, or use a longer interval.", achieved*100, strings.Join(why, " and "))
 	}
 	return c
 }

@@ -259,6 +259,24 @@ func TestLimitsAreKept(t *testing.T) {
 	}
 }
 
+func TestRateCheckNamesWhatHappened(t *testing.T) {
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		sent, unsent uint64
+		missed       time.Duration
+		want         string
+	}{
+		{99, 1, 0, ""},
+		{88, 0, 60 * ms, "Only 88.0 % of the probes were sent: the host stalled for 60 ms. Give it"},
+		{80, 20, 0, "Only 80.0 % of the probes were sent: the host could not send 20 of them. Give it"},
+		{70, 10, 100 * ms, "Only 70.0 % of the probes were sent: the host stalled for 100 ms and could not send 10 of them. Give it"},
+	} {
+		if got := rateCheck(c.sent, c.unsent, c.missed, 5*ms, 0); !strings.HasPrefix(got.Reason, c.want) || got.OK != (c.want == "") {
+			t.Errorf("%d sent, %d not, %v missed: got %q, want %q", c.sent, c.unsent, c.missed, got.Reason, c.want)
+		}
+	}
+}
+
 func find(r netp.Result, name string) netp.Check {
 	for _, c := range r.Health {
 		if c.Name == name {
