@@ -124,7 +124,7 @@ func (d *controllerDaemon) open(ctx context.Context, a *app) (err error) {
 	d.server, err = bus.Start(bus.Config{
 		Dir: filepath.Join(d.settings.Data, "bus"), Listen: d.settings.Bus, TLS: d.authority.BusTLS(), Admit: d.admit, Logger: d.logger})
 	if err != nil {
-		return err
+		return fmt.Errorf("%w\nThe bus listens on %s (-bus) and keeps its files below %s (-data).", err, d.settings.Bus, d.settings.Data)
 	}
 	d.closers = append(d.closers, d.server.Close)
 	where := cmp.Or(d.settings.Store, filepath.Join(d.settings.Data, "netp.db"))

@@ -60,7 +60,7 @@ func (a *app) localInventory(suite *lang.Suite) []netp.Agent {
 func (l *local) run(ctx context.Context, p *plan.Plan, events func(runner.Event)) (report netp.Report, err error) {
 	server, err := bus.Start(bus.Config{Ephemeral: true, Logger: l.logger})
 	if err != nil {
-		return report, err
+		return report, fmt.Errorf("%w\nA run keeps a few files there while it lasts. To keep them elsewhere, set TMPDIR to a directory that can be written.", err)
 	}
 	defer func() { err = errors.Join(err, server.Close()) }()
 

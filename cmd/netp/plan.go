@@ -54,7 +54,7 @@ func (a *app) planCommand() *cobra.Command {
 			a.showPlan(made, p)
 			if out != "" {
 				if err := planfile.Write(out, made); err != nil {
-					return err
+					return fmt.Errorf("%w\n%s", err, nameAnotherFile)
 				}
 			}
 			if !p.json {

@@ -21,6 +21,9 @@ func (o *output) flags(c *cobra.Command) {
 	c.Flags().StringVar(&o.markdown, "markdown", "", "write the report as Markdown (at most 65 000 characters) to this file")
 }
 
+// nameAnotherFile is what helps when a file cannot be written.
+const nameAnotherFile = "Name a file in a directory that exists and that you may write to."
+
 // check finds out before a run whether its reports can be written after it.
 func (o *output) check() error {
 	for _, path := range []string{o.junit, o.markdown} {
@@ -32,7 +35,7 @@ func (o *output) check() error {
 		}
 		probe, err := os.CreateTemp(filepath.Dir(path), ".netp-*")
 		if err != nil {
-			return fmt.Errorf("cannot write %s: %w\nName a file in a directory that exists and that you may write to.", path, err)
+			return fmt.Errorf("cannot write %s: %w\n%s", path, err, nameAnotherFile)
 		}
 		if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
 			return err

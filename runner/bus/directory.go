@@ -41,7 +41,11 @@ func claim(cfg Config) (*directory, error) {
 	if err != nil {
 		return nil, explainDir(path, err)
 	}
-	return hold(own, true)
+	d, err := hold(own, true)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(own))
+	}
+	return d, nil
 }
 
 func hold(path string, temporary bool) (*directory, error) {
