@@ -58,8 +58,9 @@ func (p *Progress) Finish(r netp.Record) {
 	if p.terminal.Live {
 		return
 	}
-	p.terminal.Printf("%d/%d  %s  %s  %s  %s\n", p.done, p.total, strings.TrimPrefix(r.Test, "test."),
+	line := fmt.Sprintf("%d/%d  %s  %s  %s  %s", p.done, p.total, strings.TrimPrefix(r.Test, "test."),
 		arrow(r.Session.Path), p.terminal.outcome(r), gist(r))
+	p.terminal.Printf("%s\n", strings.TrimRight(line, " "))
 }
 
 // gist is the few words about a record that fit on its line.
@@ -149,7 +150,7 @@ func (p *Progress) bar(now time.Time) string {
 }
 
 func (r *running) line(now time.Time) string {
-	line := fmt.Sprintf("  %-12s %s   %s", r.test, arrow(r.session.Path), Duration(now.Sub(r.since).Round(time.Second)))
+	line := fmt.Sprintf("  %-12s %s   %s", r.test, arrow(r.session.Path), Duration(now.Sub(r.since).Round(100*time.Millisecond)))
 	for _, v := range []struct{ name, unit string }{
 		{"rate", "bit/s"}, {"rtt", "s"}, {"packets", "packets"}, {"lost", "lost"}, {"retransmits", "retransmits"},
 	} {

@@ -271,7 +271,7 @@ func TestProgressRedrawsInPlace(t *testing.T) {
 	p := NewProgress(Terminal{Out: &out, Live: true, Width: 80}, "backbone", 2, 10*time.Second, start)
 	s := sample().Records[0]
 	p.Start(s.Test, s.Session, start)
-	p.Draw(start.Add(time.Second))
+	p.Draw(start.Add(400 * time.Millisecond))
 	p.Update(netp.Progress{Session: s.Session.Addr, Values: map[string]float64{"rate": 80e3, "lost": 0}})
 	p.Draw(start.Add(2 * time.Second))
 	p.Finish(s)
@@ -280,15 +280,17 @@ func TestProgressRedrawsInPlace(t *testing.T) {
 	if strings.Count(text, "\x1b[2A") != 2 {
 		t.Errorf("the region of two lines was not redrawn in place twice: %q", text)
 	}
-	if !strings.Contains(text, "80 kbit/s") || !strings.Contains(text, "syd → mel") {
+	if !strings.Contains(text, "80 kbit/s") || !strings.Contains(text, "syd → mel   400 ms") {
 		t.Errorf("the running session is not shown: %q", text)
 	}
 }
 
 func TestProgressPlain(t *testing.T) {
 	var out strings.Builder
-	p := NewProgress(Terminal{Out: &out}, "backbone", 2, 0, start)
-	for _, r := range sample().Records[:2] {
+	p := NewProgress(Terminal{Out: &out}, "backbone", 3, 0, start)
+	unjudged := sample().Records[0]
+	unjudged.Judgements = nil
+	for _, r := range append(sample().Records[:2], unjudged) {
 		p.Finish(r)
 	}
 	p.Draw(start)
