@@ -139,10 +139,16 @@ func (t Terminal) traffic(c plan.Cost) {
 		return
 	}
 	about := ""
-	if c.Estimated {
+	switch {
+	case c.AssumedRate > 0:
+		about = "about "
+	case c.Estimated:
 		about = "up to "
 	}
 	line := fmt.Sprintf("Traffic    %s%s in all", about, quantity.Format(float64(c.Bytes), "B"))
+	if c.AssumedRate > 0 {
+		line += fmt.Sprintf(", if paths without a declared capacity carry %s", quantity.Format(c.AssumedRate, "bit/s"))
+	}
 	for i, place := range c.Places {
 		if i == 2 {
 			break

@@ -236,6 +236,23 @@ func TestPlanMarkdownKeepsItsBudget(t *testing.T) {
 	}
 }
 
+func TestTrafficOfAPlan(t *testing.T) {
+	for _, c := range []struct {
+		cost plan.Cost
+		want string
+	}{
+		{plan.Cost{}, ""},
+		{plan.Cost{Bytes: 2e6}, "Traffic    2 MB in all\n"},
+		{plan.Cost{Bytes: 2e6, Estimated: true}, "Traffic    up to 2 MB in all\n"},
+		{plan.Cost{Bytes: 2e6, Estimated: true, AssumedRate: 1e9}, "Traffic    about 2 MB in all, if paths without a declared capacity carry 1 Gbit/s\n"},
+	} {
+		var out strings.Builder
+		if (Terminal{Out: &out}).traffic(c.cost); out.String() != c.want {
+			t.Errorf("%+v: got %q, want %q", c.cost, out.String(), c.want)
+		}
+	}
+}
+
 func TestDiagnostics(t *testing.T) {
 	list := diag.List{
 		{Severity: diag.Error, Summary: "Unknown metric",
