@@ -15,7 +15,7 @@ func (t *draft) attributes() map[string]string {
 	out := map[string]string{"kind": string(t.spec.Kind), "profile": t.Profile.Addr}
 	for _, s := range t.spec.Params {
 		if t.Profile.Params.Has(s.Name) {
-			out[s.Name] = value(s, t.Profile.Params)
+			out[s.Name] = Parameter(s, t.Profile.Params)
 		}
 	}
 	if t.Every > 0 {

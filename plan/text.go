@@ -23,7 +23,7 @@ func summary(spec netp.KindSpec, p netp.Params) string {
 		if !p.Has(s.Name) {
 			continue
 		}
-		text := value(s, p)
+		text := Parameter(s, p)
 		switch {
 		case s.Name == "duration" || s.Name == "bytes":
 			length = text
@@ -70,8 +70,8 @@ func exact(v float64, unit string) string {
 	return digits + " " + name
 }
 
-// value writes a parameter for people, exactly.
-func value(s netp.ParamSpec, p netp.Params) string {
+// Parameter writes a parameter for people, exactly: "60 s", "50 pps", "ef".
+func Parameter(s netp.ParamSpec, p netp.Params) string {
 	v := p.Number(s.Name)
 	switch s.Type {
 	case netp.DurationParam:

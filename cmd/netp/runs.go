@@ -62,7 +62,8 @@ func (a *app) explainCommand() *cobra.Command {
 			if json {
 				return view.Document(a.env.stdout, record)
 			}
-			a.out().Session(record, a.metrics(record.Session), dir)
+			spec, _ := a.catalogue.Find(record.Session.Kind)
+			a.out().Session(record, spec, dir)
 			return nil
 		},
 	}
@@ -89,13 +90,4 @@ func findSession(ctx context.Context, b backend, arg string) (netp.Record, error
 		}
 	}
 	return netp.Record{}, fmt.Errorf("run %s has no session %s\nList its sessions: netp show %s%s", view.ShortID(report.Run), address, view.DirFlag(keptIn(b)), view.ShortID(report.Run))
-}
-
-// metrics are what a session of this kind and direction produces.
-func (a *app) metrics(s netp.Session) []netp.MetricSpec {
-	spec, ok := a.catalogue.Find(s.Kind)
-	if !ok {
-		return nil
-	}
-	return spec.Metrics(s.Params)
 }

@@ -8,18 +8,21 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/estimate"
+	"github.com/netpupper/netp/plan"
 	"github.com/netpupper/netp/quantity"
 )
 
-// Session prints everything a record holds. specs are the metrics of its kind.
-func (t Terminal) Session(r netp.Record, specs []netp.MetricSpec, suiteDir string) {
+// Session prints everything a record holds. spec is of its kind, empty when that is not known.
+func (t Terminal) Session(r netp.Record, spec netp.KindSpec, suiteDir string) {
 	t.Printf("%s  %s  %s\n\n", t.verdict(r.Status), t.paint(bold, r.Session.Addr), arrow(r.Session.Path))
 	t.Printf("Run        %s of suite %s, %s\n", r.Run, r.Suite, r.Result.Started.Local().Format(time.RFC3339))
 	t.Printf("Traffic    %s, measured %s, attempt %d\n", r.Session.Kind, Duration(r.Result.Measured), max(1, r.Attempts))
-	t.pairs("Parameters", parameters(r.Session.Params))
+	t.pairs("Parameters", parameters(spec.Params, r.Session.Params))
 	t.pairs("Facts", sortedPairs(r.Result.Facts))
 	t.Printf("\nMeasured\n")
-	t.columns(measured(r.Result.Metrics, specs))
+	if spec.Metrics != nil {
+		t.columns(measured(r.Result.Metrics, spec.Metrics(r.Session.Params)))
+	}
 	if len(r.Result.Health) > 0 {
 		t.Printf("\nInstrument\n")
 		t.columns(t.checks(r.Result.Health))
@@ -45,10 +48,15 @@ func (t Terminal) pairs(title string, list [][2]string) {
 	}
 }
 
-func parameters(p netp.Params) [][2]string {
+func parameters(specs []netp.ParamSpec, p netp.Params) [][2]string {
 	text := map[string]string{}
 	for k, v := range p {
 		text[k] = fmt.Sprint(v)
+	}
+	for _, s := range specs {
+		if p.Has(s.Name) {
+			text[s.Name] = plan.Parameter(s, p)
+		}
 	}
 	return sortedPairs(text)
 }
