@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -188,6 +189,8 @@ func (t Terminal) standing(shares []plan.PlaceShare) {
 }
 
 func (t Terminal) power(list []plan.Power) {
+	// Two limits of one metric read the same.
+	list = slices.CompactFunc(slices.Clone(list), func(a, b plan.Power) bool { return a.Text == b.Text })
 	for i, p := range list {
 		lead := "           "
 		if i == 0 {

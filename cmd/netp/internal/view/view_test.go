@@ -253,6 +253,14 @@ func TestTrafficOfAPlan(t *testing.T) {
 	}
 }
 
+func TestPowerIsSaidOnce(t *testing.T) {
+	var out strings.Builder
+	(Terminal{Out: &out}).power([]plan.Power{{Text: "a"}, {Text: "a", Needed: 3}, {Text: "b"}})
+	if want := "Power      a\n           b\n"; out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
+	}
+}
+
 func TestDiagnostics(t *testing.T) {
 	list := diag.List{
 		{Severity: diag.Error, Summary: "Unknown metric",
