@@ -1,14 +1,29 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/netpupper/netp/lang/labfile"
 )
+
+// labNamespaces begins the names of the network namespaces of all labs.
+const labNamespaces = "netp-lab-"
+
+// withoutLab adds to the error of an agent in a network namespace that a lab is to make
+// that it is not there.
+func withoutLab(err error, netns string) error {
+	if errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(netns, labNamespaces) {
+		return fmt.Errorf("%w\nThat is a namespace of a network lab which is not up. Build it first: netp lab up FILE.hcl", err)
+	}
+	return err
+}
 
 // labCommand is the user's side of the network lab. What does it is in lab_linux.go.
 func (a *app) labCommand() *cobra.Command {
@@ -18,8 +33,6 @@ func (a *app) labCommand() *cobra.Command {
 		Long: "Build the network that a file declares (sites, carriers, and what is wrong with their lines)\n" +
 			"out of network namespaces on this host. Agents of a local run take part in it by netns.\n" +
 			"Linux, as root; exec also where users may make user namespaces.",
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	up := &cobra.Command{
 		Use: "up FILE.hcl", Short: "Build a lab, which stays until lab down", Args: cobra.ExactArgs(1),

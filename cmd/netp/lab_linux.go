@@ -19,7 +19,7 @@ import (
 )
 
 // labPrefix begins the names of a lab's network namespaces.
-func labPrefix(name string) string { return "netp-lab-" + name }
+func labPrefix(name string) string { return labNamespaces + name }
 
 // beEmulator is the emulator's whole life, if this process was executed as one.
 func beEmulator() (code int, was bool) { return lab.BeEmulator() }

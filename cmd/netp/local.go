@@ -84,7 +84,7 @@ func (l *local) run(ctx context.Context, p *plan.Plan, events func(runner.Event)
 		if err != nil {
 			return report, errors.Join(err, stopped(stop, group))
 		}
-		group.Go(func() error { return one.Run(serving) })
+		group.Go(func() error { return withoutLab(one.Run(serving), declared.Netns) })
 	}
 	if err := awaitAgents(ctx, serving, controller, p.Agents); err != nil {
 		if cause := stopped(stop, group); cause != nil {
