@@ -35,6 +35,7 @@ type daemon struct {
 	answer   chan struct{} // closed and replaced by each welcome
 	orders   map[orderKey]*answer
 	sessions map[sessionKey]*session
+	quiet    int // announcements since there was an order
 }
 
 // helloTimeout bounds one announcement; the first ones are repeated this often.
@@ -111,7 +112,19 @@ func (d *daemon) renew(ctx context.Context) error {
 	close(d.answer)
 	d.answer = make(chan struct{})
 	d.forget()
+	d.rest()
 	return nil
+}
+
+// rest counts the announcements during which no order was valid and no session ran. d.mu is held.
+func (d *daemon) rest() {
+	d.quiet++
+	if len(d.orders)+len(d.sessions) > 0 {
+		d.quiet = 0
+	}
+	if d.quiet > 0 && d.cfg.Rest != nil {
+		d.cfg.Rest(d.quiet)
+	}
 }
 
 // hello is what the agent says of itself now.

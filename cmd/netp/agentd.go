@@ -152,9 +152,6 @@ func (a *app) agentFile(file string, given *agentSettings) (config.Agent, error)
 	return s, given.apply(&s)
 }
 
-// restAfter is how long an agent takes to start, with time to spare.
-const restAfter = 2 * time.Second
-
 // serveAgent runs the agent until ctx is done.
 func (a *app) serveAgent(ctx context.Context, s config.Agent) error {
 	logger := a.daemonLogger()
@@ -167,7 +164,7 @@ func (a *app) serveAgent(ctx context.Context, s config.Agent) error {
 		return err
 	}
 	c.Name, c.ControllerKey = member.Name(), member.OrderKey()
-	c.Version, c.Logger = version, logger
+	c.Version, c.Logger, c.Rest = version, logger, rest
 	c.Dial = func(context.Context) (*wire.Conn, error) {
 		return wire.Connect(wire.Options{
 			URL: "tls://" + strings.Join(member.Bus(), ",tls://"), Name: "agent " + string(member.Name()),
@@ -182,7 +179,6 @@ func (a *app) serveAgent(ctx context.Context, s config.Agent) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	twwidth.SetCacheCapacity(0) // an agent draws no tables
-	defer time.AfterFunc(restAfter, rest).Stop()
 	var group errgroup.Group
 	group.Go(func() error {
 		err := member.Keep(ctx, logger)

@@ -4,19 +4,16 @@ import (
 	"bufio"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
-// rest gives back the memory that only the start of a daemon needed. Most of it is pages of the program itself: starting touches
-// every package, and the kernel maps what lies around. What is needed again is mapped again when it is touched, so nothing depends
-// on this, and what fails is left as it is.
-func rest() {
-	parts := programParts()
-	debug.FreeOSMemory()
-	for _, p := range parts {
+// giveBack has the kernel take the pages of the program out of this process's memory. It maps them again when they are touched, with
+// what lies around: nothing depends on this, and what fails is left as it is.
+func giveBack() {
+	for _, p := range programParts() {
 		_, _, _ = unix.RawSyscall(unix.SYS_MADVISE, p.start, p.end-p.start, unix.MADV_DONTNEED)
 	}
 }
@@ -25,7 +22,7 @@ func rest() {
 type part struct{ start, end uintptr }
 
 // programParts are where this program's file is in memory, those parts that are never written to.
-func programParts() (parts []part) {
+var programParts = sync.OnceValue(func() (parts []part) {
 	program, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return nil
@@ -44,4 +41,4 @@ func programParts() (parts []part) {
 		}
 	}
 	return parts
-}
+})
