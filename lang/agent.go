@@ -12,12 +12,20 @@ import (
 	"github.com/netpupper/netp"
 )
 
+// maxName is the longest name of an agent, an interface or a label of a host's name [B]. The forms leave it out: a regular expression
+// is as large as what it counts to.
+const maxName = 63
+
 // agentName is what agents may be called: the name becomes part of addresses,
 // file names and subjects of the bus.
-var agentName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9_])?$`)
+var agentName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$`)
 
 // interfaceName is what interfaces may be called.
-var interfaceName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.:@-]{0,62}$`)
+var interfaceName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.:@-]*$`)
+
+func isAgentName(s string) bool { return len(s) <= maxName && agentName.MatchString(s) }
+
+func isInterfaceName(s string) bool { return len(s) <= maxName && interfaceName.MatchString(s) }
 
 // agent decodes an agent block.
 func (in *instance) agent() cty.Value {
@@ -30,7 +38,7 @@ func (in *instance) agent() cty.Value {
 	if ok {
 		name = given
 	}
-	if !agentName.MatchString(name) {
+	if !isAgentName(name) {
 		a.fail("name", sumInvalidName, "An agent cannot register as %q: a name has letters, digits, _, - and ., at most 63, and neither begins nor ends with a dot or hyphen. Set name = … to another one.", name)
 	}
 	if attr := a.body.Attributes["name"]; ok || attr == nil || a.isNull(attr) { // else the name is at fault, and nobody's
@@ -74,7 +82,7 @@ func (in *instance) interfaces(a *arguments) []netp.Interface {
 			continue
 		}
 		name := b.labels[0]
-		if !interfaceName.MatchString(name) {
+		if !isInterfaceName(name) {
 			l.failAt(in.addr, b.rng, sumInvalidName, "%q is not the name of an interface: letters, digits and _ . : @ -, at most 63.", name)
 		}
 		if slices.ContainsFunc(out, func(i netp.Interface) bool { return i.Name == name }) {

@@ -197,7 +197,7 @@ func (b Block) Text(name string) string {
 // AgentName reads what an agent may be called.
 func (b Block) AgentName(name string) string {
 	s, ok := b.args.text(name)
-	if ok && !agentName.MatchString(s) {
+	if ok && !isAgentName(s) {
 		b.args.fail(name, sumInvalidName, "%q is not the name of an agent: letters, digits, _, - and ., at most 63, neither a dot nor a hyphen first or last.", s)
 	}
 	return s
@@ -333,7 +333,7 @@ func (b Block) whole(name string, f float64, def uint64) uint64 {
 // Interfaces decodes the blocks "interface" as in a suite's agent block, by name.
 func (b Block) Interfaces() []netp.Interface {
 	var out []netp.Interface
-	for _, inner := range b.named("interface", interfaceName.MatchString) {
+	for _, inner := range b.named("interface", isInterfaceName) {
 		out = append(out, inner.args.networkInterface(inner.Labels[0]))
 	}
 	slices.SortFunc(out, func(a, b netp.Interface) int { return strings.Compare(a.Name, b.Name) })

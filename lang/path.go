@@ -265,7 +265,7 @@ func (c *endCollector) text(s string) {
 	c.add(End{Endpoint: s})
 }
 
-var hostLabel = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$`)
+var hostLabel = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?$`)
 
 // endpointForm tells how an endpoint is written.
 func endpointForm(s string) (netp.EndpointForm, error) {
@@ -300,7 +300,7 @@ func isHost(s string) bool {
 		return false
 	}
 	for _, label := range strings.Split(strings.TrimSuffix(s, "."), ".") {
-		if !hostLabel.MatchString(label) {
+		if len(label) > maxName || !hostLabel.MatchString(label) {
 			return false
 		}
 	}

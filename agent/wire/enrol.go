@@ -58,11 +58,14 @@ type Refusal struct {
 	Error string `json:"error"`
 }
 
-var agentName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9_])?$`)
+// maxName is the longest name of an agent [B].
+const maxName = 63
+
+var agentName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$`)
 
 // CheckName says why an agent cannot have the name; nil when it can.
 func CheckName(id netp.AgentID) error {
-	if agentName.MatchString(string(id)) {
+	if len(id) <= maxName && agentName.MatchString(string(id)) {
 		return nil
 	}
 	return fmt.Errorf("%q is no name for an agent: a name has letters, digits, _, - and ., at most 63, and neither begins nor ends with a dot or hyphen", id)

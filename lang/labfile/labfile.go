@@ -77,9 +77,12 @@ func lineShape() lang.Shape {
 
 // Labs and sites give namespaces their names, LAB-SITE: a hyphen in the first would make them ambiguous.
 var (
-	labNames  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_]{0,30}$`)
-	siteNames = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,30}$`)
+	labNames  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_]*$`)
+	siteNames = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
 )
+
+// maxName is the longest name of a lab or a site [B].
+const maxName = 31
 
 // Read reads a file. When there is an error among the diagnostics the lab must not be used.
 func Read(file string, environ func(string) (string, bool)) (Lab, diag.List) {
@@ -88,7 +91,7 @@ func Read(file string, environ func(string) (string, bool)) (Lab, diag.List) {
 	if !d.Has("name") {
 		l.Name = strings.TrimSuffix(filepath.Base(file), ".hcl")
 	}
-	if !labNames.MatchString(l.Name) {
+	if len(l.Name) > maxName || !labNames.MatchString(l.Name) {
 		d.Invalid("name", "%q is no name for a lab: letters, digits and _, at most 31. Write name = \"wan\", say.", l.Name)
 	}
 	if l.IP = d.Count("ip", 0); d.Has("ip") && l.IP != 4 && l.IP != 6 {
@@ -136,7 +139,7 @@ func check(d *lang.Document, l Lab) {
 // readSite reads a site. It has a line to each carrier, or to those for which it has a line block.
 func readSite(b lang.Block, order []string, carriers map[string]lang.Block) Site {
 	s := Site{Name: b.Labels[0], NAT: b.Flag("nat")}
-	if !siteNames.MatchString(s.Name) {
+	if len(s.Name) > maxName || !siteNames.MatchString(s.Name) {
 		b.Invalid("", "%q is no name for a site: letters, digits, _ and -, at most 31.", s.Name)
 	}
 	own := map[string]lang.Block{}

@@ -89,6 +89,8 @@ site "y" {
 }`, "both have the address"},
 		"good name.hcl": {`carrier "a" {}
 site "x" {}`, "no name for a lab"},
+		"long.hcl": {`name = "` + strings.Repeat("x", maxName+1) + `"`, "no name for a lab"},
+		"site.hcl": {`site "` + strings.Repeat("x", maxName+1) + `" {}`, "no name for a site"},
 	} {
 		file := filepath.Join(dir, name)
 		if err := os.WriteFile(file, []byte(c.text), 0o644); err != nil {

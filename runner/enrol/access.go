@@ -20,10 +20,12 @@ const (
 	MaxAccessLife = 2 * 366 * 24 * time.Hour
 	// maxAccess bounds the role tokens: each is compared with on every request.
 	maxAccess = 1000
+	// maxAccessName bounds their names [B].
+	maxAccessName = 63
 )
 
 // accessName is what role tokens may be called.
-var accessName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,62}$`)
+var accessName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@-]*$`)
 
 // access is a role token as the state keeps it: without its secret.
 type access struct {
@@ -59,7 +61,7 @@ func (a *Authority) GrantAccess(r AccessRequest) (wire.AccessToken, Access, erro
 		r.Life = AccessLife
 	}
 	switch {
-	case !accessName.MatchString(r.Name):
+	case len(r.Name) > maxAccessName || !accessName.MatchString(r.Name):
 		return t, Access{}, refuse(badRequest, "%q is no name for a token: letters, digits and _ . @ -, at most 63", r.Name)
 	case r.Role.rank() == 0:
 		return t, Access{}, refuse(badRequest, "there is no role %q; the roles are %s, %s and %s", r.Role, Viewer, Operator, Admin)

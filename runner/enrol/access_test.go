@@ -45,6 +45,7 @@ func TestRoleTokens(t *testing.T) {
 		t.Errorf("the state holds the secret, or not its hash: %v", err)
 	}
 	for _, r := range []AccessRequest{{Name: "ci", Role: Viewer}, {Name: "", Role: Viewer}, {Name: "a b", Role: Viewer}, {Name: "x", Role: "root"},
+		{Name: strings.Repeat("x", maxAccessName+1), Role: Viewer},
 		{Name: "x", Role: Viewer, Life: -1}, {Name: "x", Role: Viewer, Life: 3 * MaxAccessLife}} {
 		if _, _, err := d.GrantAccess(r); reasonOf(err) == 0 {
 			t.Errorf("%+v: %v, want a refusal", r, err)

@@ -200,10 +200,13 @@ func TestOptionsAreChecked(t *testing.T) {
 			t.Errorf("checkURL(%q) is %q, %v; want %q", url, got, err, want)
 		}
 	}
-	for _, branch := range []string{"-x", "a..b", "a b", "a:b", "+a", "a~1", "a@{1}", "/a", "a/", "a.lock", "x/.y", "*"} {
+	for _, branch := range []string{"-x", "a..b", "a b", "a:b", "+a", "a~1", "a@{1}", "/a", "a/", "a.lock", "x/.y", "*", strings.Repeat("a", maxBranch+1)} {
 		if checkBranch(branch) == nil {
 			t.Errorf("the branch %q was taken", branch)
 		}
+	}
+	if err := checkBranch(strings.Repeat("a", maxBranch)); err != nil {
+		t.Error(err)
 	}
 	private := t.TempDir()
 	for name, o := range map[string]RepositoryOptions{

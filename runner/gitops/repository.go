@@ -54,7 +54,7 @@ var (
 	scpForm    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[A-Za-z0-9._~/][A-Za-z0-9._~/+@-]*$`)
 	urlForm    = regexp.MustCompile(`^(https|ssh)://([A-Za-z0-9_][A-Za-z0-9._-]*@)?([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/[A-Za-z0-9._~/+@%-]*$`)
 	fileForm   = regexp.MustCompile(`^file:///[^\x00-\x1f\x7f?#]+$`)
-	branchForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./+@-]{0,199}$`)
+	branchForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./+@-]*$`)
 	commitForm = regexp.MustCompile(`^[0-9a-f]{40}$`)
 )
 
@@ -110,8 +110,11 @@ func checkURL(url string) (protocol string, err error) {
 	return "", errors.New("the repository's URL must be https://host/path, ssh://user@host/path, user@host:path or file:///path, without password, query or spaces")
 }
 
+// maxBranch is the longest name of a branch [B].
+const maxBranch = 200
+
 func checkBranch(name string) error {
-	if !branchForm.MatchString(name) || strings.Contains(name, "..") || strings.Contains(name, "//") ||
+	if len(name) > maxBranch || !branchForm.MatchString(name) || strings.Contains(name, "..") || strings.Contains(name, "//") ||
 		strings.Contains(name, "@{") || strings.Contains(name, "/.") || strings.HasSuffix(name, ".lock") || strings.HasSuffix(name, "/") {
 		return fmt.Errorf("branch %q is not a plain branch name", name)
 	}

@@ -185,7 +185,7 @@ func findRuns(t *testing.T, s *store.Store, first store.Run) {
 			t.Errorf("find %q: %v, -want +got:\n%s", id, err, diff)
 		}
 	}
-	for _, id := range []string{"", "%%%%", "aaa", "ffffffff", "____"} {
+	for _, id := range []string{"", "%%%%", "aaa", "ffffffff", "____", first.Report.Run + "0"} {
 		if _, err := s.FindRun(t.Context(), id); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("find %q: %v, want ErrNotFound", id, err)
 		}
