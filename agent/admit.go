@@ -63,7 +63,7 @@ func (d *daemon) admit(o wire.Order, spec netp.KindSpec) *netp.Failure {
 	case load.Bytes > d.day.left(time.Now()):
 		return refused("may send %d more bytes today; this session asks for %d.", d.day.left(time.Now()), load.Bytes)
 	}
-	if err := d.spool.ready(); err != nil {
+	if err := d.spool.ready(withinStart); err != nil {
 		return refused("cannot keep results: %v.", err)
 	}
 	return nil

@@ -13,7 +13,7 @@ import (
 func (d *daemon) health(clock netp.ClockState) []netp.Check {
 	checks := append([]netp.Check{clockCheck(clock)}, systemChecks()...)
 	spool := netp.Check{Name: "spool", OK: true}
-	if err := d.spool.ready(); err != nil {
+	if err := d.spool.ready(withinRest); err != nil {
 		spool.OK, spool.Reason = false, fmt.Sprintf("The agent takes no sessions: %v.", err)
 	}
 	return append(checks, spool)

@@ -162,8 +162,8 @@ func (s *spool) write(name string, data []byte) error {
 	return syncDirectory(s.dir)
 }
 
-// ready says why no more results can be kept; nil when they can.
-func (s *spool) ready() error {
+// ready says why no more results can be kept; nil when they can. The disk is asked, unless it took a probe within that time.
+func (s *spool) ready(within time.Duration) error {
 	s.mu.Lock()
 	waiting := len(s.pending)
 	s.mu.Unlock()
@@ -172,10 +172,11 @@ func (s *spool) ready() error {
 	}
 	s.notes.Lock()
 	defer s.notes.Unlock()
-	if time.Since(s.probed) < probeEvery {
+	if time.Since(s.probed) < within {
 		return nil
 	}
 	if err := s.write("probe", probe[:]); err != nil {
+		s.probed = time.Time{}
 		return fmt.Errorf("the spool cannot be written: %w", err)
 	}
 	s.probed = time.Now()
@@ -185,8 +186,9 @@ func (s *spool) ready() error {
 const (
 	// probeSize is the room that must be there before a session: a usual part.
 	probeSize = 1 << 16
-	// probeEvery spares the disk when many sessions start at once.
-	probeEvery = time.Second
+	// withinStart spares the disk when many sessions start at once, withinRest when none does: each announcement says what is known.
+	withinStart = time.Second
+	withinRest  = time.Minute
 )
 
 // probe is what ready writes: zeros that nobody ever wrote, which take no memory.

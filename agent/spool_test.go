@@ -125,7 +125,7 @@ func TestSpoolThatCannotBeUsedIsSaid(t *testing.T) {
 		s.pending[strings.Repeat("x", i+1)] = &pending{}
 	}
 	s.mu.Unlock()
-	if err := s.ready(); err == nil {
+	if err := s.ready(withinRest); err == nil {
 		t.Error("a full spool takes more")
 	}
 }
@@ -134,15 +134,21 @@ func TestSpoolWithoutDiskRefusesNewSessions(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	s := reopen(t, dir)
 	defer s.close()
-	if err := s.ready(); err != nil {
+	if err := s.ready(withinStart); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		t.Skip("this system does not remove directories in use:", err)
 	}
-	s.probed = time.Time{}
-	if err := s.ready(); err == nil {
+	s.probed = s.probed.Add(-withinStart)
+	if err := s.ready(withinRest); err != nil {
+		t.Errorf("the disk is asked at each announcement: %v", err)
+	}
+	if err := s.ready(withinStart); err == nil {
 		t.Error("a spool that cannot be written is ready")
+	}
+	if err := s.ready(withinRest); err == nil {
+		t.Error("a spool that could not be written is ready for announcements")
 	}
 	key, data := encoded(t)
 	s.put(key, data) // must not be lost while the process lives
