@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -12,7 +13,11 @@ import (
 func (a *app) logger() *slog.Logger {
 	var level slog.Level
 	name := a.env.get("NETP_LOG")
-	if name == "" || level.UnmarshalText([]byte(strings.ToUpper(name))) != nil {
+	if name == "" {
+		return slog.New(slog.DiscardHandler)
+	}
+	if level.UnmarshalText([]byte(strings.ToUpper(name))) != nil {
+		a.err().Problem(fmt.Sprintf("NETP_LOG=%s is no level, so nothing is logged. Write debug, info, warn or error.", name))
 		return slog.New(slog.DiscardHandler)
 	}
 	var out io.Writer = a.env.stderr
