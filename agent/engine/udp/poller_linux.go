@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"container/heap"
 	"errors"
 	"fmt"
 	"sync"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/netpupper/netp/agent/clock"
 )
 
 const (
@@ -19,9 +22,9 @@ const (
 	gatherLook = 20 * time.Millisecond
 )
 
-// poller waits for the sockets of slow streams, with one thread for all. The runtime's own poller would wake its thread for
-// each packet that comes, and also for each that has left; with hundreds of streams that costs more than all that is done with the
-// packets. The zero value is ready.
+// poller waits for the sockets of slow streams, with one goroutine for all. The runtime's own poller would wake its thread for
+// each packet that comes, and also for each that has left, and a goroutine for each stream would have to be woken, too; with hundreds
+// of streams that costs more than all that is done with the packets. The zero value is ready.
 type poller struct {
 	arrivals atomic.Uint64 // packets read by all
 
@@ -32,8 +35,12 @@ type poller struct {
 
 // watch is what waits.
 type watch struct {
-	epoll, wake int            // descriptors; an event on wake ends it
-	waiting     sync.WaitGroup // the goroutine
+	epoll, wake int            // descriptors; an event on wake makes it look up
+	over        bool           // it is to end; guarded as the poller is
+	fresh       []*turn        // not on the heap yet; guarded as the poller is
+	waiting     sync.WaitGroup // the goroutine, whose alone is what follows
+	turns       turnHeap
+	ready       []*turn // with the last events
 }
 
 // join adds a socket, whose arrivals are told to it from now on.
@@ -55,6 +62,18 @@ func (p *poller) join(r *rawSocket) (err error) {
 	return nil
 }
 
+// run takes a step for a socket, which has joined, whenever packets have come or the time is over that the last step gave, until
+// there is to be no more.
+func (p *poller) run(r *rawSocket, s step) {
+	t := &turn{step: s, wake: make(chan bool, 1)}
+	p.mu.Lock()
+	r.turn = t
+	p.watch.fresh = append(p.watch.fresh, t)
+	p.watch.poke()
+	p.mu.Unlock()
+	<-t.wake
+}
+
 // leave takes a socket out, before it is closed. It may be called more than once.
 func (p *poller) leave(r *rawSocket) {
 	if last := p.remove(r); last != nil {
@@ -73,6 +92,7 @@ func (p *poller) remove(r *rawSocket) (last *watch) {
 	_ = unix.EpollCtl(p.watch.epoll, unix.EPOLL_CTL_DEL, r.fd, nil) // closing it does the same
 	if len(p.users) == 0 {
 		last, p.watch = p.watch, nil
+		last.over = true
 	}
 	return last
 }
@@ -87,7 +107,7 @@ func newWatch() (*watch, error) {
 		return nil, errors.Join(err, unix.Close(epoll))
 	}
 	w := &watch{epoll: epoll, wake: wake}
-	if err := w.add(wake, unix.EPOLLIN); err != nil {
+	if err := w.add(wake, unix.EPOLLIN|unix.EPOLLET); err != nil { // an event for each write: nobody has to read
 		return nil, errors.Join(err, w.close())
 	}
 	return w, nil
@@ -99,26 +119,37 @@ func (w *watch) add(fd int, events uint32) error {
 
 func (w *watch) close() error { return errors.Join(unix.Close(w.wake), unix.Close(w.epoll)) }
 
-// stop ends the goroutine. The write can only fail when an earlier one still stands, which does the same.
+// stop ends the goroutine.
 func (w *watch) stop() {
-	one := [8]byte{1}
-	_, _ = unix.Write(w.wake, one[:])
+	w.poke()
 	w.waiting.Wait()
 	_ = w.close()
 }
 
-// run tells sockets that packets have come, until it is stopped.
+// poke makes the goroutine look up.
+func (w *watch) poke() {
+	one := [8]byte{1}
+	_, _ = unix.Write(w.wake, one[:]) // the count behind it never is so high that this can fail
+}
+
+// run tells sockets that packets have come, and takes the steps of others, until it is stopped.
 func (w *watch) run(p *poller) {
 	var events [256]unix.EpollEvent
 	before, since := p.arrivals.Load(), time.Now()
 	gather := false
 	for {
-		n, err := unix.EpollWait(w.epoll, events[:], -1)
+		n, err := unix.EpollWait(w.epoll, events[:], w.patience())
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			panic("udp: epoll: " + err.Error()) // only wrong arguments can fail
 		}
-		if p.tell(events[:max(n, 0)], int32(w.wake)) {
+		if p.tell(w, events[:max(n, 0)]) {
 			return
+		}
+		for _, t := range w.ready {
+			w.one(t)
+		}
+		for now := clock.Mono(); len(w.turns) > 0 && w.turns[0].due <= now; {
+			w.one(w.turns[0])
 		}
 		if past := time.Since(since); past > gatherLook {
 			now := p.arrivals.Load()
@@ -131,17 +162,45 @@ func (w *watch) run(p *poller) {
 	}
 }
 
-// tell passes events on and reports whether it is over.
-func (p *poller) tell(events []unix.EpollEvent, wake int32) (over bool) {
+// tell passes events on, and reports whether it is over.
+func (p *poller) tell(w *watch, events []unix.EpollEvent) (over bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for _, t := range w.fresh {
+		heap.Push(&w.turns, t)
+	}
+	w.fresh, w.ready = w.fresh[:0], w.ready[:0]
 	for _, e := range events {
-		if e.Fd == wake {
-			return true
-		}
-		if r := p.users[e.Fd]; r != nil {
+		switch r := p.users[e.Fd]; {
+		case r == nil: // left meanwhile, or the wake
+		case r.turn == nil:
 			r.rouse()
+		case !r.turn.over:
+			w.ready = append(w.ready, r.turn)
 		}
 	}
-	return false
+	return w.over
+}
+
+// one takes a step.
+func (w *watch) one(t *turn) {
+	next, more := t.step(clock.Mono())
+	switch {
+	case !more:
+		heap.Remove(&w.turns, t.place)
+		t.over = true
+		t.wake <- true
+	case next != t.due:
+		t.due = next
+		heap.Fix(&w.turns, t.place)
+	}
+}
+
+// patience is how long to wait for packets [ms].
+func (w *watch) patience() int {
+	if len(w.turns) == 0 {
+		return -1
+	}
+	left := time.Duration(w.turns[0].due - clock.Mono())
+	return int(max(0, left+time.Millisecond-1) / time.Millisecond)
 }

@@ -41,9 +41,10 @@ const (
 )
 
 // receiver receives one stream of one direction, reports to its sender, and keeps the clock offset (the first stream only).
-// It is one goroutine.
+// It is for one goroutine.
 type receiver struct {
 	place
+	ctx       context.Context
 	set       settings
 	sock      socket
 	flow      *port.Flow
@@ -122,28 +123,31 @@ func (r *receiver) run(ctx context.Context) {
 		defer pace.Pin()()
 	}
 	now := clock.Mono()
-	r.entered, r.heard, r.due = now, now, now
-	for {
-		now = clock.Mono()
-		if !r.advance(now) {
-			return
-		}
-		if ctx.Err() != nil {
-			r.give(contextFailure(ctx))
-			return
-		}
-		if now >= r.due {
-			r.late(now)
-			r.report(now)
-		}
-		batch, err := r.sock.read(r.due)
-		if err != nil {
-			r.give(interrupted("The socket of the stream was closed."))
-			return
-		}
-		r.idle = len(batch) == 0
-		r.take(batch)
+	r.ctx, r.entered, r.heard, r.due = ctx, now, now, now
+	r.sock.each(r.step)
+}
+
+// step takes what was read, and does what is due.
+func (r *receiver) step(batch []datagram, err error) (until int64, more bool) {
+	if err != nil {
+		r.give(interrupted("The socket of the stream was closed."))
+		return 0, false
 	}
+	r.idle = len(batch) == 0
+	r.take(batch)
+	now := clock.Mono()
+	if !r.advance(now) {
+		return 0, false
+	}
+	if r.ctx.Err() != nil {
+		r.give(contextFailure(r.ctx))
+		return 0, false
+	}
+	if now >= r.due {
+		r.late(now)
+		r.report(now)
+	}
+	return r.due, true
 }
 
 // enter begins a state.

@@ -29,6 +29,8 @@ type socket interface {
 	// error, when there are none and the time is over, or when the network has sent an error message. An error is the end of the
 	// socket.
 	read(until int64) ([]datagram, error)
+	// each takes what read gives, again and again until there is to be no more.
+	each(take taker)
 	// trace begins to ask the system when packets leave; false means that it cannot tell, and nothing has changed. From then on no
 	// read waits, because whoever waits would be woken whenever a packet has left, before it is on its way.
 	trace() bool
@@ -45,6 +47,17 @@ type socket interface {
 	describe() socketFacts
 	// close ends its use, before the flow is closed; no read runs any more.
 	close()
+}
+
+// taker takes what a read gave. It says until when to wait for more (clock.Mono), and whether at all.
+type taker func(batch []datagram, err error) (until int64, more bool)
+
+// each is that of a socket which nobody else reads for its owner.
+func each(s socket, take taker) {
+	until, more := take(nil, nil)
+	for more {
+		until, more = take(s.read(until))
+	}
 }
 
 // datagram is what one read of a socket gives: one packet, or several of equal size that the system has joined.
@@ -97,6 +110,8 @@ func (s *plainSocket) sendAll(packets [][]byte) (int, error) {
 	}
 	return len(packets), nil
 }
+
+func (s *plainSocket) each(take taker) { each(s, take) }
 
 func (s *plainSocket) trace() bool { return false }
 

@@ -50,6 +50,8 @@ type rawSocket struct {
 
 	// Waiting with others.
 	poller      *poller
+	turn        *turn // when the poller's goroutine reads it; guarded as the poller is
+	slow        bool
 	roused      chan struct{}
 	interrupted atomic.Bool
 	timer       *time.Timer
@@ -86,7 +88,7 @@ func (e *Engine) openSocket(f *port.Flow, s settings, c *clock.Clock, receives b
 	if f.UDP == nil {
 		return newSharedSocket(f, s, c, receives)
 	}
-	raw := &rawSocket{flow: f, clock: c, poller: &e.poller}
+	raw := &rawSocket{flow: f, clock: c, poller: &e.poller, slow: s.slow()}
 	conn, err := f.UDP.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -276,6 +278,27 @@ func (r *rawSocket) sendSegments(packets []byte, size int) (bool, error) {
 
 func (r *rawSocket) read(until int64) ([]datagram, error) {
 	r.wait(until)
+	return r.taken()
+}
+
+// each has slow streams read by the goroutine that waits for them.
+func (r *rawSocket) each(take taker) {
+	if r.alone || !r.slow {
+		each(r, take)
+		return
+	}
+	r.poller.run(r, func(now int64) (next int64, more bool) {
+		r.receive()
+		next, more = take(r.taken())
+		if !r.empty {
+			next = now // again, but others first
+		}
+		return next, more
+	})
+}
+
+// taken gives what was received.
+func (r *rawSocket) taken() ([]datagram, error) {
 	switch r.failed {
 	case 0:
 	case unix.EBADF:

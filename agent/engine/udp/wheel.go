@@ -38,7 +38,7 @@ type wheel struct {
 	turning bool
 }
 
-// turn is a stream on the wheel.
+// turn is a stream on the wheel, or one that the poller reads.
 type turn struct {
 	step  step
 	due   int64
