@@ -36,7 +36,7 @@ const (
 	lead = wheelLook + 10*time.Millisecond
 	// atOnce bounds the packets of one step, so that slow streams on the wheel wait for no other.
 	atOnce = 64
-	// lookEvery is how often a traced stream looks for reports and departures between its packets: a slow one whenever it sends.
+	// lookEvery is how often, at most, a traced stream looks between its packets for the report that should be there by now.
 	lookEvery = 15 * time.Millisecond
 	// refusals is how many packets in a row the system may refuse before the stream gives up.
 	refusals = 1000
@@ -216,10 +216,18 @@ func (x *sender) pace() {
 // step sends what is due, and does the other half's work between packets where the stream has only this one.
 func (x *sender) step(now int64) (next int64, more bool) {
 	next, more = x.due(now)
-	if x.tracer != nil && (now-x.looked.Load() >= int64(lookEvery) || x.tracer.pending() >= tellAfter) {
+	if x.tracer != nil && x.toLook(now) {
 		x.look()
 	}
 	return next, more
+}
+
+// toLook says whether there probably is something to be read: many departures, or a report, which comes reportEvery after the last.
+func (x *sender) toLook(now int64) bool {
+	if x.tracer.pending() >= tellAfter {
+		return true
+	}
+	return now-x.looked.Load() >= int64(lookEvery) && (now-x.heard.Load() >= int64(reportEvery) || x.tracer.due(now))
 }
 
 // due sends what is due.
