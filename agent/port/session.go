@@ -35,11 +35,11 @@ type Session struct {
 	until   time.Time
 	peers   []netip.Prefix
 	control func(fd uintptr, network string) error
-	udp     chan *Flow
-	tcp     chan *Conn
 	done    chan struct{} // closed by Close
 
 	mu      sync.Mutex // guards what follows
+	udp     line[Flow]
+	tcp     line[Conn]
 	peer    netip.Addr
 	check   *Tagger
 	sign    *Tagger
@@ -78,9 +78,9 @@ func newSession(p *Port, e Expectation) *Session {
 	return &Session{
 		port: p, id: e.ID, keys: e.Keys, until: e.Until, peers: e.Peers, control: e.Control,
 		peer:   e.Peer.Unmap(),
-		udp:    make(chan *Flow, maxFlows), // every admitted flow has a place: delivery never waits
-		tcp:    make(chan *Conn, maxFlows),
 		done:   make(chan struct{}),
+		udp:    newLine[Flow](),
+		tcp:    newLine[Conn](),
 		check:  NewTagger(e.Keys.Initiator),
 		sign:   NewTagger(e.Keys.Responder),
 		nonces: make(map[[nonceSize]byte]struct{}),
@@ -89,28 +89,63 @@ func newSession(p *Port, e Expectation) *Session {
 }
 
 // AcceptUDP waits for the next flow. It returns the error of ctx, ErrExpired or ErrClosed.
-func (s *Session) AcceptUDP(ctx context.Context) (*Flow, error) { return accept(ctx, s, s.udp) }
+func (s *Session) AcceptUDP(ctx context.Context) (*Flow, error) { return accept(ctx, s, &s.udp) }
 
 // AcceptTCP waits for the next connection. It returns the error of ctx, ErrExpired or ErrClosed.
-func (s *Session) AcceptTCP(ctx context.Context) (*Conn, error) { return accept(ctx, s, s.tcp) }
+func (s *Session) AcceptTCP(ctx context.Context) (*Conn, error) { return accept(ctx, s, &s.tcp) }
 
-func accept[T any](ctx context.Context, s *Session, ready <-chan *T) (*T, error) {
+func accept[T any](ctx context.Context, s *Session, l *line[T]) (*T, error) {
 	expiry := time.NewTimer(time.Until(s.until))
 	defer expiry.Stop()
-	select {
-	case <-s.done:
-		return nil, ErrClosed
-	default:
+	for {
+		s.mu.Lock()
+		one := l.take()
+		s.mu.Unlock()
+		if one != nil {
+			return one, nil
+		}
+		select {
+		case <-l.more:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-s.done:
+			return nil, ErrClosed
+		case <-expiry.C:
+			return nil, ErrExpired
+		}
 	}
+}
+
+// line is what was let in and nobody has accepted yet, at most maxFlows. Its methods are for who holds Session.mu.
+type line[T any] struct {
+	first []*T
+	more  chan struct{} // tells one who waits that there is something
+}
+
+func newLine[T any]() line[T] { return line[T]{more: make(chan struct{}, 1)} }
+
+func (l *line[T]) put(one *T) {
+	l.first = append(l.first, one)
+	l.tell()
+}
+
+// take gives what has waited longest; nil when nothing does.
+func (l *line[T]) take() *T {
+	if len(l.first) == 0 {
+		return nil
+	}
+	one := l.first[0]
+	l.first = l.first[1:]
+	if len(l.first) > 0 {
+		l.tell() // another one who waits
+	}
+	return one
+}
+
+func (l *line[T]) tell() {
 	select {
-	case one := <-ready:
-		return one, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-s.done:
-		return nil, ErrClosed
-	case <-expiry.C:
-		return nil, ErrExpired
+	case l.more <- struct{}{}:
+	default: // it is told already
 	}
 }
 
@@ -128,23 +163,18 @@ func (s *Session) Close() {
 			unsettled = append(unsettled, a.flow)
 		}
 	}
+	flows, conns := s.udp.first, s.tcp.first
+	s.udp.first, s.tcp.first = nil, nil
 	close(s.done)
 	s.mu.Unlock()
 	if s.port != nil { // else it belongs to a Visit
 		s.port.forget(s)
 	}
-	for _, f := range unsettled {
+	for _, f := range append(unsettled, flows...) {
 		f.Close()
 	}
-	for {
-		select {
-		case f := <-s.udp:
-			f.Close()
-		case c := <-s.tcp:
-			c.Close()
-		default:
-			return
-		}
+	for _, c := range conns {
+		c.Close()
 	}
 }
 
@@ -214,7 +244,7 @@ func (s *Session) deliver(f *Flow) {
 	f.settled = true
 	open := !s.closing
 	if open {
-		s.udp <- f // has room: see maxFlows
+		s.udp.put(f)
 	}
 	s.mu.Unlock()
 	if !open {
@@ -229,7 +259,7 @@ func (s *Session) deliverTCP(c *Conn) bool {
 	if s.closing {
 		return false
 	}
-	s.tcp <- c // has room: see maxFlows
+	s.tcp.put(c)
 	return true
 }
 
