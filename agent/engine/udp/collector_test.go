@@ -3,6 +3,7 @@ package udp
 import (
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -281,5 +282,20 @@ func BenchmarkCollectorRuns(b *testing.B) {
 	for i := 0; i < b.N; i += 128 {
 		sent := int64(i) * 100
 		c.add(c.tracks[0], &arrival{sequence: uint64(i), sent: sent, received: sent + 50_000 + int64(i)*7919%1000, size: 64, more: 127})
+	}
+}
+
+// TestSlowStreamTakesLittle: what a stream of few packets needs is in proportion to them, because there are hundreds at a time.
+func TestSlowStreamTakesLittle(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	c := newCollector(ofParams(netp.Params{"rate": "100pps", "duration": 600.0}), true)
+	for i := range int64(200) {
+		scripted(c, [][2]int64{{i, 50_000 + i}})
+	}
+	runtime.ReadMemStats(&after)
+	const most = 48 << 10 // a third of it is the window
+	if n := after.TotalAlloc - before.TotalAlloc; n > most {
+		t.Errorf("%d bytes for 200 packets; at most %d are right", n, most)
 	}
 }

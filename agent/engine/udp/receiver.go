@@ -102,7 +102,7 @@ func newReceiver(p place, f *port.Flow, sock socket, c *collector, job engine.Jo
 		sign:   port.NewTagger(f.SendKey), check: port.NewTagger(f.ReceiveKey),
 		collector: c, track: c.tracks[p.stream], prober: p.stream == 0, probes: probes,
 		user: !sock.describe().kernelStamps, headers: headers6,
-		arrivals: make([]arrival, 0, chunk), state: statePreparing,
+		state: statePreparing,
 	}
 	if c.set.traced() {
 		r.held.departures = newDepartures(c.set.pps()/float64(c.set.streams), c.set.timeout)

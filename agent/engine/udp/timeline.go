@@ -14,7 +14,7 @@ type timeline[T any] struct {
 func (t *timeline[T]) at(stamp int64) *T {
 	if len(t.cells) == 0 {
 		t.start = stamp
-		t.cells = make([]T, 1, t.most)
+		t.cells = make([]T, 1)
 	}
 	behind := max(stamp-t.start, 0)
 	for behind/t.length >= int64(t.most) {
@@ -22,22 +22,18 @@ func (t *timeline[T]) at(stamp int64) *T {
 	}
 	i := int(behind / t.length)
 	if i >= len(t.cells) {
-		t.cells = t.cells[:i+1] // zero: never used before, or cleared by halve
+		t.cells = append(t.cells, make([]T, i+1-len(t.cells))...)
 	}
 	return &t.cells[i]
 }
 
 func (t *timeline[T]) halve() {
-	var zero T
 	half := (len(t.cells) + 1) / 2
 	for i := range half {
 		t.cells[i] = t.cells[2*i]
 		if 2*i+1 < len(t.cells) {
 			t.join(&t.cells[i], t.cells[2*i+1])
 		}
-	}
-	for i := half; i < len(t.cells); i++ {
-		t.cells[i] = zero
 	}
 	t.cells = t.cells[:half]
 	t.length *= 2
