@@ -22,7 +22,7 @@ const (
 	// clock, a few of them are enough to see that it is one.
 	probeEvery     = 15 * time.Millisecond
 	probes         = 16
-	probesOfItself = 4
+	probesOfItself = 2
 	// probeLimit is how long is tried when their answers do not come.
 	probeLimit = 3 * time.Second
 	// setupLimit bounds the time until all receivers are ready.
