@@ -156,7 +156,7 @@ func (w *watch) run(p *poller) {
 			gather = float64(now-before) > gatherFrom*past.Seconds()
 			before, since = now, time.Now()
 		}
-		if gather {
+		if gather && !w.behind() {
 			time.Sleep(gatherFor)
 		}
 	}
@@ -195,6 +195,9 @@ func (w *watch) one(t *turn) {
 		heap.Fix(&w.turns, t.place)
 	}
 }
+
+// behind says whether a step is due: a socket has more than was read at once.
+func (w *watch) behind() bool { return len(w.turns) > 0 && w.turns[0].due <= clock.Mono() }
 
 // patience is how long to wait for packets [ms].
 func (w *watch) patience() int {

@@ -100,3 +100,43 @@ func TestPollerIsFair(t *testing.T) {
 		t.Errorf("the other socket got no turn in %d steps", steps)
 	}
 }
+
+// TestPollerReadsABacklog: of a socket with many packets several reads are taken in a row, and who reads makes no pause meanwhile: else
+// forged packets would keep those of the stream out of the socket.
+func TestPollerReadsABacklog(t *testing.T) {
+	var p poller
+	full, send := polled(t, &p)
+	other, _ := polled(t, &p)
+	const reads = 1000
+	done, turns := 0, 0 // both of the poller's goroutine
+	var both sync.WaitGroup
+	both.Go(func() {
+		other.each(func([]datagram, error) (int64, bool) {
+			turns++
+			return clock.Mono(), done < reads
+		})
+	})
+	both.Go(func() {
+		full.each(func([]datagram, error) (int64, bool) {
+			if done == 0 {
+				turns = 0
+			}
+			for range len(full.headers) {
+				send()
+			}
+			done++
+			return math.MaxInt64, done < reads
+		})
+	})
+	both.Wait()
+	if turns > reads/4 {
+		t.Errorf("the other socket got %d turns in %d reads", turns, reads)
+	}
+	w := watch{turns: turnHeap{{due: clock.Mono()}}}
+	if !w.behind() {
+		t.Error("a step is due, and the poller pauses")
+	}
+	if w.turns[0].due = math.MaxInt64; w.behind() {
+		t.Error("no step is due, and the poller does not pause")
+	}
+}

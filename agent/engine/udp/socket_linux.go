@@ -24,6 +24,7 @@ const (
 	joinAbove      = 20_000    // packets per second from which on reads are joined and coalesced
 	forcedBuffer   = 128 << 20 // 25 ms at 40 Gbit/s; the kernel takes what packets need, when they wait
 	ordinaryBuffer = 4 << 20
+	readsAtOnce    = 16 // of a slow stream, until others have their turn
 	coalesceSingle = 400 * time.Microsecond
 	coalesceJoined = 100 * time.Microsecond
 	// uninterrupted bounds the waiting for a socket that is out of the poller: a deadline cannot end it.
@@ -288,12 +289,13 @@ func (r *rawSocket) each(take taker) {
 		return
 	}
 	r.poller.run(r, func(now int64) (next int64, more bool) {
-		r.receive()
-		next, more = take(r.taken())
-		if !r.empty {
-			next = now // again, but others first
+		for range readsAtOnce {
+			r.receive()
+			if next, more = take(r.taken()); r.empty || !more {
+				return next, more
+			}
 		}
-		return next, more
+		return now, true // again, but others first
 	})
 }
 
