@@ -140,22 +140,19 @@ func (p path) ailing(t *table, a ailment, s scale) error {
 	if err != nil {
 		return err
 	}
-	var sent, lost float64
-	if r.Failure == nil {
-		sent, _ = value(r, "loss.sent")
-		lost, _ = value(r, "loss.count")
-	}
+	sent, _ := value(r, "loss.sent") // also of a session that was interrupted
+	lost, _ := value(r, "loss.count")
 	t.add(j.Status == netp.Pass || j.Status == netp.Inconclusive, "never fail", a.name, "netp udp", fmt.Sprint(sent),
 		fmt.Sprint(c.Lost+c.Missed), fmt.Sprint(lost), string(j.Status), why(r))
 	return nil
 }
 
-// why names the checks of the instrument that failed.
+// why names what failed: the session, and checks of the instrument.
 func why(r netp.Result) string {
-	if r.Failure != nil {
-		return string(r.Failure.Kind)
-	}
 	var failed []string
+	if r.Failure != nil {
+		failed = append(failed, string(r.Failure.Kind))
+	}
 	for _, c := range r.Health {
 		if !c.OK {
 			failed = append(failed, c.Name)
