@@ -69,7 +69,7 @@ examples: ## validate and plan the quickstart and every example
 interop: ## compare netp's figures with ping, fping, irtt, iperf3 and a capture, side by side
 	@for p in rtt udp tcp; do $(GO) run ./testsuites/interop/$$p || exit 1; done
 
-truth: ## compare netp's figures, and other programs', with what truly happened on the path; as root, for a quarter of an hour
+truth: ## compare netp's figures, and other programs', with what truly happened on the path; as root, for twenty minutes
 	$(GO) run -tags netptest ./testsuites/interop/truth
 
 bench: ## netp beside the tools it replaces (IPERF3=PATH takes another iperf3), large plans, and how often verdicts are wrong

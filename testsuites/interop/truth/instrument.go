@@ -140,8 +140,10 @@ func (p path) ailing(t *table, a ailment, s scale) error {
 	if err != nil {
 		return err
 	}
-	sent, _ := value(r, "loss.sent") // also of a session that was interrupted
-	lost, _ := value(r, "loss.count")
+	measured := r
+	measured.Failure = nil // what an interrupted session measured is told, too
+	sent, _ := value(measured, "loss.sent")
+	lost, _ := value(measured, "loss.count")
 	t.add(j.Status == netp.Pass || j.Status == netp.Inconclusive, "never fail", a.name, "netp udp", fmt.Sprint(sent),
 		fmt.Sprint(c.Lost+c.Missed), fmt.Sprint(lost), string(j.Status), why(r))
 	return nil
