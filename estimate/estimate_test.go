@@ -298,26 +298,41 @@ func TestEveryEstimateIsSound(t *testing.T) {
 	})
 }
 
-func TestMedianOfDependentSamplesLiesBetweenTheExtremes(t *testing.T) {
-	const runs, n, rho, truth = 300, 600, 0.97, 20e6
-	r := rand.New(rand.NewPCG(7, 7))
-	wrong, open := 0, 0
-	for range runs {
-		d := netp.NewDistribution(1e-9)
-		x := r.NormFloat64()
-		for range n {
-			x = rho*x + math.Sqrt(1-rho*rho)*r.NormFloat64()
-			d.Record(int64(truth + 1e6*x))
-		}
-		e := ofQuantile(netp.Estimate{Confidence: 0.95}, d, 0.5)
-		switch {
-		case e.OpenLow || e.OpenHigh:
-			open++
-		case e.Low > truth*1e-9 || e.High < truth*1e-9:
-			wrong++
-		}
+// wandering is an autoregressive series around 20 ms.
+func wandering(r *rand.Rand, n int, rho float64) *netp.Distribution {
+	d := netp.NewDistribution(1e-9)
+	x := r.NormFloat64()
+	for range n {
+		x = rho*x + math.Sqrt(1-rho*rho)*r.NormFloat64()
+		d.Record(int64(20e6 + 1e6*x))
 	}
-	if wrong > runs/20 || open > runs/4 {
-		t.Errorf("of %d sessions %d exclude the true median and %d are open; want at most %d and %d", runs, wrong, open, runs/20, runs/4)
+	return d
+}
+
+func TestMedianOfDependentSamplesIsBounded(t *testing.T) {
+	const runs, truth = 300, 20e-3
+	for _, c := range []struct {
+		n   int
+		rho float64
+	}{{600, 0.97}, {250, 0.999}} { // nine times, and an eighth, of what it remembers
+		r := rand.New(rand.NewPCG(7, 7))
+		wrong, wide := 0, 0
+		for range runs {
+			d := wandering(r, c.n, c.rho)
+			e := ofQuantile(netp.Estimate{Confidence: 0.95}, d, 0.5)
+			span := d.Member("max") - d.Member("min")
+			if e.OpenLow || e.OpenHigh || e.High-e.Low > 40*span {
+				t.Errorf("ρ = %g: bounds from %g to %g for samples that span %g", c.rho, e.Low, e.High, span)
+			}
+			if e.High-e.Low <= span {
+				continue
+			}
+			if wide++; e.Low > truth || e.High < truth {
+				wrong++
+			}
+		}
+		if wide == 0 || wrong > wide/20 {
+			t.Errorf("ρ = %g: of %d wide intervals %d exclude the true median; want at most one in twenty", c.rho, wide, wrong)
+		}
 	}
 }

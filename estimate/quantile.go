@@ -25,11 +25,30 @@ func ofQuantile(e netp.Estimate, d *netp.Distribution, q float64) netp.Estimate 
 		_, high := d.All.RankBounds(d.All.Count() - k)
 		e.High = float64(high) * d.Resolution
 	}
-	if q == 0.5 && e.Effective >= enoughForExtremes {
-		e.Low = math.Max(e.Low, float64(d.All.Min())*d.Resolution)
-		e.High = math.Min(e.High, float64(d.All.Max())*d.Resolution)
+	if q == 0.5 {
+		low, high := medianBounds(e, d)
+		e.Low, e.High = math.Max(e.Low, low), math.Min(e.High, high)
 	}
 	return open(e)
+}
+
+// medianBounds are two more bounds of a median, for samples that depend on each other so much that order statistics give none or
+// wide ones; infinite where there are none either.
+func medianBounds(e netp.Estimate, d *netp.Distribution) (low, high float64) {
+	low, high = math.Inf(-1), math.Inf(1)
+	if e.Effective >= enoughForExtremes {
+		return float64(d.All.Min()) * d.Resolution, float64(d.All.Max()) * d.Resolution
+	}
+	if d.All.Count() < enoughForSpread {
+		return low, high
+	}
+	center := d.Member("mean")
+	mean := ofMean(netp.Estimate{Point: center, Confidence: e.Confidence}, d)
+	spread, err := ofStdDev(netp.Estimate{Confidence: e.Confidence}, d)
+	if err != nil || spread.OpenHigh || mean.OpenLow || mean.OpenHigh {
+		return low, high
+	}
+	return center - farMedian*(center-mean.Low+spread.High), center + farMedian*(mean.High-center+spread.High)
 }
 
 // enoughForExtremes is how many independent samples make it sure that some lie on
@@ -39,6 +58,16 @@ func ofQuantile(e netp.Estimate, d *netp.Distribution, q float64) netp.Estimate 
 // one in a thousand (measured; the persistence of an Ornstein–Uhlenbeck process
 // falls with e^-2 for each).
 const enoughForExtremes = 3
+
+const (
+	// farMedian is how many times the half width of the mean and the standard deviation, both at their upper bounds, a median is
+	// away from the mean of the samples at most. Within one standard deviation it always is, of the whole series (Hotelling and
+	// Solomons 1932); of a series of which a session saw a thirtieth of the time that it remembers, or more, it is within ten of what the
+	// session saw (measured: at most 2.5 % beyond, to either side, of 1 000 autoregressive series, normal and lognormal).
+	farMedian = 10
+	// enoughForSpread is how many samples tell of a spread, however much they depend on each other.
+	enoughForSpread = 50
+)
 
 // beyond is the largest number of n samples that may lie beyond a bound so that
 // the share beyond it is at most tail; false when even none is too many.

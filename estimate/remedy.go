@@ -29,8 +29,8 @@ func Settle(e netp.Estimate, limit float64) Remedy {
 	if distance == 0 && !(e.Method == MethodClopperPearson && limit > 0 && e.Point == 0) {
 		return Remedy{}
 	}
-	if isOpen {
-		return Remedy{Factor: openFactor(e)}
+	if factor := openFactor(e); isOpen || factor > 1 {
+		return Remedy{Factor: factor}
 	}
 	if e.Uncertainty > 0 && random < distance {
 		return Remedy{Uncertainty: distance - random}
@@ -44,7 +44,7 @@ func Settle(e netp.Estimate, limit float64) Remedy {
 	return Remedy{}
 }
 
-// openFactor is how many times the samples a quantile needs to be bounded.
+// openFactor is how many times the samples a quantile needs to be bounded by some of them; 1 when these do.
 func openFactor(e netp.Estimate) float64 {
 	if e.Method != MethodOrderStatistics || !(e.Effective > 0) {
 		return 0

@@ -131,6 +131,7 @@ func scenarios() []scenario {
 		bursts(0.01, 10, 3000).not("3 bursts a session: one in twenty sees none"),
 		bursts(0.01, 50, 3000).not("0.6 bursts a session: every second sees none"),
 		spiky("p99", 200, 3000).not("0.45 spikes a session"),
+		delay("30 ± 0.1 ms", "p50", narrow(), 0.999, 250).closer(1.0001, 1.001, 1.01).not("an eighth of a memory length a session"),
 		delay("lognormal σ = 1", "mean", lognormal(1), 0.97, 600).not("9 memory lengths a session"),
 		delay("Pareto a = 1.5", "mean", pareto(1.5), 0, 2000).not("infinite variance"),
 		throughput(10, 10).not("one swing a session"),
