@@ -168,6 +168,7 @@ func (s *session) note() {
 	number("rejected", s.seen.rejected)
 	number("icmp_errors", s.seen.icmp)
 	number("departures_unstamped", s.seen.unstamped)
+	number("answers_followed_up", s.seen.followed)
 	if s.clocks == kernelClocks {
 		number("arrivals_unstamped", s.seen.unmarked)
 	}

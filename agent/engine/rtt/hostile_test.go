@@ -68,7 +68,7 @@ func forge(t *testing.T, flow *port.Flow) {
 		fake := bytes.Clone(packet[:n])
 		stolen.PutReply(fake, reply)
 		flipped := bytes.Clone(truth)
-		flipped[random.IntN(112)] ^= 1 << random.IntN(8)
+		flipped[random.IntN(stamp.SealedSize)] ^= 1 << random.IntN(8)
 		other := reply
 		other.Request.Time += 1 << 20 // signed, but it answers a probe that was never sent
 		unasked := bytes.Clone(packet[:n])
@@ -78,7 +78,10 @@ func forge(t *testing.T, flow *port.Flow) {
 				return
 			}
 		}
-		if len(truth) == stamp.SealedSize+stamp.EndSize {
+		if tail, ok := reading.Tail(packet[:n]); !ok || tail.End {
+			if !ok {
+				t.Error("a probe without TLVs that belong to it")
+			}
 			return
 		}
 	}
@@ -127,32 +130,32 @@ func TestReflectorAnswersOnlyProbes(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for round := range uint32(25) { // what comes back is the answer to the true probe: the mutants and the noise get none
 		for range 20 {
-			packet := request(codec, 5, 112+random.IntN(200))
+			packet := request(codec, 5, stamp.LeastSealed+random.IntN(200))
 			switch random.IntN(3) {
 			case 0:
-				packet[random.IntN(112)] ^= 1 << random.IntN(8)
+				packet[random.IntN(stamp.SealedSize)] ^= 1 << random.IntN(8)
 			case 1:
-				packet = packet[:random.IntN(112)]
+				packet = packet[:random.IntN(stamp.SealedSize)]
 			case 2:
-				packet = request(wrong, 5, 112)
+				packet = request(wrong, 5, 0)
 			}
 			if _, err := flow.Write(packet); err != nil {
 				t.Fatal(err)
 			}
 		}
-		expect(100+round, 112, round)
+		expect(100+round, 0, round)
 	}
-	expect(3, 112, 25)
+	expect(3, 0, 25)
 	expect(4, 1000, 26)
-	expect(3, 112, 25) // again
-	expect(10_000, 112, 27)
-	if _, err := flow.Write(request(codec, 4, 112)); err != nil { // older than the window
+	expect(3, 0, 25) // again
+	expect(10_000, 0, 27)
+	if _, err := flow.Write(request(codec, 4, 0)); err != nil { // older than the window
 		t.Fatal(err)
 	}
-	expect(10_001, 112, 28)
-	last := make([]byte, stamp.SealedSize+stamp.EndSize)
+	expect(10_001, 0, 28)
+	last := make([]byte, stamp.LeastSealed+stamp.EndSize)
 	codec.PutRequest(last, stamp.Request{Sequence: 10_002, Estimate: 1})
-	codec.PutEnd(last)
+	codec.PutTail(last, 10_002, stamp.Tail{End: true})
 	if _, err := flow.Write(last); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -58,7 +59,7 @@ func (l *lab) rule(ns, match string) {
 	l.run("ip", "netns", "exec", ns, "nft", "add table ip lab; add chain ip lab in { type filter hook input priority 0; }; add rule ip lab in "+match+" drop")
 }
 
-// TestLossIsTold compares with rules that drop exact numbers of probes in known directions. A probe or answer is 120 bytes of UDP;
+// TestLossIsTold compares with rules that drop exact numbers of probes in known directions. A probe or answer is 160 bytes of UDP;
 // set-up and closing are not.
 func TestLossIsTold(t *testing.T) {
 	for _, test := range []struct {
@@ -68,13 +69,13 @@ func TestLossIsTold(t *testing.T) {
 		forward, reverse float64
 	}{
 		{"none", "", "", 0, 0, 0, 0},
-		{"there", "udp length 120 numgen inc mod 10 == 0", "", 20, 1, 0.1, 0},
-		{"back", "", "udp length 120 numgen inc mod 10 == 0", 20, 1, 0, 0.1},
-		{"both", "udp length 120 numgen inc mod 10 == 9", "udp length 120 numgen inc mod 9 == 8", 40, 2, 0.1, 1.0 / 9},
-		{"outage", "udp length 120 numgen inc mod 1000 >= 50 numgen inc mod 1000 < 60", "", 60, 60, 0.3, 0},
-		{"end there", "udp length 120 numgen inc mod 1000 >= 150", "", 50, 50, 0.25, 0},
-		{"end back", "", "udp length 120 numgen inc mod 1000 >= 150", 50, 50, 0, 0.25},
-		{"begin", "udp length 120 numgen inc mod 1000 < 20", "", 20, 20, 0.1, 0},
+		{"there", "udp length 160 numgen inc mod 10 == 0", "", 20, 1, 0.1, 0},
+		{"back", "", "udp length 160 numgen inc mod 10 == 0", 20, 1, 0, 0.1},
+		{"both", "udp length 160 numgen inc mod 10 == 9", "udp length 160 numgen inc mod 9 == 8", 40, 2, 0.1, 1.0 / 9},
+		{"outage", "udp length 160 numgen inc mod 1000 >= 50 numgen inc mod 1000 < 60", "", 60, 60, 0.3, 0},
+		{"end there", "udp length 160 numgen inc mod 1000 >= 150", "", 50, 50, 0.25, 0},
+		{"end back", "", "udp length 160 numgen inc mod 1000 >= 150", 50, 50, 0, 0.25},
+		{"begin", "udp length 160 numgen inc mod 1000 < 20", "", 20, 20, 0.1, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -99,6 +100,11 @@ func TestLossIsTold(t *testing.T) {
 			}
 			if c := find(far, "reflector_send_lag"); c.Value <= 0 {
 				t.Errorf("the reflector did not see when its answers left: %+v", c)
+			}
+			// When the answer before a loss left may not be told.
+			followed, _ := strconv.Atoi(near.Facts["answers_followed_up"])
+			if least := 200 - 2*int(test.lost) - 1; followed < least || followed > 200 {
+				t.Errorf("%d answers were followed up; want %d or more", followed, least)
 			}
 			if near.Facts["departures_unstamped"] != "" {
 				t.Errorf("%s probes without a stamp of their departure", near.Facts["departures_unstamped"])

@@ -30,7 +30,10 @@ type echo struct {
 	stays    bool   // the far end says when the probe came and the answer left ...
 	came     int64  // ... by its clock, Unix nanoseconds
 	left     int64
-	ttl      int // with which the probe came; -1 when not known
+	ttl      int    // with which the probe came; -1 when not known
+	told     bool   // the far end says when an earlier answer left ...
+	earlier  uint32 // ... that with this count ...
+	departed int64  // ... by its clock, Unix nanoseconds
 }
 
 // stampProtocol sends STAMP packets.
@@ -40,7 +43,7 @@ type stampProtocol struct {
 	estimate stamp.Estimate
 	ssid     uint16
 	packet   []byte
-	last     []byte // the packet that ends the session; nil to foreign reflectors
+	last     []byte // the packet that ends the session; nil to foreign reflectors, which get no TLVs but padding
 }
 
 // newStamp makes the protocol; size is the wish for the length of the UDP payload, agent says that the far end is one.
@@ -48,7 +51,7 @@ func newStamp(codec, reading stamp.Codec, size int, estimate stamp.Estimate, ssi
 	p := &stampProtocol{codec: codec, reading: reading, estimate: estimate, ssid: ssid, packet: make([]byte, codec.Fit(size))}
 	codec.Pad(p.packet)
 	if agent {
-		p.last = make([]byte, codec.Size()+stamp.EndSize)
+		p.last = make([]byte, codec.Least()+stamp.EndSize)
 	}
 	return p
 }
@@ -59,6 +62,9 @@ func (p *stampProtocol) request(sequence uint64, wall int64) stamp.Request {
 
 func (p *stampProtocol) probe(sequence uint64, wall int64) []byte {
 	p.codec.PutRequest(p.packet, p.request(sequence, wall))
+	if p.last != nil {
+		p.codec.PutTail(p.packet, uint32(sequence), stamp.Tail{})
+	}
 	return p.packet
 }
 
@@ -67,7 +73,7 @@ func (p *stampProtocol) end(sequence uint64, wall int64) []byte {
 		return nil
 	}
 	p.codec.PutRequest(p.last, p.request(sequence, wall))
-	p.codec.PutEnd(p.last)
+	p.codec.PutTail(p.last, uint32(sequence), stamp.Tail{End: true})
 	return p.last
 }
 
@@ -76,13 +82,17 @@ func (p *stampProtocol) read(packet []byte) (echo, bool) {
 	if err != nil {
 		return echo{}, false
 	}
-	return echo{
+	e := echo{
 		sequence: uint64(r.Request.Sequence), width: 32,
 		wall:   r.Request.Time.Unix(p.estimate),
 		counts: true, count: r.Sequence,
 		stays: true, came: r.Received.Unix(r.Estimate), left: r.Time.Unix(r.Estimate),
 		ttl: int(r.TTL),
-	}, true
+	}
+	if t, ok := p.reading.Tail(packet); ok && t.Left != 0 {
+		e.told, e.earlier, e.departed = true, t.Sequence, t.Left.Unix(r.Estimate)
+	}
+	return e, true
 }
 
 func (p *stampProtocol) size() int { return udpHeader + len(p.packet) }

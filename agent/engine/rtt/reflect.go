@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/clock"
 	"github.com/netpupper/netp/agent/engine"
+	"github.com/netpupper/netp/agent/engine/internal/departure"
 	"github.com/netpupper/netp/agent/engine/rtt/stamp"
 	"github.com/netpupper/netp/agent/pace"
 	"github.com/netpupper/netp/agent/port"
@@ -76,11 +76,10 @@ type reflector struct {
 
 	rejected, repeated, outdated uint64
 	unsent                       uint64
-	stay                         int64             // the longest a probe waited for its answer, ns
-	lag                          int64             // the longest an answer took to leave after its clock was read, ns
-	lags                         [recentLags]int64 // of the latest answers
-	departures                   uint64            // of which the kernel told
+	stay                         int64 // the longest a probe waited for its answer, ns
+	lag                          int64 // the longest an answer took to leave after its clock was read, ns
 	leaving                      [leavingRing]leaving
+	told                         stamp.Tail // the latest departure of which the kernel told
 	drops                        uint32
 	ttl, tos                     span
 }
@@ -91,11 +90,7 @@ type leaving struct {
 	left  int64 // Unix nanoseconds, as read before it was sent
 }
 
-const (
-	leavingRing = 1 << 10
-	recentLags  = 256
-	fewestLags  = 16
-)
+const leavingRing = 1 << 10
 
 func newReflector(j engine.Job, c settings, sock socket, flow *port.Flow) *reflector {
 	r := &reflector{
@@ -174,45 +169,41 @@ func (r *reflector) answer(packet []byte, a *arrival, now int64) {
 	if a.ttl >= 0 {
 		reply.TTL = uint8(a.ttl)
 	}
-	end := r.codec.End(packet)
-	if end {
+	tail, extended := r.codec.Tail(packet)
+	if tail.End && extended {
 		r.done = now
 	}
 	if r.job.Meter != nil && !r.job.Meter.Allow(r.header+udpHeader+len(packet)) {
 		r.unsent++
 		return
 	}
-	left := r.job.Clock.Nanos()
-	r.stay = max(r.stay, left-came)
-	reply.Time = stamp.NTP(left + r.ahead())
-	r.codec.PutReply(packet, reply)
-	if end {
-		r.codec.PutEnd(packet)
+	if extended {
+		r.told.End = tail.End
+		r.codec.PutTail(packet, count, r.told)
 	}
 	// A malformed TLV is marked, and the packet answered like the others (RFC 8972 §4).
 	_ = r.codec.Reflect(packet)
-	r.leaving[count%leavingRing] = leaving{uint64(count), left}
-	if r.socket.send(packet, uint64(count)) != nil {
+	left := r.job.Clock.Nanos()
+	r.stay = max(r.stay, left-came)
+	reply.Time = stamp.NTP(left)
+	r.codec.PutReply(packet, reply)
+	id := uint64(departure.None)
+	if state == fresh { // the answer to a copy has a count that has been told
+		id = uint64(count)
+		r.leaving[count%leavingRing] = leaving{id, left}
+	}
+	if r.socket.send(packet, id) != nil {
 		r.unsent++
 	}
 }
 
-// ahead is how much later than its clock is read an answer leaves in any case: tag and system call take their time. The kernel told how
-// late the latest ones left; a part of the shortest is taken, so that no answer says it left later than it did.
-func (r *reflector) ahead() int64 {
-	if r.departures < fewestLags {
-		return 0
-	}
-	return slices.Min(r.lags[:min(r.departures, recentLags)]) * 3 / 4
-}
-
-// departed takes the kernel's stamp of an answer that has left.
+// departed takes the kernel's stamp of an answer that has left. The next answer tells it: it is later than the clock that was read for
+// the answer itself, by what its tag and the system call took.
 func (r *reflector) departed(count uint64, kernel int64) {
 	if l := r.leaving[count%leavingRing]; l.count == count && l.left != 0 {
-		lag := r.job.Clock.Stamp(kernel) - l.left
-		r.lag = max(r.lag, lag)
-		r.lags[r.departures%recentLags] = max(lag, 0) // somebody may have set the clock
-		r.departures++
+		at := r.job.Clock.Stamp(kernel)
+		r.lag = max(r.lag, at-l.left)
+		r.told = stamp.Tail{Sequence: uint32(count), Left: stamp.NTP(at)}
 	}
 }
 
@@ -244,7 +235,8 @@ func stayCheck(longest, timeout time.Duration) netp.Check {
 	return c
 }
 
-// lagCheck: an answer carries the time at which it was stamped, so what it waits after that is in rtt, and not the network's.
+// lagCheck: what an answer waits after it was stamped is in rtt, and not the network's, until the next answer tells when it left; that one
+// may be lost.
 func lagCheck(longest time.Duration) netp.Check {
 	c := netp.Check{Name: "reflector_send_lag", Value: longest.Seconds(), Limit: stallLimit.Seconds(), Unit: "s", OK: longest <= stallLimit}
 	if !c.OK {

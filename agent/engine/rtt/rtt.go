@@ -2,9 +2,10 @@
 // TWAMP-Light reflectors, it speaks STAMP (RFC 8762); to other hosts it sends ICMP echo requests or opens TCP connections.
 //
 // Delays are taken between the kernel's stamps of departure and arrival, and the time a packet spent in the reflector is
-// removed, so that a busy host does not look like a slow network; what a program would see is a metric of its own. The package
-// sends at most 1000 probes a second, so it goes on through an outage, whose losses are what it measures: only when nothing
-// answers at the beginning it gives up, as unreachable.
+// removed, by its kernel's stamps too when it is an agent, which tells in an answer when the one before it left. So a busy host
+// does not look like a slow network; what a program would see is a metric of its own. The package sends at most 1000 probes a
+// second, so it goes on through an outage, whose losses are what it measures: only when nothing answers at the beginning it
+// gives up, as unreachable.
 //
 // It judges nothing. Start with Spec (spec.go), then Initiate here; session.go sends and receives, ledger.go keeps the
 // account, split.go tells the directions of losses apart, reflect.go is the far end, stamp is the packet format.

@@ -151,14 +151,14 @@ func TestBetweenAgents(t *testing.T) {
 		params  netp.Params
 		size    string
 	}{
-		{"smallest", loopback4, netp.Params{"count": 50.0, "interval": 0.002}, "112"},
+		{"smallest", loopback4, netp.Params{"count": 50.0, "interval": 0.002}, "152"},
 		{"size", loopback4, netp.Params{"count": 20.0, "interval": 0.002, "size": 1000.0}, "1000"},
-		{"size between formats", loopback4, netp.Params{"count": 5.0, "interval": 0.002, "size": 113.0}, "116"},
+		{"size between formats", loopback4, netp.Params{"count": 5.0, "interval": 0.002, "size": 153.0}, "156"},
 		{"fragments", loopback4, netp.Params{"count": 5.0, "interval": 0.002, "size": 65000.0}, "65000"},
-		{"IPv6", loopback6, netp.Params{"count": 20.0, "interval": 0.002, "dscp": 46.0}, "112"},
-		{"poisson", loopback4, netp.Params{"count": 50.0, "interval": 0.002, "spacing": "poisson"}, "112"},
-		{"warm-up", loopback4, netp.Params{"count": 20.0, "interval": 0.002, "omit": 0.02}, "112"},
-		{"marked", loopback4, netp.Params{"count": 20.0, "interval": 0.002, "dscp": 46.0}, "112"},
+		{"IPv6", loopback6, netp.Params{"count": 20.0, "interval": 0.002, "dscp": 46.0}, "152"},
+		{"poisson", loopback4, netp.Params{"count": 50.0, "interval": 0.002, "spacing": "poisson"}, "152"},
+		{"warm-up", loopback4, netp.Params{"count": 20.0, "interval": 0.002, "omit": 0.02}, "152"},
+		{"marked", loopback4, netp.Params{"count": 20.0, "interval": 0.002, "dscp": 46.0}, "152"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			initiator, responder := agents(t, test.address, test.params)

@@ -58,10 +58,20 @@ type session struct {
 	reported int64         // of the receiver: when it last gave a sign of life
 	host     host.Reading  // at the start
 
-	mu     sync.Mutex // guards what follows
-	ledger *ledger
-	seen   sightings
+	mu      sync.Mutex // guards what follows
+	ledger  *ledger
+	seen    sightings
+	awaited [awaitedRing]awaited
 }
+
+// awaited is an answer of which the far end may tell yet when it left, by its count.
+type awaited struct {
+	count    uint32
+	sequence uint64 // of the probe
+	left     int64  // as the answer itself said, Unix nanoseconds; 0 when nothing is awaited
+}
+
+const awaitedRing = 1 << 6
 
 // sightings are what was noticed beside the account.
 type sightings struct {
@@ -74,6 +84,7 @@ type sightings struct {
 	odd       uint64 // answers whose stamps contradict our monotonic clock
 	unstamped uint64 // answers to probes of whose departure the kernel said nothing
 	unmarked  uint64 // answers of whose arrival the kernel said nothing
+	followed  uint64 // answers of which a later one told when they left
 	lag       int64  // the longest an answer waited for us, ns
 	there     span   // TTL of the probes at the far end
 	back      span   // TTL of the answers here
@@ -369,7 +380,12 @@ func (s *session) take(packet []byte, a *arrival, now int64) {
 	if p != nil {
 		got = s.trip(p, &e, a, now)
 	}
-	s.ledger.answered(sequence, got)
+	if e.told {
+		s.follow(e.earlier, e.departed)
+	}
+	if s.ledger.answered(sequence, got) == receivedFirst && e.counts && e.stays {
+		s.awaited[e.count%awaitedRing] = awaited{e.count, sequence, e.left}
+	}
 	if p != nil {
 		s.read = max(s.read, p.left) // packets are read as they came, and this one did not come before its probe left
 	}
@@ -380,6 +396,23 @@ func (s *session) take(packet []byte, a *arrival, now int64) {
 	case s.notify <- struct{}{}:
 	default:
 	}
+}
+
+// follow takes what the far end tells of an earlier answer: when it left, as its system stamped it (RFC 8972 §4.7). What it waited there
+// after its clock was read is no part of the round trip.
+func (s *session) follow(count uint32, left int64) {
+	a := &s.awaited[count%awaitedRing]
+	p := s.ledger.at(a.sequence)
+	if a.count != count || a.left == 0 || p == nil {
+		return
+	}
+	if late := left - a.left; late >= 0 && late <= p.rtt {
+		p.rtt -= late
+		s.seen.followed++
+	} else {
+		s.seen.odd++
+	}
+	a.left = 0
 }
 
 // trip takes the time of a round trip. All clocks run evenly but the wall clocks, which somebody may step: a figure from those

@@ -101,10 +101,10 @@ func TestDemand(t *testing.T) {
 		there    uint64 // bytes of one packet
 		back     uint64
 	}{
-		{"defaults", netp.Params{}, 10 * time.Second, 100, 140, 140},
-		{"count", netp.Params{"count": 7.0, "interval": 1.0}, 7 * time.Second, 7, 140, 140},
-		{"warm-up", netp.Params{"duration": 2.0, "omit": 1.0}, 3 * time.Second, 30, 140, 140},
-		{"IPv6", netp.Params{"ip": 6.0}, 10 * time.Second, 100, 160, 160},
+		{"defaults", netp.Params{}, 10 * time.Second, 100, 180, 180},
+		{"count", netp.Params{"count": 7.0, "interval": 1.0}, 7 * time.Second, 7, 180, 180},
+		{"warm-up", netp.Params{"duration": 2.0, "omit": 1.0}, 3 * time.Second, 30, 180, 180},
+		{"IPv6", netp.Params{"ip": 6.0}, 10 * time.Second, 100, 200, 200},
 		{"size", netp.Params{"size": 1000.0}, 10 * time.Second, 100, 1028, 1028},
 		{"ping", netp.Params{"mode": modeICMP}, 10 * time.Second, 100, 84, 84},
 		{"handshakes", netp.Params{"mode": modeTCP}, 10 * time.Second, 100, 152, 60},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/engine/rtt/stamp"
+	"github.com/netpupper/netp/agent/port"
 )
 
 // silentSocket swallows probes.
@@ -94,34 +95,49 @@ func TestReflectorTellsWhatItAdds(t *testing.T) {
 	}
 }
 
-// TestAnswersAreStampedAhead: an answer says when it leaves, as far as the latest ones left later than their clock was read in any case.
-func TestAnswersAreStampedAhead(t *testing.T) {
-	r := &reflector{job: job(t, netp.Params{"count": 1.0})}
-	const left = int64(1e18)
-	depart := func(n int, lag int64) {
-		for range n {
-			count := uint32(r.departures)
-			r.leaving[count%leavingRing] = leaving{uint64(count), left}
-			r.departed(uint64(count), left+lag)
-		}
+// TestAnswersAreFollowedUp: what an answer waited after it was stamped is taken out of the round trip when a later answer tells of it;
+// what cannot be true is not believed, and what is told again, or of an answer that never came, changes nothing.
+func TestAnswersAreFollowedUp(t *testing.T) {
+	const network, stay, waited = 3 * ms, 2 * ms, 40_000
+	j := job(t, netp.Params{"count": 6.0, "interval": 0.001})
+	sign := port.NewTagger([32]byte{1})
+	codec := stamp.Sealed(sign, sign)
+	s := newSession(j, newSettings(j.Params), silentSocket{}, newStamp(codec, codec, 0, 1, 1, true), loopback4)
+	if err := s.prepare(); err != nil {
+		t.Fatal(err)
 	}
-	ahead := func(want int64) {
+	const far = int64(1e18)
+	left := func(count uint32) int64 { return far + int64(count)*ms }
+	answer := func(sequence uint32, tail stamp.Tail) {
 		t.Helper()
-		if got := r.ahead(); got != want {
-			t.Errorf("%d ns ahead after %d departures, want %d", got, r.departures, want)
+		p := *s.ledger.at(uint64(sequence))
+		count := sequence + 100
+		packet := make([]byte, stamp.LeastSealed)
+		codec.PutReply(packet, stamp.Reply{
+			Sequence: count, Estimate: 1, Received: stamp.NTP(left(count) - stay), Time: stamp.NTP(left(count)),
+			Request: stamp.Request{Sequence: sequence, Time: stamp.NTP(p.wall), Estimate: 1},
+		})
+		codec.PutTail(packet, count, tail)
+		s.take(packet, &arrival{kernel: p.wall + network + stay + waited}, p.left+10*ms)
+	}
+	told := func(count uint32, late int64) stamp.Tail {
+		return stamp.Tail{Sequence: count, Left: stamp.NTP(left(count) + late)}
+	}
+	for range 6 {
+		s.probe(true)
+	}
+	answer(0, stamp.Tail{})
+	answer(1, told(100, waited))
+	answer(2, told(100, waited)) // again; that of 101 is lost
+	answer(3, told(102, -50))    // it did not leave before its clock was read
+	answer(4, told(103, waited))
+	answer(5, told(99, waited)) // never seen
+	for sequence, want := range []int64{network, network + waited, network + waited, network, network + waited, network + waited} {
+		if got := s.ledger.at(uint64(sequence)).rtt; got != want {
+			t.Errorf("round trip of probe %d: %d ns, want %d", sequence, got, want)
 		}
 	}
-	ahead(0)
-	depart(fewestLags-1, 4000)
-	ahead(0) // too few to tell
-	depart(1, 9000)
-	ahead(3000)
-	depart(1, 2000)
-	ahead(1500)
-	depart(recentLags-1, 8000)
-	ahead(1500)
-	depart(1, 8000) // the shortest is forgotten
-	ahead(6000)
-	depart(1, -50) // somebody set the clock
-	ahead(0)
+	if s.seen.followed != 2 || s.seen.odd != 1 {
+		t.Errorf("%d answers followed up, %d odd; want 2 and 1", s.seen.followed, s.seen.odd)
+	}
 }

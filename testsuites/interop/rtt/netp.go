@@ -99,7 +99,7 @@ type onlooker struct {
 // startOnlooker returns when tshark captures. It ends by itself after as many packets of probes and answers.
 func startOnlooker(ctx context.Context, number uint16, packets int) (*onlooker, error) {
 	cmd := exec.CommandContext(ctx, "tshark", "-l", "-n", "-i", "lo", "-c", strconv.Itoa(packets),
-		"-f", fmt.Sprintf("udp port %d and udp[4:2] = %d", number, 8+stamp.SealedSize),
+		"-f", fmt.Sprintf("udp port %d and udp[4:2] = %d", number, 8+stamp.LeastSealed),
 		"-T", "fields", "-e", "frame.time_epoch", "-e", "udp.srcport", "-e", "udp.payload")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -163,7 +163,7 @@ func parse(fields []string) (time.Duration, []byte, error) {
 		return 0, nil, err
 	}
 	payload, err := hex.DecodeString(fields[2])
-	if err == nil && len(payload) != stamp.SealedSize {
+	if err == nil && len(payload) != stamp.LeastSealed {
 		err = fmt.Errorf("a packet of %d bytes", len(payload))
 	}
 	return time.Duration(s*1e9 + ns), payload, err

@@ -47,8 +47,8 @@ func onlooker(ctx context.Context, p path, packets int, interval time.Duration) 
 	return f, nil
 }
 
-// sealedSize is the length of an authenticated STAMP packet.
-const sealedSize = 112
+// sealedSize is the length of an authenticated STAMP packet with its TLVs.
+const sealedSize = 152
 
 // packetSeen reads a line of tshark.
 func packetSeen(line string) (time.Duration, []byte, error) {

@@ -24,7 +24,7 @@ func counted(r emulator.Record) (sequence uint64, yes bool) {
 // probe says whether a record is of an authenticated STAMP packet of the session-sender, and gives its sequence number: bytes 4
 // to 16 of the packet are zero, and 26 on.
 func probe(r emulator.Record) (sequence uint64, yes bool) {
-	if r.Protocol != 17 || r.Length != 28+112 && r.Length != 48+112 {
+	if r.Protocol != 17 || r.Length != 28+sealedSize && r.Length != 48+sealedSize {
 		return 0, false
 	}
 	return uint64(binary.BigEndian.Uint32(r.Head[8:])), true

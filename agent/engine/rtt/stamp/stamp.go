@@ -100,14 +100,17 @@ type Codec struct {
 	layout layout
 	sign   Tagger
 	check  Tagger
+	text   *[4 + tlvHeader + followUpSize + tlvHeader]byte // what an HMAC TLV covers
 }
 
 // Open is the codec of the unauthenticated mode.
 func Open() Codec { return Codec{layout: openLayout} }
 
 // Sealed is the codec of the authenticated mode: sign is for what is written, check for what is read. Either may be nil when
-// the codec is used for the other only.
-func Sealed(sign, check Tagger) Codec { return Codec{layout: sealedLayout, sign: sign, check: check} }
+// the codec is used for the other only. It is for one goroutine at a time.
+func Sealed(sign, check Tagger) Codec {
+	return Codec{layout: sealedLayout, sign: sign, check: check, text: new([4 + tlvHeader + followUpSize + tlvHeader]byte)}
+}
 
 // Size is the length of a packet without TLVs.
 func (c Codec) Size() int { return c.layout.base }
