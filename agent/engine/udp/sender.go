@@ -307,7 +307,7 @@ func (x *sender) outlived() *netp.Failure {
 	if x.stats.breaks == 0 {
 		return nil
 	}
-	return interrupted(fmt.Sprintf("The path broke %s during the session, for %s in all, and came back. The sender stops a second after the last report of the receiver: what was lost until then is counted, what was not sent is not.",
+	return interrupted(fmt.Sprintf("The reports of the receiver stayed away %s during the session, for %s in all, and came again: the path broke, or the receiver stood still. The sender stops a second after the last report: what was lost until then is counted, what was not sent is not.",
 		times(x.stats.breaks), quantity.Duration(x.stats.broken)))
 }
 
