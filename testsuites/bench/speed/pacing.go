@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/clock"
 	"github.com/netpupper/netp/agent/engine/udp"
+	"github.com/netpupper/netp/agent/pace"
 )
 
 var pacingColumns = []column{
@@ -34,7 +37,7 @@ func (b *bench) pacing(ctx context.Context, rates ...int) error {
 		_, err := contest{
 			title:   fmt.Sprintf("%d packets per second of %d B over veth: how far the gaps are from even where they arrive, by the kernel's stamps on a packet socket; a burst is a gap below a quarter of the even one.", pps, pacedSize),
 			columns: pacingColumns, rounds: b.rounds,
-			tools: []tool{b.netpPaced(wire, pps), b.iperfPaced(wire, pps)},
+			tools: []tool{b.netpPaced(wire, pps), b.iperfPaced(wire, pps), b.clockAlone(pps)},
 		}.run(ctx)
 		if err != nil {
 			return err
@@ -63,5 +66,26 @@ func (b *bench) iperfPaced(where place, pps int) tool {
 			}
 			return 100 * run.sender / b.time.Seconds(), err
 		})
+	}}
+}
+
+// clockAlone is what the machine leaves to any sender: a thread that sends nothing, and reads the clock until the next packet would be
+// due. Where the machine interrupts it, it would interrupt a sender too.
+func (b *bench) clockAlone(pps int) tool {
+	return tool{name: "the clock alone", setup: "sends nothing, watches the clock as netp does", run: func(ctx context.Context) (figures, error) {
+		defer pace.Pin()()
+		p, err := pace.New(pace.Config{Schedule: pace.Constant(clock.Mono(), pace.Rate{Units: uint64(pps), Per: time.Second})})
+		if err != nil {
+			return nil, err
+		}
+		stamps := make([]int64, 0, int(b.time.Seconds())*pps)
+		for range cap(stamps) {
+			now, err := p.Wait(ctx, p.Next(1))
+			if err != nil {
+				return nil, err
+			}
+			stamps = append(stamps, now)
+		}
+		return spacing(stamps, float64(pps)), nil
 	}}
 }
