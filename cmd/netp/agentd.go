@@ -21,6 +21,7 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent"
 	"github.com/netpupper/netp/agent/join"
+	"github.com/netpupper/netp/agent/pace"
 	"github.com/netpupper/netp/agent/wire"
 	"github.com/netpupper/netp/lang"
 	"github.com/netpupper/netp/lang/config"
@@ -179,6 +180,7 @@ func (a *app) serveAgent(ctx context.Context, s config.Agent) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	twwidth.SetCacheCapacity(0) // an agent draws no tables
+	pace.PreferSession()        // where it may; what a busy host delays all the same, results tell
 	var group errgroup.Group
 	group.Go(func() error {
 		err := member.Keep(ctx, logger)

@@ -5,12 +5,14 @@ import (
 	"os"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/netpupper/netp/agent"
 )
 
 // systemFindings reads what the kernel allows.
 func systemFindings() []finding {
-	return []finding{bufferFinding(), congestionFinding(), pingFinding(), namespaceFinding()}
+	return []finding{bufferFinding(), congestionFinding(), pingFinding(), priorityFinding(), namespaceFinding()}
 }
 
 func bufferFinding() finding {
@@ -34,6 +36,18 @@ func pingFinding() finding {
 	return finding{"icmp", os.Geteuid() == 0 || err == nil && low <= group && group <= high,
 		"net.ipv4.ping_group_range = " + setting("net/ipv4/ping_group_range"),
 		`sysctl -w net.ipv4.ping_group_range="0 2147483647" lets agents send ICMP echo without privilege.`}
+}
+
+func priorityFinding() finding {
+	const enough = 30 // 20 − nice
+	var limit unix.Rlimit
+	err := unix.Getrlimit(unix.RLIMIT_NICE, &limit)
+	f := finding{"priority", os.Geteuid() == 0 || err == nil && limit.Cur >= enough, "threads that pace and stamp packets may take nice -10",
+		"LimitNICE=-10 in the agent's unit, or ulimit -e 30, so that busy programs beside it delay packets less often."}
+	if !f.OK {
+		f.Detail = "threads that pace and stamp packets may not take nice -10"
+	}
+	return f
 }
 
 func namespaceFinding() finding {

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package pace
+
+// PreferSession does nothing.
+func PreferSession() bool { return false }
