@@ -11,6 +11,7 @@ import (
 	"github.com/netpupper/netp/lang"
 	"github.com/netpupper/netp/plan"
 	"github.com/netpupper/netp/runner"
+	"github.com/netpupper/netp/runner/api"
 	"github.com/netpupper/netp/runner/api/client"
 	"github.com/netpupper/netp/runner/store"
 )
@@ -38,7 +39,7 @@ type site interface {
 // archive is where runs are kept.
 type archive interface {
 	// Runs lists the latest runs, of all suites for "", at most limit; 0 for all.
-	Runs(ctx context.Context, suite string, limit int) ([]store.Run, error)
+	Runs(ctx context.Context, suite string, limit int) ([]api.Run, error)
 	// Report is the whole report of a run; of the latest for "".
 	Report(ctx context.Context, run string) (netp.Report, error)
 	// History lists records of a path, the latest first.

@@ -15,6 +15,7 @@ import (
 	"github.com/netpupper/netp/plan"
 	"github.com/netpupper/netp/plan/planfile"
 	"github.com/netpupper/netp/runner"
+	"github.com/netpupper/netp/runner/api"
 	"github.com/netpupper/netp/runner/store"
 )
 
@@ -135,8 +136,16 @@ func (l *localSite) Destroy(ctx context.Context, suite string) (n int, err error
 	return len(before.Tests), s.Apply(ctx, store.Application{Suite: suite, PlanHash: uuid.NewString(), Before: before, After: after})
 }
 
-func (l *localSite) Runs(ctx context.Context, suite string, limit int) ([]store.Run, error) {
-	return fromHistory(ctx, l, func(s *store.Store) ([]store.Run, error) { return s.Runs(ctx, suite, limit) })
+// Runs leaves open where a run stands that has not ended: nobody is there to ask.
+func (l *localSite) Runs(ctx context.Context, suite string, limit int) ([]api.Run, error) {
+	return fromHistory(ctx, l, func(s *store.Store) ([]api.Run, error) {
+		found, err := s.Runs(ctx, suite, limit)
+		out := make([]api.Run, len(found))
+		for i, one := range found {
+			out[i].Run = one
+		}
+		return out, err
+	})
 }
 
 func (l *localSite) Report(ctx context.Context, id string) (netp.Report, error) {

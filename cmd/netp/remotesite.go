@@ -11,7 +11,6 @@ import (
 	"github.com/netpupper/netp/plan"
 	"github.com/netpupper/netp/runner"
 	"github.com/netpupper/netp/runner/api/client"
-	"github.com/netpupper/netp/runner/store"
 )
 
 // remoteSite is a controller: it runs, this process watches.
@@ -72,15 +71,6 @@ func secrets(suite *lang.Suite) map[string]map[string]string {
 		}
 	}
 	return out
-}
-
-func (r *remoteSite) Runs(ctx context.Context, suite string, limit int) ([]store.Run, error) {
-	found, err := r.Client.Runs(ctx, suite, limit)
-	out := make([]store.Run, len(found))
-	for i, one := range found {
-		out[i] = one.Run
-	}
-	return out, err
 }
 
 func (r *remoteSite) Report(ctx context.Context, run string) (netp.Report, error) {

@@ -54,6 +54,25 @@ func TestApply(t *testing.T) {
 	}
 }
 
+// A run that a commit began holds no suite, and is there nevertheless.
+func TestStatus(t *testing.T) {
+	w := newWorld(t)
+	const run = "00000099-0000-7000-8000-000000000000"
+	w.ids = make(chan string, 1) // the scripted run takes its id from here
+	w.ids <- run
+	if err := w.applier.Once(onePlan("s", plan.State{}), run); err != nil {
+		t.Fatal(err)
+	}
+	got := wants[Status](w, 200, "GET", "/api/v1/status", nil)
+	if len(got.Running) != 1 || got.Running[0].Run != run || got.Running[0].Suite != "s" || got.Running[0].Holder != "a commit" {
+		t.Errorf("running are %+v", got.Running)
+	}
+	if got.Agents != 2 || got.Draining != 1 {
+		t.Errorf("of %d agents %d are draining, want 1 of 2", got.Agents, got.Draining)
+	}
+	w.steps <- step{end: true}
+}
+
 func TestApplyRefusesWhatDoesNotFit(t *testing.T) {
 	w := newWorld(t)
 	stale := onePlan("s", plan.State{})

@@ -22,9 +22,10 @@ type Status struct {
 	Version       string    `json:"netp_version"`
 	Time          time.Time `json:"time"`
 	// Agents are there; Draining of them take no new sessions.
-	Agents   int          `json:"agents"`
-	Draining int          `json:"draining"`
-	Running  []apply.Lock `json:"running"` // suites being applied, by name
+	Agents   int `json:"agents"`
+	Draining int `json:"draining"`
+	// Running are the suites being applied, by name, then the runs that commits began.
+	Running []apply.Lock `json:"running"`
 	// Sources are what the controller follows, Standing the tests that run again and
 	// again, Sinks the receivers of records; all by name.
 	Sources  []gitops.Status   `json:"sources"`
@@ -42,11 +43,17 @@ type SuiteState struct {
 	Lock   *apply.Lock `json:"lock,omitempty"` // who applies it now
 }
 
-// Run is a run with where it stands: "running", "ended" or "interrupted" (the
-// controller was stopped meanwhile).
+// Where a run stands.
+const (
+	Running     = "running"
+	Ended       = "ended"
+	Interrupted = "interrupted" // the controller was stopped meanwhile
+)
+
+// Run is a run with where it stands.
 type Run struct {
 	store.Run
-	State string      `json:"state"`
+	State string      `json:"state,omitempty"`
 	Lock  *apply.Lock `json:"lock,omitempty"` // while it runs
 }
 
@@ -76,11 +83,11 @@ type Destroyed struct {
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	out := Status{
 		FormatVersion: netp.FormatVersion, Version: s.cfg.Version, Time: s.cfg.Now().UTC(),
-		Running: s.cfg.Applier.Locks(), Sources: s.sources(), Standing: []standing.Status{}, Sinks: []apply.SinkState{},
+		Running: s.running(), Sources: s.sources(), Standing: []standing.Status{}, Sinks: []apply.SinkState{},
 	}
 	for _, m := range s.cfg.Fleet.Members() {
 		out.Agents++
-		if m.Draining {
+		if m.Draining || m.Agent.Drained {
 			out.Draining++
 		}
 	}
@@ -91,6 +98,14 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 		out.Sinks = append(out.Sinks, s.cfg.Sinks()...)
 	}
 	return answer(w, http.StatusOK, out)
+}
+
+func (s *Server) running() []apply.Lock {
+	out := s.cfg.Applier.Locks()
+	for _, p := range s.cfg.Runs.Begun(store.ByCommit) {
+		out = append(out, apply.Lock{Suite: p.Suite, Run: p.Run, Holder: "a commit", Since: p.Since.UTC()})
+	}
+	return out
 }
 
 func (s *Server) state(w http.ResponseWriter, r *http.Request) error {
@@ -154,15 +169,15 @@ func (s *Server) listRuns(w http.ResponseWriter, r *http.Request) error {
 
 // whereabouts adds where a run stands.
 func (s *Server) whereabouts(r store.Run) Run {
-	out := Run{Run: r, State: "interrupted"}
+	out := Run{Run: r, State: Interrupted}
 	if _, ok := s.cfg.Runs.Find(r.Report.Run); ok {
-		out.State = "running"
+		out.State = Running
 		if lock := s.cfg.Applier.Lock(r.Report.Suite); lock != nil && lock.Run == r.Report.Run {
 			out.Lock = lock
 		}
 	}
 	if r.Finished() {
-		out.State, out.Lock = "ended", nil
+		out.State, out.Lock = Ended, nil
 	}
 	return out
 }

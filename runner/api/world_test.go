@@ -83,9 +83,9 @@ type unscheduled struct{}
 func (unscheduled) Install(store.StandingPlan) {}
 func (unscheduled) Remove(string)              {}
 
-type nobody struct{}
+type members []fleet.Member
 
-func (nobody) Members() []fleet.Member { return nil }
+func (m members) Members() []fleet.Member { return m }
 
 // world is an API over HTTP with a scripted executor and a real store.
 type world struct {
@@ -119,7 +119,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.api, err = New(Config{
-		Applier: w.applier, Runs: w.runs, Store: s, Fleet: nobody{}, Catalogue: netp.Catalogue{{Kind: kind}},
+		Applier: w.applier, Runs: w.runs, Store: s, Fleet: members{{Agent: netp.Agent{Name: "syd", Drained: true}}, {Agent: netp.Agent{Name: "mel"}}}, Catalogue: netp.Catalogue{{Kind: kind}},
 		MaxPlan: 100_000, Version: "test", Sources: w.sources,
 		Authorise: func(token string) (Role, bool) {
 			r := Role(token)

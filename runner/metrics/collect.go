@@ -166,7 +166,7 @@ func (s scrape) agent(a fleet.Member) {
 	name := string(a.Agent.Name)
 	s.gauge(s.up, 1, name)
 	s.gauge(s.agentSessions, float64(a.Running), name)
-	s.flag(s.draining, a.Draining, name)
+	s.flag(s.draining, a.Draining || a.Agent.Drained, name)
 	if a.Agent.Clock.Known {
 		s.flag(s.clockSynchronised, a.Agent.Clock.Synchronised, name)
 		s.gauge(s.clockBound, a.Agent.Clock.MaxError.Seconds(), name)

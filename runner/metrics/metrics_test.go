@@ -39,7 +39,7 @@ func newMetrics() *Metrics {
 	return New(Config{
 		Catalogue: catalogue(), Version: "test",
 		Members: func() []fleet.Member {
-			return []fleet.Member{{Agent: netp.Agent{Name: "syd", Clock: netp.ClockState{Known: true, MaxError: time.Millisecond}}, Running: 2}}
+			return []fleet.Member{{Agent: netp.Agent{Name: "syd", Drained: true, Clock: netp.ClockState{Known: true, MaxError: time.Millisecond}}, Running: 2}}
 		},
 		Belonging: func() []netp.AgentID { return []netp.AgentID{"syd", "mel"} },
 		Sources: func() []gitops.Status {
@@ -108,7 +108,7 @@ func TestMetrics(t *testing.T) {
 		`netp_session_loss_ratio{`+with(`direction="reverse",`, ``)+`} 0.5`,
 		`netp_session_loss_packets{`+with(`direction="",`, ``)+`} 1`,
 		`netp_session_written_timestamp_seconds{`+with(``, ``)+`} 1.8e+09`,
-		`netp_agent_up{agent="syd"} 1`, `netp_agent_up{agent="mel"} 0`, `netp_agent_sessions{agent="syd"} 2`,
+		`netp_agent_up{agent="syd"} 1`, `netp_agent_up{agent="mel"} 0`, `netp_agent_draining{agent="syd"} 1`, `netp_agent_sessions{agent="syd"} 2`,
 		`netp_source_condition{source="wan",status="true",type="Ready"} 1`, `netp_source_condition{source="wan",status="false",type="Ready"} 0`,
 		`netp_source_revision_info{revision="main@sha1:1",source="wan"} 1`, `netp_source_failures_total{source="wan"} 1`,
 		`netp_standing_status{status="fail",suite="s",test="test.a"} 1`, `netp_standing_status{status="pass",suite="s",test="test.a"} 0`,

@@ -2,6 +2,7 @@ package runs
 
 import (
 	"context"
+	"time"
 
 	"github.com/netpupper/netp/runner"
 	"github.com/netpupper/netp/runner/feed"
@@ -14,6 +15,7 @@ type job struct {
 	base    int    // of its events' ids
 	suite   string
 	trigger store.Trigger
+	since   time.Time
 	begun   func(run string) // nil when it has begun before
 	ended   func()           // nil for nobody
 	do      func(ctx context.Context, tell func(runner.Event)) error
@@ -35,7 +37,7 @@ func (r *Runs) launch(j job) (failed <-chan error, cancel context.CancelCauseFun
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithCancelCause(r.life)
-	one := &running{suite: j.suite, trigger: j.trigger, cancel: cancel, done: make(chan struct{})}
+	one := &running{suite: j.suite, trigger: j.trigger, since: j.since, cancel: cancel, done: make(chan struct{})}
 	if j.run != "" {
 		r.publish(j.run, one, f)
 	}

@@ -5,9 +5,11 @@
 package runs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,6 +58,7 @@ type Runs struct {
 type running struct {
 	suite   string
 	trigger store.Trigger
+	since   time.Time
 	cancel  context.CancelCauseFunc
 	done    chan struct{} // closed when it has ended
 }
@@ -130,7 +133,7 @@ const startTimeout = 15 * time.Second
 func (r *Runs) Start(w runner.Work, ended func()) (run string, err error) {
 	begun := make(chan string, 1)
 	failed, cancel, err := r.launch(job{
-		suite: w.Plan.Suite.Name, trigger: w.Trigger, ended: ended, begun: func(run string) { begun <- run },
+		suite: w.Plan.Suite.Name, trigger: w.Trigger, since: time.Now(), ended: ended, begun: func(run string) { begun <- run },
 		do: func(ctx context.Context, tell func(runner.Event)) error {
 			_, err := r.cfg.Executor.Execute(ctx, w, tell)
 			return err
@@ -156,7 +159,7 @@ func (r *Runs) Start(w runner.Work, ended func()) (run string, err error) {
 // in progress from now on; ended is as in Start.
 func (r *Runs) Recover(u store.Unfinished, ended func()) error {
 	_, _, err := r.launch(job{
-		run: u.Run.Report.Run, base: int(time.Now().UnixMilli()), suite: u.Run.Report.Suite, trigger: u.Run.Trigger, ended: ended,
+		run: u.Run.Report.Run, base: int(time.Now().UnixMilli()), suite: u.Run.Report.Suite, trigger: u.Run.Trigger, since: u.Run.Report.Started, ended: ended,
 		do: func(ctx context.Context, tell func(runner.Event)) error {
 			_, err := r.cfg.Executor.Recover(ctx, u, tell)
 			return err
@@ -175,7 +178,7 @@ func (r *Runs) Execute(ctx context.Context, w runner.Work, events func(runner.Ev
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(r.life, func() { cancel(context.Cause(r.life)) })()
-	one := &running{suite: w.Plan.Suite.Name, trigger: w.Trigger, cancel: cancel, done: make(chan struct{})}
+	one := &running{suite: w.Plan.Suite.Name, trigger: w.Trigger, since: time.Now(), cancel: cancel, done: make(chan struct{})}
 	defer close(one.done)
 	run := ""
 	defer func() { r.forget(run) }()
@@ -208,6 +211,26 @@ func (r *Runs) Find(run string) (done <-chan struct{}, ok bool) {
 		return one.done, true
 	}
 	return nil, false
+}
+
+// Progress is a run in progress.
+type Progress struct {
+	Run, Suite string
+	Since      time.Time
+}
+
+// Begun lists the runs in progress that were begun so, the first first.
+func (r *Runs) Begun(by store.Trigger) []Progress {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []Progress
+	for run, one := range r.running {
+		if one.trigger == by {
+			out = append(out, Progress{run, one.suite, one.since})
+		}
+	}
+	slices.SortFunc(out, func(a, b Progress) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Run, b.Run)) })
+	return out
 }
 
 // Feed is what a run tells, as long as it is kept.

@@ -7,23 +7,27 @@ import (
 	"time"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/runner/api"
 	"github.com/netpupper/netp/runner/store"
 )
 
 const moment = "2006-01-02 15:04:05"
 
 // Runs prints one line per run.
-func (t Terminal) Runs(runs []store.Run) error {
+func (t Terminal) Runs(runs []api.Run) error {
 	rows := &table{header: []string{"run", "suite", "started", "by", "took", "sessions", "verdict"}, spare: []int{4, 3, 1}}
 	for _, r := range runs {
 		lasted, verdict := "-", unfinished
-		if r.Finished() {
+		switch {
+		case r.Finished():
 			lasted, verdict = Duration(took(r.Report)), t.verdict(r.Report.Status)
+		case r.State == api.Running:
+			verdict = "running"
 		}
 		if r.Report.Cancelled {
 			verdict = "cancelled"
 		}
-		rows.add(ShortID(r.Report.Run), r.Report.Suite, r.Report.Started.Local().Format(moment), began(r), lasted, itoa(r.Sessions), verdict)
+		rows.add(ShortID(r.Report.Run), r.Report.Suite, r.Report.Started.Local().Format(moment), began(r.Run), lasted, itoa(r.Sessions), verdict)
 	}
 	if len(rows.rows) == 0 {
 		t.Printf("No runs.\n")

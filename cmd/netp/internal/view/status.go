@@ -22,7 +22,14 @@ func (t Terminal) Status(address string, s api.Status, now time.Time) error {
 	for _, l := range s.Running {
 		t.Printf("Running     suite %s: run %s by %s, since %s\n", l.Suite, ShortID(l.Run), l.Holder, l.Since.Local().Format(time.RFC3339))
 	}
-	if len(s.Running) == 0 {
+	turns := 0
+	for _, one := range s.Standing {
+		turns += min(1, one.Running)
+	}
+	switch {
+	case turns > 0:
+		t.Printf("Running     %s\n", plural(turns, "standing test"))
+	case len(s.Running) == 0:
 		t.Printf("Running     nothing\n")
 	}
 	if err := t.sources(s.Sources, now); err != nil {

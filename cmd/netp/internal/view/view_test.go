@@ -16,6 +16,9 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/lang/diag"
 	"github.com/netpupper/netp/plan"
+	"github.com/netpupper/netp/runner/api"
+	"github.com/netpupper/netp/runner/apply"
+	"github.com/netpupper/netp/runner/standing"
 	"github.com/netpupper/netp/runner/store"
 )
 
@@ -195,10 +198,11 @@ func TestDirFlag(t *testing.T) {
 func TestRunsAndHistory(t *testing.T) {
 	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.Local)
 	var out strings.Builder
-	runs := []store.Run{
-		{Report: netp.Report{Run: "01a214b7-b854-7000-8000-000000000001", Suite: "wan", Started: at, Ended: at.Add(time.Minute), Status: netp.Fail}, Sessions: 2,
-			Trigger: store.BySchedule, Slot: &store.Slot{Suite: "wan", Test: "test.voice", Start: at}},
-		{Report: netp.Report{Run: "01a214b7-b855-7000-8000-000000000002", Suite: "wan", Started: at}, Sessions: 2},
+	runs := []api.Run{
+		{Run: store.Run{Report: netp.Report{Run: "01a214b7-b854-7000-8000-000000000001", Suite: "wan", Started: at, Ended: at.Add(time.Minute), Status: netp.Fail}, Sessions: 2,
+			Trigger: store.BySchedule, Slot: &store.Slot{Suite: "wan", Test: "test.voice", Start: at}}, State: api.Ended},
+		{Run: store.Run{Report: netp.Report{Run: "01a214b7-b855-7000-8000-000000000002", Suite: "wan", Started: at}, Sessions: 2}, State: api.Interrupted},
+		{Run: store.Run{Report: netp.Report{Run: "01a214b7-b856-7000-8000-000000000003", Suite: "wan", Started: at}, Sessions: 2}, State: api.Running},
 	}
 	if err := (Terminal{Out: &out, Width: 120}).Runs(runs); err != nil {
 		t.Fatal(err)
@@ -212,6 +216,19 @@ func TestRunsAndHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "history.txt", out.String())
+}
+
+func TestStatusTellsWhatRuns(t *testing.T) {
+	commit := []apply.Lock{{Suite: "wan", Run: "01a214b7-b854-7000-8000-000000000001", Holder: "a commit"}}
+	turn := []standing.Status{{Suite: "wan", Test: "test.voice", Running: 1}, {Suite: "wan", Test: "test.bulk"}}
+	for want, s := range map[string]api.Status{
+		"Running     nothing\n": {}, "run 01a214b7-b854 by a commit": {Running: commit}, "Running     1 standing test\n": {Standing: turn},
+	} {
+		var out strings.Builder
+		if err := (Terminal{Out: &out, Width: 120}).Status("https://x", s, time.Now()); err != nil || !strings.Contains(out.String(), want) {
+			t.Errorf("got %v\n%s\nwant %q", err, out.String(), want)
+		}
+	}
 }
 
 func TestPlanMarkdownKeepsItsBudget(t *testing.T) {
