@@ -211,15 +211,19 @@ func (x *session) departures() netp.Check {
 	return c
 }
 
-// hostStall asks how long the receiving host kept packets waiting. With stamps by the kernel that leaves the delay as it was.
+// hostStall asks how long the receiving host kept packets waiting. With stamps by the kernel that leaves the delay as it was,
+// and has no limit.
 func (x *session) hostStall() netp.Check {
-	c := netp.Check{Name: checkStall, Limit: stallLimit.Seconds(), Unit: "s", OK: true, Metrics: []string{metricDelay, metricVariation, metricJitter, metricEffective}}
+	c := netp.Check{Name: checkStall, Unit: "s", OK: true, Metrics: []string{metricDelay, metricVariation, metricJitter, metricEffective}}
 	user := false
 	for _, r := range x.inbound.receivers {
 		c.Value = max(c.Value, float64(r.stall)*1e-9)
 		user = user || r.user
 	}
-	if user && c.Value > c.Limit {
+	if !user {
+		return c
+	}
+	if c.Limit = stallLimit.Seconds(); c.Value > c.Limit {
 		c.OK = false
 		c.Reason = fmt.Sprintf("The receiving host stood still for %.0f ms while packets arrived, and its system does not stamp them: that time is in their delay. Free its processors.", c.Value*1e3)
 	}
