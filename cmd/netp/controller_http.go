@@ -24,6 +24,9 @@ func (d *controllerDaemon) handler() http.Handler {
 		mux.Handle("/api/webhook", d.webhook)
 	}
 	mux.Handle("GET /metrics", d.guardMetrics(d.metrics.Handler()))
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "this is a netp controller: its API is below "+api.Prefix+" ("+api.Prefix+"openapi.json describes it), its figures are at /metrics", http.StatusNotFound)
+	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		if _, err := d.store.Runs(r.Context(), "", 1); err != nil || !d.ready.Load() {

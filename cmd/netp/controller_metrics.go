@@ -74,7 +74,7 @@ func (d *controllerDaemon) guardMetrics(to http.Handler) http.Handler {
 		_, known := d.authority.Authorise(token)
 		if !d.openMetrics && (!known || !strings.EqualFold(scheme, "Bearer")) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="netp"`)
-			http.Error(w, "a token of this controller is needed: netp tokens create -role viewer", http.StatusUnauthorized)
+			http.Error(w, "a token of this controller is needed: netp tokens create -role viewer -name prometheus", http.StatusUnauthorized)
 			return
 		}
 		to.ServeHTTP(w, r)

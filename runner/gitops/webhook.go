@@ -44,7 +44,11 @@ func (h *Webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ok, status := h.admit(w, r)
 	if !ok {
-		http.Error(w, http.StatusText(status), status)
+		text := http.StatusText(status)
+		if status == http.StatusUnauthorized {
+			text = "the secret is missing or is not the one of the webhook's secret file: send it as X-Gitlab-Token, or sign the body with it in X-Hub-Signature-256 or X-Netp-Signature"
+		}
+		http.Error(w, text, status)
 		return
 	}
 	h.trigger()

@@ -45,6 +45,9 @@ func TestWebhook(t *testing.T) {
 		if w.Code != c.want || (calls > before) != (c.want == http.StatusAccepted) {
 			t.Errorf("%s: status %d, %d calls; want %d", c.name, w.Code, calls-before, c.want)
 		}
+		if w.Code == http.StatusUnauthorized && !strings.Contains(w.Body.String(), "X-Hub-Signature-256") {
+			t.Errorf("%s: the answer %q does not say what is needed", c.name, w.Body)
+		}
 	}
 	if _, err := NewWebhook([]byte("short"), func() {}); err == nil {
 		t.Error("a short secret was taken")

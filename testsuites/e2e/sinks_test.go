@@ -193,8 +193,8 @@ webhook { secret_file = "` + secret + `" }
 	}
 
 	// Prometheus needs a token, and finds it all.
-	if status, _ := d.get("GET", "/metrics", nil, ""); status != 401 {
-		t.Errorf("metrics without a token: status %d", status)
+	if status, text := d.get("GET", "/metrics", nil, ""); status != 401 || !strings.Contains(text, "tokens create -role viewer -name") {
+		t.Errorf("metrics without a token: status %d: %s", status, text)
 	}
 	token := strings.TrimSpace(d.must("tokens", "create", "-role", "viewer", "-name", "prometheus"))
 	status, text := d.get("GET", "/metrics", http.Header{"Authorization": {"Bearer " + lastField(token)}}, "")
