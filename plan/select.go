@@ -123,7 +123,7 @@ func (b *builder) checkAgents() {
 		}
 		if len(tests) > 0 {
 			b.fault(diag.Error, "Agent not registered", fmt.Sprintf("The controller does not know an agent named %s; %s cannot run without it. "+
-				"Start netp agent there under this name, or leave it out with -exclude=%s.", m.Name, list(tests), m.declared.Addr), m.declared.Addr, &m.declared.Range)
+				"Start netp agent there under this name, or take it out of the suite; -exclude=%s leaves it out of one plan or run.", m.Name, list(tests), m.declared.Addr), m.declared.Addr, &m.declared.Range)
 		} else {
 			b.fault(diag.Warning, "Agent not registered", fmt.Sprintf("The controller does not know an agent named %s. No session of this plan needs it.", m.Name), m.declared.Addr, &m.declared.Range)
 		}

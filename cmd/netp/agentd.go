@@ -175,8 +175,9 @@ func (a *app) serveAgent(ctx context.Context, s config.Agent) error {
 	if err != nil {
 		return err
 	}
-	logger.Info("agent starts", "agent", member.Name(), "rate", limit(s.Limits.Rate, "bit/s"), "duration", s.Limits.Duration,
-		"sessions", s.Limits.Sessions, "bytes per day", s.Limits.BytesPerDay, "peers", s.Limits.Peers, "endpoints", s.Limits.Endpoints, "kinds", s.Limits.Kinds)
+	l := s.Limits
+	logger.Info("agent starts", "agent", member.Name(), "rate", limit(l.Rate, "bit/s"), "duration", orAny(l.Duration), "sessions", orAny(l.Sessions),
+		"bytes per day", orAny(l.BytesPerDay), "peers", someOr(l.Peers, "any"), "endpoints", someOr(l.Endpoints, "none"), "kinds", someOr(l.Kinds, "all"))
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	twwidth.SetCacheCapacity(0) // an agent draws no tables
@@ -202,6 +203,22 @@ func limit(v float64, unit string) string {
 		return "any"
 	}
 	return quantity.Format(v, unit)
+}
+
+// orAny is a limit, of which 0 is none.
+func orAny[T comparable](v T) any {
+	if v == *new(T) {
+		return "any"
+	}
+	return v
+}
+
+// someOr is a list, or what an empty one means.
+func someOr[T any](list []T, empty string) any {
+	if len(list) == 0 {
+		return empty
+	}
+	return list
 }
 
 // agentConfig is the agent that the settings describe.

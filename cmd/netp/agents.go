@@ -18,6 +18,7 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/wire"
 	"github.com/netpupper/netp/cmd/netp/internal/view"
+	"github.com/netpupper/netp/lang"
 	"github.com/netpupper/netp/runner/enrol"
 )
 
@@ -36,15 +37,19 @@ func (a *app) agentsCommand() *cobra.Command {
 	c.Flags().BoolVar(&json, "json", false, "as JSON")
 	c.PersistentFlags().StringVar(&controller, "controller", "", "`URL` of the controller")
 	var name string
-	var life time.Duration
+	var life string
 	token := &cobra.Command{
 		Use: "token", Short: "Make a join token for one agent", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return a.makeToken(c.Context(), controller, enrol.TokenRequest{Name: netp.AgentID(name), Life: life})
+			good, err := lang.ParseDuration(life)
+			if err != nil {
+				return err
+			}
+			return a.makeToken(c.Context(), controller, enrol.TokenRequest{Name: netp.AgentID(name), Life: good})
 		},
 	}
 	token.Flags().StringVar(&name, "name", "", "the only `name` it is good for; default any that is free")
-	token.Flags().DurationVar(&life, "ttl", enrol.TokenLife, "how long it is good")
+	token.Flags().StringVar(&life, "ttl", "15m", "how long it is good (`duration`), at most a week")
 	revoke := &cobra.Command{
 		Use: "revoke NAME", Short: "Put an agent out, at once and for good", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -94,7 +99,7 @@ func (a *app) makeToken(ctx context.Context, controller string, ask enrol.TokenR
 	if err := r.do(ctx, http.MethodPost, "/api/v1/tokens", ask, &got); err != nil {
 		return err
 	}
-	a.out().Printf("%s\n", joinLine(got.Token))
+	a.out().Printf("%s\n", joinLine(got.Token, ask.Name))
 	return nil
 }
 

@@ -328,9 +328,11 @@ func (a *app) welcomeAgents(authority *enrol.Authority) error {
 	if err != nil {
 		return err
 	}
-	a.out().Printf("%s\n", joinLine(token.String()))
+	a.out().Printf("%s\n", joinLine(token.String(), ""))
 	return nil
 }
 
 // joinLine is what to run on an agent's host.
-func joinLine(token string) string { return "netp agent -join " + token + " -data DIR -name NAME" }
+func joinLine(token string, name netp.AgentID) string {
+	return "netp agent -join " + token + " -data DIR -name " + cmp.Or(string(name), "NAME")
+}

@@ -27,8 +27,8 @@ type planning struct {
 func (p *planning) flags(c *cobra.Command) {
 	p.inputs.flags(c)
 	p.reach.flags(c)
-	c.Flags().StringArrayVar(&p.targets, "target", nil, "only this test or session: -target='test.voice[\"syd->mel\"]'; may be repeated")
-	c.Flags().StringArrayVar(&p.excludes, "exclude", nil, "all but this test or session; may be repeated")
+	c.Flags().StringArrayVar(&p.targets, "target", nil, "only this test, session, path, profile, agent or module: -target='test.voice[\"syd->mel\"]'; may be repeated")
+	c.Flags().StringArrayVar(&p.excludes, "exclude", nil, "all but this, as for -target; may be repeated")
 	c.Flags().BoolVar(&p.json, "json", false, "write one JSON event per line")
 	c.Flags().BoolVar(&p.compact, "compact-warnings", false, "one line per warning")
 	c.Flags().BoolVar(&p.input, "input", true, "allow questions on the terminal")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -47,7 +48,7 @@ func (a *app) explainCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "explain [RUN/]SESSION",
 		Short: "Explain one session: what was measured, how it was judged and why",
-		Long: "Explain one session of a run, of the last run when none is named:\n" +
+		Long: "Explain one session of a run, or the latest one of its name when no run is named:\n" +
 			"  netp explain 'test.voice[\"syd->mel\"]'\n  netp explain '0199c3a1-02ab/test.voice[\"syd->mel\"]'",
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -73,8 +74,9 @@ func (a *app) explainCommand() *cobra.Command {
 	return c
 }
 
-// findSession finds a record by RUN/SESSION, or SESSION of the last run. The prefix
-// "test." may be left out.
+// findSession finds a record by RUN/SESSION, or by SESSION the latest one: on a
+// controller the last run is often a turn of something else. The prefix "test." may
+// be left out.
 func findSession(ctx context.Context, b backend, arg string) (netp.Record, error) {
 	run, address, found := strings.Cut(arg, "/")
 	if !found || strings.Contains(run, "[") {
@@ -84,7 +86,19 @@ func findSession(ctx context.Context, b backend, arg string) (netp.Record, error
 	if err != nil {
 		return netp.Record{}, err
 	}
-	for _, r := range report.Records {
+	records := report.Records
+	if at := strings.LastIndex(address, "["); at > 0 && run == "" {
+		past, err := pastFlags{test: address[:at], limit: 1}.past([]string{strings.Trim(address[at:], `["]`)}, time.Time{})
+		if err != nil {
+			return netp.Record{}, err
+		}
+		earlier, err := b.History(ctx, past)
+		if err != nil {
+			return netp.Record{}, err
+		}
+		records = append(records, earlier...)
+	}
+	for _, r := range records {
 		if r.Session.Addr == address || r.Session.Addr == "test."+address {
 			return r, nil
 		}

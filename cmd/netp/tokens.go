@@ -89,7 +89,7 @@ func (a *app) grantAccess(ctx context.Context, controller string, ask enrol.Acce
 	}
 	a.out().Printf("%s\n", got.Token)
 	a.err().Printf("Token %s of role %s is good until %s. It is shown this once; use it as NETP_TOKEN.\n",
-		got.Name, got.Role, got.Expires.Local().Format(time.DateOnly))
+		got.Name, got.Role, got.Expires.Local().Format(time.DateTime))
 	return nil
 }
 

@@ -328,6 +328,9 @@ func daemonsTokens(t *testing.T, d *deployment) {
 	d.refused("mel", used, "has been used")
 	d.refused("mel", d.token("-ttl", "1ns"), "expired at")
 	d.refused("mel", d.token("-name", "bne"), "for another agent's name")
+	if line := d.must("agents", "token", "-name", "bne", "-ttl", "1d"); !strings.HasSuffix(line, " -name bne\n") {
+		t.Errorf("the line for bne is %q", line)
+	}
 	good := d.token()
 	d.refused("mel", good[:len(good)-10], "cut short or mistyped")
 	d.refused("mel", "nonsense", "no join token")

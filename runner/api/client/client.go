@@ -72,7 +72,7 @@ func New(o Options) (*Client, error) {
 	}
 	token := strings.TrimSpace(o.Token)
 	if token == "" {
-		return nil, errors.New("no token for the controller\nSet NETP_TOKEN to the content of admin.token in the controller's data directory")
+		return nil, errors.New("no token for the controller\nSet NETP_TOKEN to a token of netp tokens create, or to the content of admin.token in the controller's data directory")
 	}
 	c := &Client{base: strings.TrimSuffix(u.String(), "/"), token: token, holder: o.Holder, http: o.HTTP}
 	if c.http == nil {

@@ -95,7 +95,7 @@ func (t Terminal) Tokens(tokens []enrol.Access) error {
 	}
 	rows := &table{header: []string{"name", "role", "made", "good until"}}
 	for _, k := range tokens {
-		until := k.Expires.Local().Format(time.DateOnly)
+		until := k.Expires.Local().Format(moment)
 		if k.Expired {
 			until = t.paint(red, "expired "+until)
 		}

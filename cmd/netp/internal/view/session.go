@@ -15,7 +15,7 @@ import (
 // Session prints everything a record holds. spec is of its kind, empty when that is not known.
 func (t Terminal) Session(r netp.Record, spec netp.KindSpec, suiteDir string) {
 	t.Printf("%s  %s  %s\n\n", t.verdict(r.Status), t.paint(bold, r.Session.Addr), arrow(r.Session.Path))
-	t.Printf("Run        %s of suite %s, %s\n", r.Run, r.Suite, r.Result.Started.Local().Format(time.RFC3339))
+	t.Printf("Run        %s of suite %s, %s\n", r.Run, r.Suite, measuredAt(r).Local().Format(time.RFC3339))
 	t.Printf("Traffic    %s, measured %s, attempt %d\n", r.Session.Kind, Duration(r.Result.Measured), max(1, r.Attempts))
 	t.pairs("Parameters", parameters(spec.Params, r.Session.Params))
 	t.pairs("Facts", sortedPairs(r.Result.Facts))

@@ -216,6 +216,11 @@ func TestRunsAndHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "history.txt", out.String())
+	out.Reset()
+	(Terminal{Out: &out, Width: 120}).Session(missed, netp.KindSpec{}, "")
+	if !strings.Contains(out.String(), "of suite backbone, 2026-11-23T") {
+		t.Errorf("a session that never ran is explained as\n%s", out.String())
+	}
 }
 
 func TestStatusTellsWhatRuns(t *testing.T) {
