@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -195,7 +197,10 @@ func (a *app) readPlan(ctx context.Context, path string, r reach) (*plan.Plan, b
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, here := b.(*localSite); here { // a controller checks for itself, and attaches to the plan's run
+	if l, here := b.(*localSite); here { // a controller checks for itself, and attaches to the plan's run
+		if _, err := os.Stat(l.dir); errors.Is(err, fs.ErrNotExist) && a.env.get("NETP_DATA_DIR") == "" {
+			return nil, nil, fmt.Errorf("%s is of the suite in %s, which is not here\nGo to where the plan was made, or set NETP_DATA_DIR to where runs are kept.", path, p.Suite.Dir)
+		}
 		err = a.checkPlan(ctx, b, path, p)
 	}
 	if err != nil {
