@@ -23,7 +23,7 @@ func TestDiagnostics(t *testing.T) {
 		says     []string
 	}{
 		{"agent not registered", func(in *Input) { in.Inventory = in.Inventory[1:] },
-			diag.Error, "Agent not registered", []string{"an agent named mel", "test.bulk, test.voice", "-exclude=agent.mel"}},
+			diag.Error, "Agent not registered", []string{"No agent named mel is connected", "test.bulk, test.voice", "take it out of the suite", "-exclude=agent.mel"}},
 		{"agent not registered, not needed", func(in *Input) { in.Inventory = in.Inventory[1:]; in.Excludes = []string{"agent.mel"} },
 			diag.Warning, "Agent not registered", []string{"No session of this plan needs it"}},
 		{"agent drained", func(in *Input) { in.Inventory[0].Drained = true },

@@ -122,10 +122,10 @@ func (b *builder) checkAgents() {
 			continue
 		}
 		if len(tests) > 0 {
-			b.fault(diag.Error, "Agent not registered", fmt.Sprintf("The controller does not know an agent named %s; %s cannot run without it. "+
+			b.fault(diag.Error, "Agent not registered", fmt.Sprintf("No agent named %s is connected to the controller; %s cannot run without it. "+
 				"Start netp agent there under this name, or take it out of the suite; -exclude=%s leaves it out of one plan or run.", m.Name, list(tests), m.declared.Addr), m.declared.Addr, &m.declared.Range)
 		} else {
-			b.fault(diag.Warning, "Agent not registered", fmt.Sprintf("The controller does not know an agent named %s. No session of this plan needs it.", m.Name), m.declared.Addr, &m.declared.Range)
+			b.fault(diag.Warning, "Agent not registered", fmt.Sprintf("No agent named %s is connected to the controller. No session of this plan needs it.", m.Name), m.declared.Addr, &m.declared.Range)
 		}
 	}
 }

@@ -33,10 +33,10 @@ func (a *app) destroy(ctx context.Context, r reach, dir, suite string, how appro
 			return err
 		}
 		if n := standingTests(state); n > 0 {
-			if err := a.approve(ctx, fmt.Sprintf("This ends %d standing tests of suite %s on %s.", n, suite, remote.URL()), how); err != nil {
+			if err := a.approve(ctx, fmt.Sprintf("This ends the standing tests of suite %s on %s, %d in all.", suite, remote.URL(), n), how); err != nil {
 				return err
 			}
-			ended = fmt.Sprintf("Ended %d standing tests. ", n)
+			ended = fmt.Sprintf("Ended the standing tests, %d in all. ", n)
 		}
 	}
 	n, err := b.Destroy(ctx, suite)

@@ -40,7 +40,7 @@ func TestPrompt(t *testing.T) {
 		{"Ctrl-C", "\x03", apply, 130, "interrupted; nothing was changed", 0},
 		{"yes", "yes\n", apply, 0, "exit 0", 1},
 		{"Ctrl-C of destroy", "\x03", []string{"destroy", "hand"}, 130, "interrupted; nothing was changed", 1},
-		{"yes to destroy", " yes \n", []string{"destroy", "hand"}, 0, "Ended 1 standing tests.", 0},
+		{"yes to destroy", " yes \n", []string{"destroy", "hand"}, 0, "Ended the standing tests, 1 in all.", 0},
 	} {
 		p := d.atTerminal(c.args...)
 		p.awaitOutput("Only yes will be accepted: ")

@@ -156,7 +156,7 @@ webhook { secret_file = "` + secret + `" }
 	if _, complaint, err := d.command("destroy", "hand"); err == nil || !strings.Contains(complaint, "-auto-approve") {
 		t.Errorf("destroy of standing tests without approval: %v %s", err, complaint)
 	}
-	if out := d.must("destroy", "-auto-approve", "hand"); !strings.Contains(out, "Ended 1 standing tests") {
+	if out := d.must("destroy", "-auto-approve", "hand"); !strings.Contains(out, "Ended the standing tests, 1 in all") {
 		t.Errorf("destroy says %s", out)
 	}
 	if s := d.status().Standing; len(s) != 0 {
