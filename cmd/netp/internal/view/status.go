@@ -50,7 +50,7 @@ func (t Terminal) sources(list []gitops.Status, now time.Time) error {
 	for _, s := range list {
 		ready := s.Condition(gitops.Ready)
 		rows.add(s.Name, t.readiness(s), revision(s.LastApplied), revision(s.LastAttempted), suites(s.Suites),
-			strings.ToLower(dash(s.Condition(gitops.SourceVerified).Status)), ago(ready.Since, now))
+			signature(s.Condition(gitops.SourceVerified).Status), ago(ready.Since, now))
 	}
 	if err := rows.plain(t.Out, t.Width); err != nil {
 		return err
@@ -59,6 +59,17 @@ func (t Terminal) sources(list []gitops.Status, now time.Time) error {
 		t.SourceTrouble(s)
 	}
 	return nil
+}
+
+// signature says whether commits are signed, as far as keys are configured to ask.
+func signature(status string) string {
+	switch status {
+	case gitops.True:
+		return "yes"
+	case gitops.False:
+		return "no"
+	}
+	return "not checked"
 }
 
 // readiness is Ready in a word, with its reason when it is not true.

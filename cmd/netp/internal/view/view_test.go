@@ -18,6 +18,7 @@ import (
 	"github.com/netpupper/netp/plan"
 	"github.com/netpupper/netp/runner/api"
 	"github.com/netpupper/netp/runner/apply"
+	"github.com/netpupper/netp/runner/gitops"
 	"github.com/netpupper/netp/runner/standing"
 	"github.com/netpupper/netp/runner/store"
 )
@@ -228,6 +229,7 @@ func TestStatusTellsWhatRuns(t *testing.T) {
 	turn := []standing.Status{{Suite: "wan", Test: "test.voice", Running: 1}, {Suite: "wan", Test: "test.bulk"}}
 	for want, s := range map[string]api.Status{
 		"Running     nothing\n": {}, "run 01a214b7-b854 by a commit": {Running: commit}, "Running     1 standing test\n": {Standing: turn},
+		"not checked": {Sources: []gitops.Status{{Name: "wan"}}},
 	} {
 		var out strings.Builder
 		if err := (Terminal{Out: &out, Width: 120}).Status("https://x", s, time.Now()); err != nil || !strings.Contains(out.String(), want) {
