@@ -66,7 +66,7 @@ test "voice" {
   assert "loss" { condition = loss.ratio <= var.max_loss * percent }
   assert "delay" {
     condition = delay.max <= 50 * ms
-    message   = "voice needs 50 ms, saw ${format("%.3f", delay.max / ms)} ms"
+    message   = "voice took up to ${format("%.3f", delay.max / ms)} ms"
   }
 }
 
