@@ -116,7 +116,8 @@ func parseDuration(s string) (float64, error) {
 		return parseISO(s)
 	}
 	if ok {
-		return 0, wrongUnit("%q is not a unit of time.%s The units are %s.", name, suggest(name, names(timeUnits)), strings.Join(names(timeUnits), ", "))
+		units := append(names(timeUnits), "d")
+		return 0, wrongUnit("%q is not a unit of time.%s The units are %s.", name, suggest(name, units), strings.Join(units, ", "))
 	}
 	return 0, wrongUnit(`%q is not a duration. Write for example "60s", "5min", "1h30m" or "PT1M".`, s)
 }
