@@ -43,8 +43,8 @@ func serverTimeouts() map[string]string {
 	}
 }
 
-// isPostgres reports whether the place of a database is a server's URL.
-func isPostgres(where string) bool {
+// IsPostgres reports whether the place of a database is a server's URL.
+func IsPostgres(where string) bool {
 	return strings.HasPrefix(where, "postgres://") || strings.HasPrefix(where, "postgresql://")
 }
 

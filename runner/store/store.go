@@ -56,7 +56,7 @@ func newStore(db *sql.DB, d dialect, where string, notice func(string)) *Store {
 // cannot be written, no server answers, the account is refused, the disk is full,
 // the database is damaged, or locked, or was written by a newer netp.
 func Open(ctx context.Context, where string, notice func(string)) (*Store, error) {
-	if isPostgres(where) {
+	if IsPostgres(where) {
 		return openPostgres(ctx, where, notice)
 	}
 	return openSQLite(ctx, where, notice)
