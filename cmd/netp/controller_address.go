@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/netpupper/netp/lang/config"
@@ -14,8 +15,15 @@ import (
 // maxAdvertised bounds the addresses in a token.
 const maxAdvertised = 4
 
+var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$`)
+
 // addresses are those, HOST:PORT, by which agents reach the API and the bus.
 func addresses(s config.Controller, api net.Addr) (controllers, buses []string, err error) {
+	for _, h := range s.Advertise {
+		if _, err := netip.ParseAddr(strings.Trim(h, "[]")); err != nil && !hostName.MatchString(h) {
+			return nil, nil, fmt.Errorf("-advertise %s: write a host or an address, without scheme and port, as in netp.example.net", h)
+		}
+	}
 	apiHost, _, err := net.SplitHostPort(s.HTTP)
 	if err != nil {
 		return nil, nil, fmt.Errorf("-http %s: %w", s.HTTP, err)

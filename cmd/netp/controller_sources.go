@@ -44,8 +44,25 @@ func (f *following) flags(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.env, "suite-env", nil, "`names` of environment variables that env() of followed suites may read; default none")
 }
 
+// check refuses flags that would do nothing: who gives keys believes that commits are verified.
+func (f *following) check() error {
+	r := f.repo
+	for _, given := range []struct{ flag, value string }{
+		{"allowed-signers", r.AllowedSigners}, {"pgp-keys", r.PGPKeys}, {"ssh-key", r.SSHKey}, {"known-hosts", r.KnownHosts},
+		{"git-token-file", r.TokenFile}, {"repo-path", r.Path},
+	} {
+		if r.URL == "" && given.value != "" {
+			return fmt.Errorf("-%s is about the repository of -repo, and there is no -repo\nRepositories of the controller's file have it there.", given.flag)
+		}
+	}
+	return nil
+}
+
 // add puts what the flags name beside what the controller's file follows.
 func (f *following) add(to *config.Controller, lookup func(string) (string, bool)) error {
+	if err := f.check(); err != nil {
+		return err
+	}
 	env := map[string]string{}
 	for _, name := range f.env {
 		value, ok := lookup(name)
