@@ -122,7 +122,7 @@ type Report struct {
 	Suite         string    `json:"suite"`
 	Revision      string    `json:"revision,omitempty"`
 	Started       time.Time `json:"started"`
-	Ended         time.Time `json:"ended"`
+	Ended         time.Time `json:"ended,omitzero"`
 	Status        Status    `json:"status"`
 	Counts        Counts    `json:"counts"`
 	Cancelled     bool      `json:"cancelled,omitempty"`

@@ -204,6 +204,9 @@ func TestEventsOfInterruptedRun(t *testing.T) {
 	if got := wants[Run](w, 200, "GET", "/api/v1/runs/"+run, nil); got.State != "interrupted" {
 		t.Errorf("the run is %q", got.State)
 	}
+	if _, text := w.call(Viewer, "GET", "/api/v1/runs/"+run, nil); strings.Contains(string(text), "0001-01-01") {
+		t.Errorf("a run that did not end has an end: %s", text)
+	}
 }
 
 // A turn of a standing test keeps no events: its watchers hear of it at its end.
