@@ -17,6 +17,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/netpupper/netp/quantity"
@@ -93,9 +94,16 @@ type Ambiguous struct {
 	Runs []string
 }
 
-// Error lists the candidates.
+// maxCandidates is how many an error lists.
+const maxCandidates = 5
+
+// Error lists the candidates, the first of many.
 func (a *Ambiguous) Error() string {
-	return fmt.Sprintf("run %s is ambiguous: %v", a.ID, a.Runs)
+	shown, more := a.Runs, ""
+	if n := len(a.Runs) - maxCandidates; n > 0 {
+		shown, more = a.Runs[:maxCandidates], fmt.Sprintf(" and %d more", n)
+	}
+	return fmt.Sprintf("run %s is ambiguous: %s%s", a.ID, strings.Join(shown, ", "), more)
 }
 
 // Close closes the store.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -44,5 +45,15 @@ func TestWritersWaitInTurn(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+func TestAmbiguousListsSome(t *testing.T) {
+	runs := strings.Fields(strings.Repeat("r ", 7))
+	if got := (&Ambiguous{ID: "01", Runs: runs}).Error(); got != "run 01 is ambiguous: r, r, r, r, r and 2 more" {
+		t.Errorf("got %q", got)
+	}
+	if got := (&Ambiguous{ID: "01", Runs: runs[:2]}).Error(); got != "run 01 is ambiguous: r, r" {
+		t.Errorf("got %q", got)
 	}
 }
