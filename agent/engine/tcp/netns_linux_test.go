@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/engine/internal/host"
 	"github.com/netpupper/netp/agent/port"
 )
 
@@ -57,6 +58,9 @@ func bottleneck(t *testing.T, rate int) (a, b string) {
 	return a, b
 }
 
+// slower is how much of its rate a line carries at least whose token bucket is worked by processors that have other work.
+const slower = 0.7
+
 // TestBottleneck has a path that is known: the goodput is its rate less the headers of TCP, IP and Ethernet.
 func TestBottleneck(t *testing.T) {
 	const rate = 20
@@ -78,7 +82,12 @@ func TestBottleneck(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPairAt(t, c.params,
 				port.Config{Where: port.Where{Address: netip.MustParseAddr("10.83.7.2"), Netns: b}}, port.Where{Netns: a})
+			began := host.Read()
 			r := p.merged()
+			near, busy := c.near, began.Until(host.Read()).Busy > maxBusy
+			if busy {
+				near *= slower
+			}
 			ideal := rate * 1e6 * 1448 / 1514
 			for name, m := range r.Metrics {
 				if base(name) != "throughput" {
@@ -86,11 +95,11 @@ func TestBottleneck(t *testing.T) {
 				}
 				got := m.Distribution.Member("mean")
 				t.Logf("%s %.4f Mbit/s, %.4f of the ideal", name, got/1e6, got/ideal)
-				if got > 1.01*ideal || got < c.near*ideal && healthy(r, "host_stall") {
+				if got > 1.01*ideal || got < near*ideal && healthy(r, "host_stall") {
 					t.Errorf("%s is %.3f Mbit/s, the line carries %.3f", name, got/1e6, ideal/1e6)
 				}
 			}
-			if !healthy(r, "rate_achieved") && healthy(r, "host_stall") {
+			if !busy && !healthy(r, "rate_achieved") && healthy(r, "host_stall") {
 				t.Error("the host is blamed for the rate that the line does not carry")
 			}
 			for _, name := range []string{"retransmits", "efficiency", "buffer_delay", "limited.cwnd", "transfer_time_ratio"} {
