@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/netpupper/netp/agent/engine/internal/host"
@@ -22,10 +23,26 @@ func (l *load) begin() { l.began = host.Read() }
 // end may be called more than once; the last call counts.
 func (l *load) end() { l.use = l.began.Until(host.Read()) }
 
-// tick notes how late a beat was.
-func (l *load) tick(late time.Duration) {
-	if late > stallTime {
+// tick notes how late a beat was, and for how long no data moved meanwhile. As long as data moved the host did not stand still, even
+// if the beat had to wait.
+func (l *load) tick(late, pause time.Duration) {
+	if late = min(late, pause); late > stallTime {
 		l.stalled += late
 		l.longest = max(l.longest, late)
 	}
+}
+
+// motion is when the data of a direction moved at this end. Any of its streams may use it.
+type motion struct{ last, longest atomic.Int64 }
+
+// moved notes that data moved at now (monotonic, ns).
+func (m *motion) moved(now int64) {
+	pause := now - m.last.Swap(now)
+	for known := m.longest.Load(); pause > known && !m.longest.CompareAndSwap(known, pause); known = m.longest.Load() {
+	}
+}
+
+// pause is the longest time without motion since it was asked last. One that had begun before counts in full.
+func (m *motion) pause(now int64) time.Duration {
+	return time.Duration(max(m.longest.Swap(0), now-m.last.Load()))
 }

@@ -452,6 +452,36 @@ func TestSpec(t *testing.T) {
 	}
 }
 
+// TestStall: a beat that had to wait is a stall of the host only as far as no data moved meanwhile.
+func TestStall(t *testing.T) {
+	const late = 250 // ms, of a beat that is due every 100
+	for name, c := range map[string]struct {
+		moved []int64 // ms, from the beat before
+		want  time.Duration
+	}{
+		"data all the time":   {[]int64{10, 90, 180, 270, 345}, 0},
+		"no data":             {nil, late * time.Millisecond},
+		"a pause":             {[]int64{20, 220, 300, 340}, 200 * time.Millisecond},
+		"a pause at the end":  {[]int64{20, 100, 180}, 170 * time.Millisecond},
+		"a pause from before": {[]int64{90, 150, 240, 330}, 110 * time.Millisecond},
+	} {
+		s := &session{in: &receiver{}, out: &sender{}, started: 1, ticked: 1000 * ms}
+		s.in.motion.moved(980 * ms)
+		for at := range int64(late+100) / 10 {
+			s.out.motion.moved((1000 + 10*at) * ms) // the other direction does not count
+		}
+		s.pause(1000 * ms)
+		for _, at := range c.moved {
+			s.in.motion.moved((1000 + at) * ms)
+		}
+		now := s.ticked + (late+100)*ms
+		s.load.tick(time.Duration(now-s.ticked)-interval, s.pause(now))
+		if s.load.stalled != c.want {
+			t.Errorf("%s: the host stood still for %v, want %v", name, s.load.stalled, c.want)
+		}
+	}
+}
+
 // TestSaturation separates a busy host that held the connections back from one that did not.
 func TestSaturation(t *testing.T) {
 	for name, c := range map[string]struct {

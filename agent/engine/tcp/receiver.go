@@ -25,6 +25,7 @@ type receiver struct {
 	buffers   string // effective sizes [B], for the facts
 	tasks     sync.WaitGroup
 	stopped   atomic.Bool
+	motion    motion
 }
 
 // inflow is one stream of a receiver.
@@ -59,6 +60,7 @@ func (s *session) newReceiver(d netp.Direction, conns []*port.Conn) (*receiver, 
 
 // begin starts to read; the clock of the series starts with go or the first byte.
 func (r *receiver) begin() {
+	r.motion.last.Store(clock.Mono())
 	for _, f := range r.streams {
 		r.tasks.Go(func() { r.ended <- f.run() })
 	}
@@ -110,7 +112,9 @@ func (f *inflow) run() error {
 		}
 		n, err := f.sink.pull(b)
 		if n > 0 {
-			f.receiver.series.add(clock.Mono(), n)
+			now := clock.Mono()
+			f.receiver.series.add(now, n)
+			f.receiver.motion.moved(now)
 			if f.left > 0 {
 				f.left -= int64(n)
 			}

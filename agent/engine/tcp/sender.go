@@ -47,6 +47,7 @@ type sender struct {
 	stopped atomic.Bool
 	held    atomic.Bool  // by the dead man
 	refused atomic.Int64 // time in which the meter allowed nothing, all streams together [ns]
+	motion  motion
 }
 
 // outflow is one stream of a sender.
@@ -156,6 +157,7 @@ func onSocket(c *port.Conn, f func(fd uintptr)) error {
 // begin starts all streams.
 func (s *sender) begin() {
 	s.started = clock.Mono()
+	s.motion.last.Store(s.started)
 	s.sampler.begin(s.started, s.figures())
 	for i, f := range s.streams {
 		phase := int64(0)
@@ -209,7 +211,9 @@ func (f *outflow) run() error {
 		}
 		before := clock.Mono()
 		n, err := f.source.push(f.sender.pattern[f.at : f.at+n])
-		if took := time.Duration(clock.Mono() - before); took > time.Millisecond {
+		now := clock.Mono()
+		f.sender.motion.moved(now)
+		if took := time.Duration(now - before); took > time.Millisecond {
 			f.pacer.excused += took
 		}
 		f.sent(n)

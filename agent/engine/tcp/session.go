@@ -352,7 +352,7 @@ func (s *session) tick() error {
 	now := clock.Mono()
 	late := time.Duration(now-s.ticked) - interval
 	s.ticked = now
-	s.load.tick(late)
+	s.load.tick(late, s.pause(now))
 	if late > holdAfter { // this host stood still; the peer may not have
 		s.heard = now
 	}
@@ -379,6 +379,17 @@ func (s *session) tick() error {
 	}
 	var body [16]byte
 	return s.control.send(msgBeat, own.appendTo(body[:0]))
+}
+
+// pause is for how long no data moved since the last beat, in the direction in which that was longest.
+func (s *session) pause(now int64) (longest time.Duration) {
+	if s.in != nil {
+		longest = s.in.motion.pause(now)
+	}
+	if s.out != nil {
+		longest = max(longest, s.out.motion.pause(now))
+	}
+	return longest
 }
 
 // progress tells the agent how far the session is. The rate is the mean since the start, of the direction this end knows best.
