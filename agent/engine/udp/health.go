@@ -211,8 +211,8 @@ func (x *session) departures() netp.Check {
 	return c
 }
 
-// hostStall asks how long the receiving host kept packets waiting. With stamps by the kernel that leaves the delay as it was,
-// and has no limit.
+// hostStall asks how long the receiving host kept packets waiting. With stamps by the kernel that leaves the delay as it was, unless
+// it was so long that the sender, which heard nothing, paused.
 func (x *session) hostStall() netp.Check {
 	c := netp.Check{Name: checkStall, Unit: "s", OK: true, Metrics: []string{metricDelay, metricVariation, metricJitter, metricEffective}}
 	user := false
@@ -220,10 +220,15 @@ func (x *session) hostStall() netp.Check {
 		c.Value = max(c.Value, float64(r.stall)*1e-9)
 		user = user || r.user
 	}
-	if !user {
-		return c
+	if user {
+		c.Limit = stallLimit.Seconds()
 	}
-	if c.Limit = stallLimit.Seconds(); c.Value > c.Limit {
+	switch {
+	case c.Value > deadMan.Seconds(): // and the report before was some time ago
+		c.OK = false
+		c.Limit, c.Metrics = deadMan.Seconds(), nil
+		c.Reason = fmt.Sprintf("The receiving host stood still for %s, so that the sender heard nothing of it and paused. Free its processors.", quantity.Duration(time.Duration(c.Value*1e9)))
+	case user && c.Value > c.Limit:
 		c.OK = false
 		c.Reason = fmt.Sprintf("The receiving host stood still for %.0f ms while packets arrived, and its system does not stamp them: that time is in their delay. Free its processors.", c.Value*1e3)
 	}

@@ -68,6 +68,7 @@ type sender struct {
 	denied   int64   // since when the meter says no; 0 while it does not
 	refused  int     // packets in a row
 	holding  int64   // since when nothing is sent because no report comes; 0 while they do
+	seen     int64   // when it was last asked whether the stream goes on
 	segments int     // of a super-packet; 0 when they cannot be sent
 	tracer   *tracer // nil for a stream that is not traced
 	rides    bool    // what the tracer tells goes in data packets
@@ -263,6 +264,7 @@ func (x *sender) complete(due int64) bool {
 // half has looked for them in vain that is a break of the path, and no host that stood still: the stream goes on when they come
 // again, and ends when they do not.
 func (x *sender) alive(now int64) (alive, hold bool) {
+	x.awake(now)
 	overdue := x.heard.Load() + int64(deadMan)
 	switch {
 	case x.state.Load() == stateStopped:
@@ -282,10 +284,20 @@ func (x *sender) alive(now int64) (alive, hold bool) {
 		}
 		return true, true
 	default:
-		x.stop(interrupted(fmt.Sprintf("No report of the receiver arrived for %s, so the sender stopped. The path back from the receiver is down, or the receiver is.",
+		x.stop(interrupted(fmt.Sprintf("No report of the receiver arrived for %s, so the sender stopped. The path back from the receiver is down, or the receiver is, or its host is too busy.",
 			quantity.Duration(time.Duration(now-overdue)+deadMan))))
 	}
 	return false, false
+}
+
+// awake takes out of the silence of the receiver the time in which this host stood still: an end on the same host did so, too, and has had
+// no time to report.
+func (x *sender) awake(now int64) {
+	if asleep := now - x.seen; x.seen > 0 && asleep > int64(2*alert) {
+		heard := x.heard.Load()
+		x.heard.CompareAndSwap(heard, min(now, heard+asleep)) // else a report has come meanwhile
+	}
+	x.seen = now
 }
 
 // resume goes on after a break of the path. What was due meanwhile is never sent.
@@ -307,7 +319,7 @@ func (x *sender) outlived() *netp.Failure {
 	if x.stats.breaks == 0 {
 		return nil
 	}
-	return interrupted(fmt.Sprintf("The reports of the receiver stayed away %s during the session, for %s in all, and came again: the path broke, or the receiver stood still. The sender stops a second after the last report: what was lost until then is counted, what was not sent is not.",
+	return interrupted(fmt.Sprintf("The receiver fell silent %s during the session, for %s in all: the path broke and came back, or its host was too busy. The sender stops a second after the last report: what was lost until then is counted, what was not sent is not.",
 		times(x.stats.breaks), quantity.Duration(x.stats.broken)))
 }
 

@@ -36,3 +36,41 @@ func TestToLook(t *testing.T) {
 		})
 	}
 }
+
+// TestHostThatStoodStill: silence counts only while the sender could have heard something. After it has stood still, with the receiver on
+// the same host, it goes on for as long as always.
+func TestHostThatStoodStill(t *testing.T) {
+	x := &sender{ctx: t.Context()}
+	now := int64(time.Hour)
+	x.heard.Store(now)
+	step := func(by time.Duration) (alive, hold bool) {
+		now += int64(by)
+		x.looked.Store(now) // in vain
+		return x.alive(now)
+	}
+	step(0)
+	step(alert)
+	if alive, hold := step(2 * time.Second); !alive || hold {
+		t.Errorf("after standing still: alive %v, hold %v; want it to go on", alive, hold)
+	}
+	awake := alert
+	for alive, hold := true, false; alive && !hold; awake += alert {
+		if awake > time.Minute {
+			t.Fatal("it goes on for ever without a report")
+		}
+		alive, hold = step(alert)
+	}
+	if awake > deadMan+3*alert || awake < deadMan-3*alert {
+		t.Errorf("it paused after %v of silence; want %v", awake, deadMan)
+	}
+}
+
+// TestStallThatSilences: a receiving host that let its sender hear nothing is named, whatever stamps its packets.
+func TestStallThatSilences(t *testing.T) {
+	for stall, ok := range map[time.Duration]bool{deadMan / 2: true, deadMan + time.Millisecond: false} {
+		x := &session{set: newSettings(nil), inbound: &receiving{receivers: []*receiver{{stall: int64(stall)}}}}
+		if c := x.hostStall(); c.OK != ok || ok == (c.Reason != "") || !ok && !c.Touches("loss.ratio") {
+			t.Errorf("stall of %v: %+v; want OK %v", stall, c, ok)
+		}
+	}
+}

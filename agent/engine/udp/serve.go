@@ -51,6 +51,9 @@ func (x *sender) serve(ctx context.Context) (over bool) {
 		if err != nil {
 			return true
 		}
+		if late := clock.Mono() - now - int64(wait); ended > 0 && late > int64(alert) {
+			ended += late // this host stood still, perhaps with the receiver on it
+		}
 		idle = len(batch) == 0
 		if ended == 0 && ctx.Err() != nil && x.state.Load() == stateWaiting {
 			x.stop(nil)
@@ -81,7 +84,7 @@ func (x *sender) leave(ctx context.Context, since time.Duration, idle bool) bool
 	case ctx.Err() != nil || x.state.Load() == stateStopped:
 		return since > stopLimit
 	case peer < stateCollecting && since > finishLimit:
-		x.fault.CompareAndSwap(nil, interrupted("The receiver did not confirm the end of the stream within a second. The path back from the receiver is down, or the receiver is."))
+		x.fault.CompareAndSwap(nil, interrupted("The receiver did not confirm the end of the stream within a second. The path back from the receiver is down, or the receiver is, or its host is too busy."))
 		return true
 	}
 	return since > x.set.timeout+collectSlack

@@ -190,7 +190,7 @@ func TestBreak(t *testing.T) {
 	}}
 	i, r := bench{params: netp.Params{"rate": "100pps", "count": 600.0}, relay: path.open}.run(t)
 	m := netp.Merge(i, r)
-	if m.Completed || m.Failure == nil || m.Failure.Kind != netp.FailureInterrupted || !strings.Contains(m.Failure.Detail, "stayed away once") {
+	if m.Completed || m.Failure == nil || m.Failure.Kind != netp.FailureInterrupted || !strings.Contains(m.Failure.Detail, "silent once") {
 		t.Errorf("completed %v, failure %+v; want interrupted once", m.Completed, m.Failure)
 	}
 	asked, passed := path.counts()
