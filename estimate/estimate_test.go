@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"gonum.org/v1/gonum/stat/distuv"
 	"pgregory.net/rapid"
 
 	"github.com/netpupper/netp"
@@ -309,12 +310,38 @@ func wandering(r *rand.Rand, n int, rho float64) *netp.Distribution {
 	return d
 }
 
+// TestQuantileOfDependentSamplesIsBounded: far from the samples there is a bound however much they depend on each other, unless they are
+// too few to show what lies beyond a quantile.
+func TestQuantileOfDependentSamplesIsBounded(t *testing.T) {
+	const runs = 200
+	for _, c := range []struct {
+		n       int
+		q       float64
+		bounded bool
+	}{{2000, 0.9, true}, {100, 0.9, true}, {30, 0.9, false}, {400, 0.99, true}, {300, 0.99, false}} {
+		r := rand.New(rand.NewPCG(11, 11))
+		truth := 20e-3 + 1e-3*distuv.UnitNormal.Quantile(c.q)
+		wrong, open := 0, 0
+		for range runs {
+			e := ofQuantile(netp.Estimate{Confidence: 0.95}, wandering(r, c.n, 1-2/float64(c.n)), c.q) // a memory length
+			if e.OpenHigh {
+				open++
+			} else if e.Low > truth || e.High < truth || e.High > 0.4 {
+				wrong++
+			}
+		}
+		if wrong > runs/20 || c.bounded && open > 0 || !c.bounded && open < runs {
+			t.Errorf("p%g of %d samples: %d of %d exclude the truth or are wider than 0.4 s, %d are open; want bounds: %v", 100*c.q, c.n, wrong, runs, open, c.bounded)
+		}
+	}
+}
+
 func TestMedianOfDependentSamplesIsBounded(t *testing.T) {
 	const runs, truth = 300, 20e-3
 	for _, c := range []struct {
 		n   int
 		rho float64
-	}{{600, 0.97}, {250, 0.999}} { // nine times, and an eighth, of what it remembers
+	}{{600, 0.97}, {250, 0.999}, {20, 0.987}} { // nine times, an eighth, and an eighth, of what it remembers
 		r := rand.New(rand.NewPCG(7, 7))
 		wrong, wide := 0, 0
 		for range runs {

@@ -25,21 +25,19 @@ func ofQuantile(e netp.Estimate, d *netp.Distribution, q float64) netp.Estimate 
 		_, high := d.All.RankBounds(d.All.Count() - k)
 		e.High = float64(high) * d.Resolution
 	}
-	if q == 0.5 {
-		low, high := medianBounds(e, d)
-		e.Low, e.High = math.Max(e.Low, low), math.Min(e.High, high)
-	}
+	low, high := spreadBounds(e, d, q)
+	e.Low, e.High = math.Max(e.Low, low), math.Min(e.High, high)
 	return open(e)
 }
 
-// medianBounds are two more bounds of a median, for samples that depend on each other so much that order statistics give none or
-// wide ones; infinite where there are none either.
-func medianBounds(e netp.Estimate, d *netp.Distribution) (low, high float64) {
+// spreadBounds are two more bounds, for samples that depend on each other so much that order statistics give none or wide ones;
+// infinite where there are none either.
+func spreadBounds(e netp.Estimate, d *netp.Distribution, q float64) (low, high float64) {
 	low, high = math.Inf(-1), math.Inf(1)
-	if e.Effective >= enoughForExtremes {
+	if q == 0.5 && e.Effective >= enoughForExtremes {
 		return float64(d.All.Min()) * d.Resolution, float64(d.All.Max()) * d.Resolution
 	}
-	if d.All.Count() < enoughForSpread {
+	if d.All.Count() < max(enoughForSpread, QuantileNeeded(q, e.Confidence)) {
 		return low, high
 	}
 	center := d.Member("mean")
@@ -48,7 +46,8 @@ func medianBounds(e netp.Estimate, d *netp.Distribution) (low, high float64) {
 	if err != nil || spread.OpenHigh || mean.OpenLow || mean.OpenHigh {
 		return low, high
 	}
-	return center - farMedian*(center-mean.Low+spread.High), center + farMedian*(mean.High-center+spread.High)
+	odds := math.Sqrt(q / (1 - q))
+	return center - far*(center-mean.Low+spread.High/odds), center + far*(mean.High-center+spread.High*odds)
 }
 
 // enoughForExtremes is how many independent samples make it sure that some lie on
@@ -60,13 +59,15 @@ func medianBounds(e netp.Estimate, d *netp.Distribution) (low, high float64) {
 const enoughForExtremes = 3
 
 const (
-	// farMedian is how many times the half width of the mean and the standard deviation, both at their upper bounds, a median is
-	// away from the mean of the samples at most. Within one standard deviation it always is, of the whole series (Hotelling and
-	// Solomons 1932); of a series of which a session saw a thirtieth of the time that it remembers, or more, it is within ten of what the
-	// session saw (measured: at most 2.5 % beyond, to either side, of 1 000 autoregressive series, normal and lognormal).
-	farMedian = 10
-	// enoughForSpread is how many samples tell of a spread, however much they depend on each other.
-	enoughForSpread = 50
+	// far is how many times as far from the mean of the samples a quantile is at most, as it is from the mean of the whole series by
+	// Cantelli's inequality (1928), √(q/(1−q)) standard deviations above or √((1−q)/q) below, plus the half width of that mean, all
+	// at their upper bounds. A session as long as the series remembers, or longer, needs three for that; one of a thirtieth of it up to ten
+	// (measured: 97.5 % of 400 autoregressive series, normal and lognormal with σ = 0.5, of 8 to 2000 samples, for p50, p90 and p99;
+	// with σ = 1 ten are enough for an eighth of the length, within some percent).
+	far = 10
+	// enoughForSpread is how many samples tell of a spread, however much they depend on each other; a quantile far out needs as many as show
+	// that there is something beyond it.
+	enoughForSpread = 20
 )
 
 // beyond is the largest number of n samples that may lie beyond a bound so that
