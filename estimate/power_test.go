@@ -107,6 +107,10 @@ func TestSettleIsEnough(t *testing.T) {
 	if r := Settle(open, 5); r.Factor*open.Effective < 367 {
 		t.Errorf("an open quantile: %+v", r)
 	}
+	wide := netp.Estimate{Metric: "delay.p90", Point: 0.050, Low: 0.048, High: 0.208, Samples: 2000, Effective: 38, Confidence: 0.95, Method: MethodOrderStatistics}
+	if r := Settle(wide, 0.080); r.Factor <= 1 || r.Factor > 2 {
+		t.Errorf("%+v settles a quantile that is bounded by its spread only; want what it takes to be bounded by samples", r)
+	}
 	if r := Settle(mean, 50); r != (Remedy{}) {
 		t.Errorf("on the limit: %+v, want no remedy", r)
 	}

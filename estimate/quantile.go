@@ -25,13 +25,20 @@ func ofQuantile(e netp.Estimate, d *netp.Distribution, q float64) netp.Estimate 
 		_, high := d.All.RankBounds(d.All.Count() - k)
 		e.High = float64(high) * d.Resolution
 	}
-	low, high := spreadBounds(e, d, q)
-	e.Low, e.High = math.Max(e.Low, low), math.Min(e.High, high)
+	if low, high := math.IsInf(e.Low, 0), math.IsInf(e.High, 0); low || high {
+		wideLow, wideHigh := spreadBounds(e, d, q)
+		if low {
+			e.Low = math.Min(wideLow, e.Point)
+		}
+		if high {
+			e.High = math.Max(wideHigh, e.Point)
+		}
+	}
 	return open(e)
 }
 
-// spreadBounds are two more bounds, for samples that depend on each other so much that order statistics give none or wide ones;
-// infinite where there are none either.
+// spreadBounds are wider bounds, for samples that depend on each other so much that order statistics give none; infinite where there
+// are none either.
 func spreadBounds(e netp.Estimate, d *netp.Distribution, q float64) (low, high float64) {
 	low, high = math.Inf(-1), math.Inf(1)
 	if q == 0.5 && e.Effective >= enoughForExtremes {

@@ -53,8 +53,16 @@ func openFactor(e netp.Estimate) float64 {
 	if q == 0 {
 		return 0
 	}
-	return math.Max(1, float64(QuantileNeeded(q, e.Confidence))/e.Effective)
+	needed := float64(QuantileNeeded(q, e.Confidence))
+	if 2*e.Effective < float64(e.Samples) {
+		needed *= ofDependent
+	}
+	return math.Max(1, needed/e.Effective)
 }
+
+// ofDependent is how many times as many effective samples it takes when they depend on each other, because few tell little of how much
+// (fewEvents): x = 1 + fewBursts/(3.7 x), with the 3.7 of QuantileNeeded beyond the quantile.
+const ofDependent = 1.65
 
 func memberQuantile(metric string) float64 {
 	for i := len(metric) - 1; i >= 0; i-- {
