@@ -196,7 +196,7 @@ func (g *sending) explain(alive, carried bool) *netp.Failure {
 	size := g.senders[0].set.largest()
 	switch {
 	case !alive:
-		return &netp.Failure{Kind: netp.FailureUnreachable, Detail: fmt.Sprintf("The flow was opened, but no report of the receiver arrived in %s. A firewall on the way lets the first packets through and drops what follows, or the receiver has died.", quantity.Duration(setupLimit))}
+		return &netp.Failure{Kind: netp.FailureUnreachable, Detail: fmt.Sprintf("The flow was opened, but no report of the receiver arrived in %s. A firewall on the way lets the first packets through and drops what follows, or the receiver has died, or its host is too busy.", quantity.Duration(setupLimit))}
 	case !carried:
 		return &netp.Failure{Kind: netp.FailureUnreachable, Detail: fmt.Sprintf("Packets of %d bytes do not arrive, small ones do: the path has a smaller MTU than the %d bytes (IP) they need and does not say so (an MTU black hole), or a filter drops them. Try a size of at most %d.", size, size+g.senders[0].headers, oversizeFrom)}
 	}
