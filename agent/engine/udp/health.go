@@ -177,7 +177,7 @@ func (x *session) counts() netp.Check {
 
 // receiveHealth is what the receiving side says of itself.
 func (x *session) receiveHealth(o outcome) []netp.Check {
-	checks := []netp.Check{x.queueDrops(), x.hostStall(), x.clockOffset(), x.claims(o), x.departures()}
+	checks := []netp.Check{x.queueDrops(), x.hostStall(o.sent), x.clockOffset(), x.claims(o), x.departures()}
 	for i := range checks {
 		checks[i].Name = x.name(false, checks[i].Name)
 		checks[i].Metrics = x.names(false, checks[i].Metrics)
@@ -211,9 +211,9 @@ func (x *session) departures() netp.Check {
 	return c
 }
 
-// hostStall asks how long the receiving host kept packets waiting. With stamps by the kernel that leaves the delay as it was, unless
-// it was so long that the sender, which heard nothing, paused.
-func (x *session) hostStall() netp.Check {
+// hostStall asks how long the receiving host kept packets waiting. With stamps by the kernel that leaves the delay as it was, and has
+// no limit, unless it was so long that the sender, which heard nothing, paused.
+func (x *session) hostStall(sent uint64) netp.Check {
 	c := netp.Check{Name: checkStall, Unit: "s", OK: true, Metrics: []string{metricDelay, metricVariation, metricJitter, metricEffective}}
 	user := false
 	for _, r := range x.inbound.receivers {
@@ -224,10 +224,10 @@ func (x *session) hostStall() netp.Check {
 		c.Limit = stallLimit.Seconds()
 	}
 	switch {
-	case c.Value > deadMan.Seconds(): // and the report before was some time ago
+	case c.Value > deadMan.Seconds() && float64(sent) < enoughRate*float64(x.set.asked()):
 		c.OK = false
 		c.Limit, c.Metrics = deadMan.Seconds(), nil
-		c.Reason = fmt.Sprintf("The receiving host stood still for %s, so that the sender heard nothing of it and paused. Free its processors.", quantity.Duration(time.Duration(c.Value*1e9)))
+		c.Reason = fmt.Sprintf("The receiving host stood still for %s, longer than a sender goes on without hearing of it, and fewer packets left than were asked for. Free its processors.", quantity.Duration(time.Duration(c.Value*1e9)))
 	case user && c.Value > c.Limit:
 		c.OK = false
 		c.Reason = fmt.Sprintf("The receiving host stood still for %.0f ms while packets arrived, and its system does not stamp them: that time is in their delay. Free its processors.", c.Value*1e3)

@@ -67,10 +67,19 @@ func TestHostThatStoodStill(t *testing.T) {
 
 // TestStallThatSilences: a receiving host that let its sender hear nothing is named, whatever stamps its packets.
 func TestStallThatSilences(t *testing.T) {
-	for stall, ok := range map[time.Duration]bool{deadMan / 2: true, deadMan + time.Millisecond: false} {
-		x := &session{set: newSettings(nil), inbound: &receiving{receivers: []*receiver{{stall: int64(stall)}}}}
-		if c := x.hostStall(); c.OK != ok || ok == (c.Reason != "") || !ok && !c.Touches("loss.ratio") {
-			t.Errorf("stall of %v: %+v; want OK %v", stall, c, ok)
+	set := newSettings(nil)
+	for _, c := range []struct {
+		stall time.Duration
+		sent  uint64
+		ok    bool
+	}{
+		{deadMan / 2, set.asked() / 2, true},
+		{deadMan + time.Millisecond, set.asked(), true}, // the sender did not mind
+		{deadMan + time.Millisecond, set.asked() / 2, false},
+	} {
+		x := &session{set: set, inbound: &receiving{receivers: []*receiver{{stall: int64(c.stall)}}}}
+		if got := x.hostStall(c.sent); got.OK != c.ok || c.ok == (got.Reason != "") || !c.ok && !got.Touches("loss.ratio") {
+			t.Errorf("stall of %v, %d sent: %+v; want OK %v", c.stall, c.sent, got, c.ok)
 		}
 	}
 }

@@ -341,8 +341,8 @@ func TestMeter(t *testing.T) {
 // TestStalledHost: what a host kept waiting is in the delay only where its system does not stamp packets.
 func TestStalledHost(t *testing.T) {
 	for _, user := range []bool{false, true} {
-		x := &session{inbound: &receiving{receivers: []*receiver{{user: user, stall: int64(2 * stallLimit)}}}}
-		if c := x.hostStall(); c.OK == user || (c.Limit != 0) != user || c.Value == 0 {
+		x := &session{set: newSettings(nil), inbound: &receiving{receivers: []*receiver{{user: user, stall: int64(2 * stallLimit)}}}}
+		if c := x.hostStall(0); c.OK == user || (c.Limit != 0) != user || c.Value == 0 {
 			t.Errorf("stamps of the reader %t: check %+v; want a limit, and a fault, only with them", user, c)
 		}
 	}
