@@ -20,6 +20,7 @@ const module = "github.com/netpupper/netp"
 var may = map[string][]string{
 	"":              {},
 	"estimate":      {"", "quantity"},
+	"hold":          {},
 	"lang":          {"", "lang", "quantity"},
 	"lang/assert":   {"", "lang/diag", "estimate", "quantity"},
 	"lang/config":   {"", "lang", "quantity"},
@@ -28,7 +29,7 @@ var may = map[string][]string{
 	"lang/labfile":  {"lang", "testsuites/lab/emulator"}, // what a line can do to packets, as data
 	"plan":          {"", "lang", "estimate", "quantity"},
 	"plan/schedule": {},
-	"agent":         {"", "agent", "quantity"},
+	"agent":         {"", "agent", "hold", "quantity"},
 	"agent/wire":    {"", "quantity"},
 	"agent/join":    {"", "agent/wire"},
 	"agent/port":    {"agent/clock", "quantity"},
@@ -36,12 +37,12 @@ var may = map[string][]string{
 	"agent/pace":    {"agent/clock"},
 	"agent/engine":  {"", "agent/clock", "agent/pace", "agent/port", "quantity"},
 	"runner":        {"", "plan", "lang", "estimate", "quantity", "agent/wire"},
-	"runner/bus":    {"quantity"},
+	"runner/bus":    {"hold", "quantity"},
 	"runner/enrol":  {"", "agent/wire", "quantity"},
 	"runner/store":  {"", "plan", "quantity", "testsuites/pgtest"},
-	"plugins":       {"", "plugins/sdk"},
+	"plugins":       {"", "hold", "plugins/sdk"},
 	"plugins/sdk":   {""},
-	"cmd":           {"", "agent", "estimate", "lang", "plan", "plugins", "quantity", "runner", "testsuites/lab"},
+	"cmd":           {"", "agent", "estimate", "hold", "lang", "plan", "plugins", "quantity", "runner", "testsuites/lab"},
 	"testsuites":    {"", "agent", "cmd", "estimate", "lang", "plan", "plugins", "runner"},
 
 	"plugins/postgres":  {"", "plugins/sdk", "testsuites/pgtest"},

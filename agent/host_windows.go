@@ -1,23 +1,5 @@
 package agent
 
-import (
-	"errors"
-	"os"
-
-	"golang.org/x/sys/windows"
-)
-
-// lockFile takes an exclusive lock that ends with the file or the process; it
-// never waits, and gives errLocked when another holds it.
-func lockFile(f *os.File) error {
-	const flags = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY
-	err := windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0, new(windows.Overlapped))
-	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
-		return errLocked
-	}
-	return err
-}
-
 // syncDirectory does nothing: this system writes renames through by itself and
 // offers no call for it.
 func syncDirectory(string) error { return nil }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/wire"
+	"github.com/netpupper/netp/hold"
 )
 
 // spool keeps on disk what must survive a restart of the agent: parts the store
@@ -60,23 +61,19 @@ const (
 	maxPending = 10_000
 )
 
-// errLocked means that another process holds a lock.
-var errLocked = errors.New("another agent is running with it")
-
 // openSpool opens the directory, makes it when missing, and takes it for this process.
 func openSpool(dir string, logger *slog.Logger) (*spool, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("spool %s: %w", dir, err)
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, lockFileName), os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := hold.Open(filepath.Join(dir, lockFileName))
+	if errors.Is(err, hold.ErrHeld) {
+		err = errors.New("another agent is running with it")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("spool %s: %w", dir, err)
 	}
 	s := &spool{dir: dir, lock: lock, logger: logger, wake: make(chan struct{}, 1), pending: make(map[string]*pending)}
-	if err := lockFile(lock); err != nil {
-		lock.Close()
-		return nil, fmt.Errorf("spool %s: %w", dir, err)
-	}
 	if err := s.load(); err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("spool %s: %w", dir, err)

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/netpupper/netp/hold"
 )
 
 // A lab that is up has a file here, with the process that keeps it. The process holds a lock on the file, and the system takes
@@ -26,8 +28,8 @@ func lockLab(name string) (file *os.File, free bool, err error) {
 	if file, err = os.OpenFile(labFile(name), os.O_RDWR, 0); err != nil {
 		return nil, false, err
 	}
-	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
+	err = hold.Lock(file)
+	if err != nil && !errors.Is(err, hold.ErrHeld) {
 		return nil, false, errors.Join(fmt.Errorf("lock %s: %w", file.Name(), err), file.Close())
 	}
 	return file, err == nil, nil
@@ -140,7 +142,7 @@ func awaitUnlocked(ctx context.Context, file *os.File) error {
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+	for hold.Lock(file) != nil {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

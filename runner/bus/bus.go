@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"strconv"
 	"time"
 
@@ -57,10 +56,11 @@ const pingInterval = 2 * time.Second
 
 // Server is a running embedded server.
 type Server struct {
-	nats *server.Server
-	dir  *directory
-	door *door  // nil without Admit
-	stop func() // ends what watches the guests
+	nats    *server.Server
+	dir     string
+	release func() error // gives the directory back
+	door    *door        // nil without Admit
+	stop    func()       // ends what watches the guests
 }
 
 // Start starts an embedded server. The caller closes it.
@@ -68,15 +68,15 @@ type Server struct {
 // Errors say whether the directory cannot be written, is used by another
 // controller, or the address is taken.
 func Start(cfg Config) (*Server, error) {
-	dir, err := claim(cfg)
+	dir, release, err := claim(cfg)
 	if err != nil {
 		return nil, err
 	}
-	s, err := start(cfg, dir.path)
+	s, err := start(cfg, dir)
 	if err != nil {
-		return nil, errors.Join(err, dir.release())
+		return nil, errors.Join(err, release())
 	}
-	s.dir = dir
+	s.dir, s.release = dir, release
 	return s, nil
 }
 
@@ -165,23 +165,12 @@ func (s *Server) URL() string {
 
 // Dir is the directory that the server holds. What others keep there goes with it when
 // the server is ephemeral, also after a kill.
-func (s *Server) Dir() string { return s.dir.path }
+func (s *Server) Dir() string { return s.dir }
 
 // Close stops the server, waits for it, and gives its directory back.
 func (s *Server) Close() error {
 	s.stop()
 	s.nats.Shutdown()
 	s.nats.WaitForShutdown()
-	return s.dir.release()
-}
-
-// explainDir says what is wrong with a directory.
-func explainDir(path string, err error) error {
-	switch {
-	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("bus directory %s: no permission to write; choose another directory or mend its owner: %w", path, err)
-	case errors.Is(err, errLocked):
-		return fmt.Errorf("bus directory %s is in use by another running controller; stop that one or choose another directory: %w", path, err)
-	}
-	return fmt.Errorf("bus directory %s: %w", path, err)
+	return s.release()
 }

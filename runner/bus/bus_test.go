@@ -50,51 +50,6 @@ func TestEphemeralServerLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestStartSweepsWhatKilledProcessesLeft(t *testing.T) {
-	dir := t.TempDir()
-	left := func(parent, name, lock string) string {
-		path := filepath.Join(parent, ephemeralPrefix+name)
-		if err := errors.Join(os.Mkdir(path, 0o700), os.WriteFile(filepath.Join(path, lockName), []byte(lock), 0o600)); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	dead, starting, elsewhere := left(dir, "dead", "held\n"), left(dir, "starting", ""), left(t.TempDir(), "elsewhere", "held\n")
-	link := filepath.Join(dir, ephemeralPrefix+"link")
-	if err := os.Symlink(elsewhere, link); err != nil {
-		t.Fatal(err)
-	}
-	alive := serve(t, Config{Dir: dir, Ephemeral: true})
-	defer alive.Close()
-	if _, err := os.Stat(dead); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the dead server's directory is still there: %v", err)
-	}
-	second := serve(t, Config{Dir: dir, Ephemeral: true})
-	defer second.Close()
-	for what, path := range map[string]string{
-		"the living server's directory": alive.Dir(), "the one of a server that starts": starting, "a link": link, "where the link leads": elsewhere,
-	} {
-		if _, err := os.Stat(path); err != nil {
-			t.Errorf("%s: %v", what, err)
-		}
-	}
-}
-
-func TestStartLeavesTheDirectoriesOfOthers(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to give a directory to another user")
-	}
-	dir := t.TempDir()
-	others := filepath.Join(dir, ephemeralPrefix+"others")
-	if err := errors.Join(os.Mkdir(others, 0o700), os.WriteFile(filepath.Join(others, lockName), []byte("held\n"), 0o600), os.Chown(others, 12345, -1)); err != nil {
-		t.Fatal(err)
-	}
-	defer serve(t, Config{Dir: dir, Ephemeral: true}).Close()
-	if _, err := os.Stat(others); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestStartErrors(t *testing.T) {
 	used := t.TempDir()
 	defer serve(t, Config{Dir: used}).Close()

@@ -1,4 +1,4 @@
-package bus
+package hold
 
 import (
 	"errors"
@@ -8,13 +8,13 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// lockFile takes an exclusive lock that ends with the file or the process; it
-// never waits, and gives errLocked when another holds it.
-func lockFile(f *os.File) error {
+// Lock takes an exclusive lock that ends with the file or the process; it
+// never waits, and gives ErrHeld when another holds it.
+func Lock(f *os.File) error {
 	const flags = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY
 	err := windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0, new(windows.Overlapped))
 	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
-		return errLocked
+		return ErrHeld
 	}
 	return err
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package bus
+package hold
 
 import (
 	"errors"
@@ -11,12 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockFile takes an exclusive lock that ends with the file or the process; it
-// never waits, and gives errLocked when another holds it.
-func lockFile(f *os.File) error {
+// Lock takes an exclusive lock that ends with the file or the process; it
+// never waits, and gives ErrHeld when another holds it.
+func Lock(f *os.File) error {
 	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return errLocked
+		return ErrHeld
 	}
 	return err
 }
