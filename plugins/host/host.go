@@ -12,6 +12,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -25,6 +26,7 @@ import (
 
 	"github.com/hashicorp/go-version"
 
+	"github.com/netpupper/netp/hold"
 	"github.com/netpupper/netp/plugins/sdk"
 )
 
@@ -36,8 +38,8 @@ type Options struct {
 	Versions map[string]string
 	// Lock holds the hashes of the plugins that may run; nil when nothing is locked.
 	Lock []LockEntry
-	// RunDir is where the private socket directories are made; "" for the system's
-	// temporary directory. Socket names are short: it has at most 60 bytes.
+	// RunDir is where the directory of the plugins' private sockets is made; "" for the system's
+	// temporary directory. Socket names are short: it has at most 48 bytes.
 	RunDir string
 	// Directory is where relative file names of sinks start; "" for the current one.
 	Directory string
@@ -109,6 +111,7 @@ type Host struct {
 
 	mu     sync.Mutex
 	images map[string]*image // by type: read once, run for as long as the host lives
+	run    *hold.Directory   // of sockets and images; nil before the first start
 }
 
 // New makes a Host; it neither starts nor reads anything.
@@ -119,7 +122,7 @@ func New(o Options) *Host {
 	return &Host{options: o, policy: o.Policy.complete(), log: o.Logger, images: map[string]*image{}}
 }
 
-// Close frees the plugins' images; deliveries must have ended.
+// Close frees the plugins' images and removes their directory; deliveries must have ended.
 func (h *Host) Close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -130,7 +133,37 @@ func (h *Host) Close() error {
 		}
 	}
 	clear(h.images)
+	if h.run != nil {
+		if err := h.run.Release(); err != nil && first == nil {
+			first = fmt.Errorf("remove the plugins' directory: %w", err)
+		}
+		h.run = nil
+	}
 	return first
+}
+
+const (
+	runPrefix = "netp-s"
+	// maxRunDir leaves room for ten digits each in the names that follow, within the 103 bytes of a socket's name:
+	// ours, and go-plugin's /plugin-dir and /plugin.
+	maxRunDir = 103 - len("/"+runPrefix+"/plugin-dir/plugin") - 3*10
+)
+
+// runDir is the directory of the plugins' sockets and images. What a killed process left of its own goes when it is made.
+// The caller holds mu.
+func (h *Host) runDir() (string, error) {
+	if h.run != nil {
+		return h.run.Path(), nil
+	}
+	parent := cmp.Or(h.options.RunDir, os.TempDir())
+	if len(parent) > maxRunDir {
+		return "", fmt.Errorf("the directory for sockets, %s, has a name of more than %d bytes: names of sockets are short; set TMPDIR to a shorter one", parent, maxRunDir)
+	}
+	var err error
+	if h.run, err = hold.Temporary(parent, runPrefix); err != nil {
+		return "", fmt.Errorf("make a directory for sockets: %w", err)
+	}
+	return h.run.Path(), nil
 }
 
 const filePrefix = "netp-sink-"
@@ -212,7 +245,11 @@ func (h *Host) image(kind string) (*image, error) {
 	if err != nil {
 		return nil, err
 	}
-	i, err := readImage(path, h.options.RunDir)
+	run, err := h.runDir()
+	if err != nil {
+		return nil, err
+	}
+	i, err := readImage(path, run)
 	if err != nil {
 		return nil, err
 	}

@@ -348,7 +348,9 @@ func TestRunsTheBytesItHashed(t *testing.T) {
 }
 
 func TestRunDirTooLong(t *testing.T) {
-	h := New(Options{Dirs: []string{t.TempDir()}, RunDir: "/" + strings.Repeat("d", maxRunDir)})
+	dir := t.TempDir()
+	install(t, dir, "good")
+	h := New(Options{Dirs: []string{dir}, RunDir: "/" + strings.Repeat("d", maxRunDir)})
 	if _, err := h.Describe(t.Context(), "good"); err == nil || !strings.Contains(err.Error(), "names of sockets are short") {
 		t.Errorf("Describe = %v", err)
 	}
@@ -456,7 +458,7 @@ func (b *syncBuffer) String() string {
 	return b.text.String()
 }
 
-// hostUntilKilled is the program of TestNoOrphans: it starts the plugins in a directory,
+// hostUntilKilled is the program of TestNothingLeftOfAKilledHost: it starts the plugins in a directory,
 // says so, and hangs.
 func hostUntilKilled(dir string) {
 	h := New(Options{Dirs: []string{dir}, RunDir: os.Getenv("NETP_TEST_RUN"), Policy: Policy{StartTimeout: time.Hour}})
@@ -467,7 +469,7 @@ func hostUntilKilled(dir string) {
 	select {}
 }
 
-func TestNoOrphans(t *testing.T) {
+func TestNothingLeftOfAKilledHost(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("finds processes in /proc: needs Linux")
 	}
@@ -501,6 +503,16 @@ func TestNoOrphans(t *testing.T) {
 	}
 	_ = cmd.Wait()
 	eventually(t, "no plugin is left", func() bool { return !slices.ContainsFunc(pids, alive) })
+	h := New(Options{Dirs: []string{dir}, RunDir: run, Policy: quick()})
+	if _, err := h.Describe(t.Context(), "good"); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(run); err != nil || len(left) > 0 {
+		t.Errorf("the next host left of the killed one: %v, %v", left, err)
+	}
 }
 
 // children lists the plugin processes of a process.

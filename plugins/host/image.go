@@ -15,6 +15,7 @@ const maxProgram = 512 << 20
 // that were hashed are the bytes that run.
 type image struct {
 	hash string   // "sha256:…"
+	run  string   // the directory for sockets
 	path string   // to execute
 	file *os.File // sealed memory; nil for a private copy
 	// inherit says that the program is a script: its interpreter opens path again.
@@ -43,6 +44,7 @@ func readImage(path, runDir string) (*image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("copy plugin %s: %w", path, err)
 	}
+	i.run = runDir
 	return i, nil
 }
 

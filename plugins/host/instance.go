@@ -30,15 +30,9 @@ type instance struct {
 	policy      Policy
 }
 
-// maxRunDir leaves room for go-plugin's names within the 104 bytes of a socket's name.
-const maxRunDir = 60
-
 // start runs the plugin of a sink until it answers, or fails within StartTimeout. The
 // caller stops the instance.
 func (h *Host) start(ctx context.Context, s Sink) (*instance, error) {
-	if len(h.options.RunDir) > maxRunDir {
-		return nil, fmt.Errorf("the directory for sockets, %s, has a name of more than %d bytes: names of sockets are short", h.options.RunDir, maxRunDir)
-	}
 	image, err := h.image(s.Type)
 	if err != nil {
 		return nil, err
@@ -47,7 +41,7 @@ func (h *Host) start(ctx context.Context, s Sink) (*instance, error) {
 	defer cancel()
 	i := &instance{policy: h.policy, logs: newLogs(h.log.With("sink", s.Name, "plugin", s.Type), s.Secrets)}
 	i.process = newProcess(image, s.Type, h.options.Directory, i.logs)
-	i.client = plugin.NewClient(h.clientConfig(i))
+	i.client = plugin.NewClient(h.clientConfig(i, image.run))
 	if err = i.connect(ctx); err == nil {
 		err = h.fits(s.Type, i.description)
 	}
@@ -59,7 +53,7 @@ func (h *Host) start(ctx context.Context, s Sink) (*instance, error) {
 	return i, nil
 }
 
-func (h *Host) clientConfig(i *instance) *plugin.ClientConfig {
+func (h *Host) clientConfig(i *instance, run string) *plugin.ClientConfig {
 	return &plugin.ClientConfig{
 		HandshakeConfig:  sdk.Handshake(),
 		Plugins:          sdk.Plugins(),
@@ -67,7 +61,7 @@ func (h *Host) clientConfig(i *instance) *plugin.ClientConfig {
 		AutoMTLS:         true,
 		SkipHostEnv:      true,
 		StartTimeout:     h.policy.StartTimeout,
-		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: h.options.RunDir},
+		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: run},
 		Logger:           hclog.NewNullLogger(),
 		SyncStdout:       i.logs,
 		SyncStderr:       i.logs,
