@@ -58,7 +58,9 @@ type Check struct {
 	Limit float64 `json:"limit"`
 	Unit  string  `json:"unit"`
 	OK    bool    `json:"ok"`
-	// Reason says in a sentence what is wrong and what would mend it; "" when OK.
+	// Least says that Limit is the least a good value has, and not the most.
+	Least bool `json:"least,omitempty"`
+	// Reason says in a sentence what is wrong and what would mend it, or, when OK, why a value beyond the limit does no harm; else "".
 	Reason string `json:"reason,omitempty"`
 	// Metrics are the names (or first parts of names) touched; empty for all.
 	Metrics []string `json:"metrics,omitempty"`

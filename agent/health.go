@@ -36,7 +36,7 @@ const LeastReceiveBuffer = 4 << 20
 
 // bufferCheck judges the limit of receive buffers [B].
 func bufferCheck(limit int) netp.Check {
-	c := netp.Check{Name: "receive buffer", Value: float64(limit), Limit: LeastReceiveBuffer, Unit: "B", OK: limit >= LeastReceiveBuffer}
+	c := netp.Check{Name: "receive buffer", Value: float64(limit), Limit: LeastReceiveBuffer, Least: true, Unit: "B", OK: limit >= LeastReceiveBuffer}
 	if !c.OK {
 		c.Reason = fmt.Sprintf("net.core.rmem_max is %d, so bursts may be lost on this host itself. sysctl -w net.core.rmem_max=33554432 mends it.", limit)
 	}

@@ -63,7 +63,7 @@ func rateCheck(sent, unsent uint64, missed, interval time.Duration, refused uint
 	if asked > 0 {
 		achieved = float64(sent) / asked
 	}
-	c := netp.Check{Name: "rate_achieved", Value: achieved, Limit: achievedLimit, Unit: "1", OK: achieved >= achievedLimit}
+	c := netp.Check{Name: "rate_achieved", Value: achieved, Limit: achievedLimit, Least: true, Unit: "1", OK: achieved >= achievedLimit}
 	switch {
 	case c.OK:
 	case refused > 0:

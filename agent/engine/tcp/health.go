@@ -19,7 +19,7 @@ const (
 	shortestRun = 10 * time.Millisecond
 )
 
-// verdict completes a check: the reason stands only with a check that is not OK.
+// verdict completes a check; the reason is of one that is not OK.
 func verdict(c netp.Check, ok bool, format string, args ...any) netp.Check {
 	if c.OK = ok; !ok {
 		c.Reason = fmt.Sprintf(format, args...)
@@ -53,7 +53,7 @@ func (s *session) hostHealth() []netp.Check {
 // tooShort checks that a transfer of bytes lasted long enough for a rate.
 func tooShort(metric string, elapsed time.Duration) netp.Check {
 	return verdict(
-		netp.Check{Name: "transfer_time", Value: elapsed.Seconds(), Limit: shortestRun.Seconds(), Unit: "s", Metrics: []string{metric}},
+		netp.Check{Name: "transfer_time", Value: elapsed.Seconds(), Limit: shortestRun.Seconds(), Least: true, Unit: "s", Metrics: []string{metric}},
 		elapsed >= shortestRun,
 		"The transfer took %s, too short for a rate that means something. Raise bytes.", quantity.Duration(elapsed))
 }
@@ -63,8 +63,9 @@ func (s *session) senderHealth(r *netp.Result, change figures, report *report) {
 	d := s.out.direction
 	elapsed := time.Duration(s.out.sampler.atLast - s.out.sampler.atBase)
 	touched := []string{s.o.name(d, "throughput"), s.o.name(d, "transfer_time_ratio")}
-	add := func(name string, value, limit float64, ok bool, format string, args ...any) {
-		r.Health = append(r.Health, verdict(netp.Check{Name: s.o.name(d, name), Value: value, Limit: limit, Unit: "1", Metrics: touched}, ok, format, args...))
+	add := func(c netp.Check, ok bool, format string, args ...any) {
+		c.Name, c.Unit, c.Metrics = s.o.name(d, c.Name), "1", touched
+		r.Health = append(r.Health, verdict(c, ok, format, args...))
 	}
 	if sent, known := s.out.sampler.handed(); known {
 		r.Health = append(r.Health, verdict(
@@ -73,14 +74,14 @@ func (s *session) senderHealth(r *netp.Result, change figures, report *report) {
 			"The two ends contradict each other: the receiver reports %d bytes, and no more than %d were sent.", report.bytes, sent))
 	}
 	held := shareOf(s.out.sampler.idle, elapsed)
-	add("feedback_gap", held, maxHeld, held <= maxHeld,
+	add(netp.Check{Name: "feedback_gap", Value: held, Limit: maxHeld}, held <= maxHeld,
 		"The sender paused because nothing was heard from the receiver for more than %s, and the path had nothing to carry meanwhile (%.0f %% of the time): the throughput is a lower bound. Does the path lose the small packets of the control connection?", quantity.Duration(holdAfter), 100*held)
 	refused := shareOf(time.Duration(s.out.refused.Load())/time.Duration(len(s.out.streams)), elapsed)
-	add("agent_limit", refused, maxHeld, refused <= maxHeld,
+	add(netp.Check{Name: "agent_limit", Value: refused, Limit: maxHeld}, refused <= maxHeld,
 		"The limits of the sending agent held the sender back %.0f %% of the time: the throughput is that of the limit, not of the path. Raise the agent's limits, or lower rate below them.", 100*refused)
 	if s.o.rate > 0 {
 		achieved := s.achieved(elapsed)
-		add("rate_achieved", achieved, minRate, achieved >= minRate,
+		add(netp.Check{Name: "rate_achieved", Value: achieved, Limit: minRate, Least: true}, achieved >= minRate,
 			"The sending host was too slow for the rate: it kept %.1f %% of its schedule. Lower rate, or move other work off this host.", 100*achieved)
 		return
 	}
@@ -98,7 +99,7 @@ func (s *session) achieved(elapsed time.Duration) float64 {
 
 // saturation checks that the path was the bottleneck and not a host. A CPU that is busy is no harm as long as the connections always had data
 // to send and a receiver that took it. Over loopback the host is the path, and the check is met by definition.
-func (s *session) saturation(add func(string, float64, float64, bool, string, ...any), change figures, report *report, elapsed time.Duration) {
+func (s *session) saturation(add func(netp.Check, bool, string, ...any), change figures, report *report, elapsed time.Duration) {
 	if !s.load.use.HostKnown || !change.limits {
 		return
 	}
@@ -108,6 +109,14 @@ func (s *session) saturation(add func(string, float64, float64, bool, string, ..
 	if report.busy > busy {
 		busy, where = report.busy, "receiving"
 	}
-	add("cpu_saturation", busy, maxBusy, s.loopback() || busy <= maxBusy || starved <= maxStarved,
+	c := netp.Check{Name: "cpu_saturation", Value: busy, Limit: maxBusy}
+	switch {
+	case busy <= maxBusy:
+	case s.loopback():
+		c.Reason = "No harm: over loopback the host is the path."
+	case starved <= maxStarved:
+		c.Reason = fmt.Sprintf("No harm: the connections had data to send and room for it %.0f %% of the time.", 100*(1-starved))
+	}
+	add(c, busy <= maxBusy || c.Reason != "",
 		"The %s host was %.0f %% busy and kept the connections waiting %.0f %% of the time: the throughput is that of the host, a lower bound for the path. Move other work off it, lower streams, or give rate.", where, 100*busy, 100*starved)
 }

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -497,11 +498,14 @@ func TestSaturation(t *testing.T) {
 		"idle, small window": {0.2, time.Second, 300 * time.Millisecond, true},
 	} {
 		s := &session{out: &sender{streams: make([]*outflow, 1)}, load: load{use: host.Use{HostKnown: true, Busy: c.busy}}}
-		var got bool
-		s.saturation(func(_ string, _, _ float64, ok bool, _ string, _ ...any) { got = ok },
+		var got netp.Check
+		s.saturation(func(c netp.Check, ok bool, format string, args ...any) { got = verdict(c, ok, format, args...) },
 			figures{limits: true, busy: c.active, rwnd: c.rwnd}, &report{}, time.Second)
-		if got != c.ok {
-			t.Errorf("%s: ok %v, want %v", name, got, c.ok)
+		if got.OK != c.ok {
+			t.Errorf("%s: ok %v, want %v", name, got.OK, c.ok)
+		}
+		if harmless := got.OK && got.Value > got.Limit; strings.HasPrefix(got.Reason, "No harm: ") != harmless || got.OK && !harmless && got.Reason != "" {
+			t.Errorf("%s: of %g beside %g, ok %v, it says %q", name, got.Value, got.Limit, got.OK, got.Reason)
 		}
 	}
 }

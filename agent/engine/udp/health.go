@@ -122,12 +122,14 @@ func (x *session) rateAchieved() netp.Check {
 		sent += float64(s.sent.Load())
 		missed += s.pacer.Report().Moved.Seconds() * x.set.pps() / float64(x.set.streams)
 	}
-	c := netp.Check{Name: checkAchieved, Limit: enoughRate, Unit: "1"}
+	c := netp.Check{Name: checkAchieved, Limit: enoughRate, Least: true, Unit: "1"}
 	if sent+missed > 0 {
 		c.Value = sent / (sent + missed)
 	}
-	c.OK = c.Value >= enoughRate || sent == 0
-	if c.OK {
+	if c.OK = c.Value >= enoughRate || sent == 0; c.OK {
+		if sent == 0 {
+			c.Reason = "No packet was sent: there is no rate to judge."
+		}
 		return c
 	}
 	c.Reason = fmt.Sprintf("Only %.1f %% of the asked packets left: the sending host paused or could not keep up", c.Value*100)

@@ -113,7 +113,11 @@ func (t Terminal) checks(list []netp.Check) [][]string {
 		}
 		text := quantity.Format(c.Value, c.Unit)
 		if c.Limit != 0 {
-			text += ", limit " + quantity.Format(c.Limit, c.Unit)
+			word := "limit"
+			if c.Least {
+				word = "at least"
+			}
+			text += ", " + word + " " + quantity.Format(c.Limit, c.Unit)
 		}
 		rows = append(rows, []string{"", word + " " + strings.ReplaceAll(c.Name, "_", " "), text, c.Reason})
 	}

@@ -116,6 +116,20 @@ func TestReportOfManyShowsWhatDidNotPass(t *testing.T) {
 	}
 }
 
+func TestChecksSayWhyTheyAreOK(t *testing.T) {
+	rows := Terminal{}.checks([]netp.Check{
+		{Name: "cpu_saturation", Value: 1, Limit: 0.95, Unit: "1", OK: true, Reason: "No harm: over loopback the host is the path."},
+		{Name: "rate_achieved", Value: 1, Limit: 0.98, Least: true, Unit: "1", OK: true},
+	})
+	want := [][]string{
+		{"", "ok cpu saturation", "100 %, limit 95 %", "No harm: over loopback the host is the path."},
+		{"", "ok rate achieved", "100 %, at least 98 %", ""},
+	}
+	if diff := cmp.Diff(want, rows); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestJUnit(t *testing.T) {
 	data, err := JUnit(sample())
 	if err != nil {
