@@ -88,8 +88,8 @@ func (a *app) setting(dir string) string {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return ""
 	}
-	suite, _, err := a.load(dir, inputs{})
-	if err != nil || suite == nil {
+	suite, _ := a.load(dir, inputs{})
+	if suite == nil {
 		return ""
 	}
 	return suite.Settings.Controller

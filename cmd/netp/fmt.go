@@ -73,7 +73,7 @@ func (f *formatter) argument(arg string) error {
 	}
 	info, err := os.Stat(arg)
 	if err != nil {
-		return err
+		return fmt.Errorf("nothing to format at %s: %w\nGive a file, the directory of a suite, or - for standard input.", arg, bare(err))
 	}
 	if !info.IsDir() {
 		return f.file(arg)
@@ -135,6 +135,17 @@ func replaceFile(path string, data []byte) error {
 		return err
 	}
 	return writeFile(path, data, info.Mode().Perm())
+}
+
+// bare is an error of the file system without the name of the file: it is told already, or it is one that the user never wrote.
+func bare(err error) error {
+	if at := (*fs.PathError)(nil); errors.As(err, &at) {
+		return at.Err
+	}
+	if at := (*os.LinkError)(nil); errors.As(err, &at) {
+		return at.Err
+	}
+	return err
 }
 
 // writeFile writes beside path and renames, so that nothing half-written stays.

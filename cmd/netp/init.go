@@ -56,10 +56,8 @@ func (a *app) init(ctx context.Context, dir string) error {
 
 // initPlugins pins what the suite in dir needs.
 func (a *app) initPlugins(ctx context.Context, dir string) error {
-	suite, diags, err := a.load(dir, inputs{})
+	suite, diags := a.load(dir, inputs{})
 	switch {
-	case err != nil:
-		return err
 	case diags.HasErrors():
 		a.err().Diagnostics(diags, false)
 		return errShown

@@ -49,20 +49,23 @@ func readAssignment(text string) (lang.VariableValue, error) {
 	return lang.VariableValue{Name: name, Text: value, Source: "-var"}, nil
 }
 
-// load reads the suite in dir with the variables of environment and flags.
-func (a *app) load(dir string, in inputs) (*lang.Suite, diag.List, error) {
+// load reads the suite in dir with the variables of environment and flags. Without errors among the diagnostics there is a suite.
+func (a *app) load(dir string, in inputs) (*lang.Suite, diag.List) {
 	if info, err := os.Stat(dir); err != nil {
-		return nil, nil, fmt.Errorf("no suite at %s: %w\nGive the directory of a suite, or make one with: netp init DIR", dir, err)
+		return nil, noSuite("There is no suite at %s: %s. Give the directory of a suite, or make one with: netp init DIR", dir, bare(err))
 	} else if !info.IsDir() {
-		return nil, nil, fmt.Errorf("%s is a file\nA suite is a directory of *.hcl files; give the directory: %s", dir, filepath.Dir(dir))
+		return nil, noSuite("%s is a file. A suite is a directory of *.hcl files; give the directory: %s", dir, filepath.Dir(dir))
 	}
 	options := lang.Options{Catalogue: a.catalogue, Variables: in.given, Environ: a.env.lookup, Version: version}
 	for _, v := range a.env.inputVariables() {
 		options.EnvVariables = append(options.EnvVariables, lang.VariableValue{Name: v.name, Text: v.value, Source: "NETP_VAR_" + v.name})
 	}
 	roomy()
-	suite, diags := lang.Load(dir, options)
-	return suite, diags, nil
+	return lang.Load(dir, options)
+}
+
+func noSuite(format string, args ...any) diag.List {
+	return diag.List{{Severity: diag.Error, Summary: "No suite", Detail: fmt.Sprintf(format, args...)}}
 }
 
 // directory is the suite's directory: the argument, or the working directory.
@@ -79,10 +82,7 @@ func (a *app) validateCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "validate [DIR]", Short: "Check a suite without running anything", Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			_, diags, err := a.load(directory(args), in)
-			if err != nil {
-				return err
-			}
+			_, diags := a.load(directory(args), in)
 			if diags.HasErrors() {
 				a.code = exitError
 			}

@@ -78,10 +78,7 @@ func (a *app) planCommand() *cobra.Command {
 // plan loads, checks and plans the suite in dir. Diagnostics are shown; with an
 // error among them errShown comes back.
 func (a *app) plan(ctx context.Context, dir string, p planning) (*plan.Plan, backend, error) {
-	suite, diags, err := a.load(dir, p.inputs)
-	if err != nil {
-		return nil, nil, err
-	}
+	suite, diags := a.load(dir, p.inputs)
 	if diags.HasErrors() {
 		a.showDiagnostics(diags, p)
 		return nil, nil, errShown
@@ -207,8 +204,8 @@ func (a *app) readPlan(ctx context.Context, path string, r reach) (*plan.Plan, b
 		return nil, nil, err
 	}
 	if len(p.Sinks) > 0 { // a plan holds no secrets: the suite has them
-		suite, diags, err := a.load(p.Suite.Dir, inputs{})
-		if err := errors.Join(err, diags.Err()); err != nil {
+		suite, diags := a.load(p.Suite.Dir, inputs{})
+		if err := diags.Err(); err != nil {
 			return nil, nil, fmt.Errorf("the sinks of %s need the suite: %w", path, err)
 		}
 		a.suite = suite
