@@ -152,11 +152,11 @@ func bare(err error) error {
 func writeFile(path string, data []byte, mode fs.FileMode) (err error) {
 	temp, err := os.CreateTemp(filepath.Dir(path), ".netp-*")
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return fmt.Errorf("write %s: %w", path, bare(err))
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(temp.Name()))
+			err = errors.Join(fmt.Errorf("write %s: %w", path, bare(err)), os.Remove(temp.Name()))
 		}
 	}()
 	if _, err = temp.Write(data); err != nil {

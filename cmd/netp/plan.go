@@ -56,7 +56,7 @@ func (a *app) planCommand() *cobra.Command {
 			a.showPlan(made, p)
 			if out != "" {
 				if err := planfile.Write(out, made); err != nil {
-					return fmt.Errorf("%w\n%s", err, nameAnotherFile)
+					return fmt.Errorf("write plan %s: %w\n%s", out, bare(err), nameAnotherFile)
 				}
 			}
 			if !p.json {
@@ -138,7 +138,7 @@ func (a *app) planMarkdown(path string, made *plan.Plan, failure error) error {
 	if failure != nil && !errors.Is(failure, errShown) {
 		outcome.Problem = failure.Error()
 	}
-	return writeFile(path, []byte(view.PlanMarkdown(outcome)), 0o644)
+	return writeReport(path, []byte(view.PlanMarkdown(outcome)))
 }
 
 func (a *app) showDiagnostics(diags diag.List, p planning) {

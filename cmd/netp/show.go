@@ -31,11 +31,11 @@ func (o *output) check() error {
 			continue
 		}
 		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			return fmt.Errorf("cannot write %s: it is a directory", path)
+			return fmt.Errorf("cannot write %s: it is a directory\n%s", path, nameAnotherFile)
 		}
 		probe, err := os.CreateTemp(filepath.Dir(path), ".netp-*")
 		if err != nil {
-			return fmt.Errorf("cannot write %s: %w\n%s", path, err, nameAnotherFile)
+			return fmt.Errorf("cannot write %s: %w\n%s", path, bare(err), nameAnotherFile)
 		}
 		if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
 			return err
@@ -51,7 +51,7 @@ func (o *output) files(r netp.Report) error {
 		if err != nil {
 			return err
 		}
-		if err := writeFile(o.junit, data, 0o644); err != nil {
+		if err := writeReport(o.junit, data); err != nil {
 			return err
 		}
 	}
@@ -60,7 +60,15 @@ func (o *output) files(r netp.Report) error {
 		if err != nil {
 			return err
 		}
-		return writeFile(o.markdown, []byte(text), 0o644)
+		return writeReport(o.markdown, []byte(text))
+	}
+	return nil
+}
+
+// writeReport writes a file that a flag names.
+func writeReport(path string, data []byte) error {
+	if err := writeFile(path, data, 0o644); err != nil {
+		return fmt.Errorf("%w\n%s", err, nameAnotherFile)
 	}
 	return nil
 }
