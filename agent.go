@@ -59,7 +59,8 @@ type ClockState struct {
 
 // Link is a declared piece of network that several paths share.
 type Link struct {
-	Addr     string            `json:"addr"` // link.telco-a-core
+	Addr string `json:"addr"` // link.telco-a-core
+	// Capacity is the rate the link carries in each direction [bit/s]; 0 when not declared.
 	Capacity float64           `json:"capacity,omitempty"`
 	Tags     map[string]string `json:"tags,omitempty"`
 }

@@ -21,8 +21,10 @@ const host schedule.Resource = "this host"
 // A session that seeks the capacity claims, for each direction it seeks, the
 // sending interface's transmit side and the receiving one's receive side
 // exclusively; the acknowledgements that flow back claim nothing. Any other
-// session claims its rate in both directions. Links are one thing in both
-// directions: exclusive for the former, the sum of the rates for the latter.
+// session claims its rate in both directions. A link has its capacity in each
+// direction, and nobody declares which of them a path's forward traffic takes:
+// the former claim all of it, the latter the larger of their two rates, of which
+// the sum is the most that either direction bears.
 // Besides, each session counts against the agents' own limits of sessions.
 func (b *builder) claims(p netp.Path, d netp.Demand) []schedule.Claim {
 	c := claiming{b: b, exclusive: d.Forward.Exclusive || d.Reverse.Exclusive}
@@ -35,7 +37,7 @@ func (b *builder) claims(p netp.Path, d netp.Demand) []schedule.Claim {
 		c.add(b.side(p, true, "rx"), d.Reverse.Rate)
 	}
 	for _, l := range p.Links {
-		c.add(b.link(l), d.Forward.Rate+d.Reverse.Rate)
+		c.add(b.link(l), max(d.Forward.Rate, d.Reverse.Rate))
 	}
 	if b.onHost(p) {
 		c.add(host, 0)

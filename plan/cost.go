@@ -74,7 +74,7 @@ func (c *costing) add(s Session, d netp.Demand) {
 	c.put(c.b.side(s.Path, false, "rx"), s, d, forward)
 	c.put(c.b.side(s.Path, false, "tx"), s, d, reverse)
 	c.put(c.b.side(s.Path, true, "rx"), s, d, reverse)
-	both := netp.Load{Bytes: forward.Bytes + reverse.Bytes, Rate: forward.Rate + reverse.Rate}
+	both := netp.Load{Bytes: forward.Bytes + reverse.Bytes, Rate: max(forward.Rate, reverse.Rate)} // the rate as in claims
 	for _, l := range s.Path.Links {
 		c.put(c.b.link(l), s, d, both)
 	}

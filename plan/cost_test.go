@@ -26,7 +26,7 @@ func TestCostOfRates(t *testing.T) {
 	if want := uint64(6 * 744_000); p.Cost.Bytes != want || p.Cost.Estimated || p.Cost.AssumedRate != 0 {
 		t.Errorf("got %d B, estimated %t, want %d B known", p.Cost.Bytes, p.Cost.Estimated, want)
 	}
-	if got := costOf(p, "link.core"); got.Bytes != p.Cost.Bytes || math.Abs(got.PeakRate-6*99_200) > 1 || got.Capacity != 500e6 {
+	if got := costOf(p, "link.core"); got.Bytes != p.Cost.Bytes || math.Abs(got.PeakRate-6*91_200) > 1 || got.Capacity != 500e6 {
 		t.Errorf("link.core: got %+v", got)
 	}
 	if got := costOf(p, "agent.syd/telco-a tx"); got.Bytes != 2*684_000+2*60_000 || math.Abs(got.PeakRate-2*99_200) > 1 {
@@ -53,6 +53,23 @@ func TestCostOfCapacityTests(t *testing.T) {
 	p = build(t, input(s))
 	if want := uint64(2 * 1e9 / 8 * 10); p.Cost.Bytes != want || p.Cost.AssumedRate != 1e9 {
 		t.Errorf("nothing declared: got %+v, want %d B at an assumed 1 Gbit/s", p.Cost, want)
+	}
+}
+
+// TestLinkLoadedBothWays: each direction of a link has its own capacity.
+func TestLinkLoadedBothWays(t *testing.T) {
+	s := threeSites()
+	s.Paths[0].Mesh, s.Paths[0].Via = nil, ""
+	s.Paths[0].From, s.Paths[0].To = ends("syd"), ends("mel")
+	for name, params := range map[string]netp.Params{
+		"capacity": {"duration": 10.0, "direction": "both"},
+		"rate":     {"duration": 10.0, "direction": "both", "rate": 400e6},
+	} {
+		s.Tests = []lang.Test{test("both", profile("tcp", "both", params), "core")}
+		p := build(t, input(s))
+		if got := costOf(p, "link.core"); got.Bytes != p.Cost.Bytes || got.PeakRate < 400e6 || got.PeakRate > 500e6 {
+			t.Errorf("%s: got %+v, want a peak of one direction", name, got)
+		}
 	}
 }
 

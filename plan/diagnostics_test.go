@@ -79,7 +79,7 @@ func TestDiagnostics(t *testing.T) {
 		{"bytes above the agent's limit", func(in *Input) { in.Inventory[0].Limits.BytesPerDay = 1e6 },
 			diag.Error, "Agent limit exceeded", []string{"make mel send 429 MB a day", "1 MB"}},
 		{"rate above a capacity", func(in *Input) { in.Suite.Links[0].Capacity = 64e3 },
-			diag.Error, "Session cannot be placed", []string{"99.2 kbit/s over link.core, which has 64 kbit/s", "profile.udp.voice"}},
+			diag.Error, "Session cannot be placed", []string{"91.2 kbit/s over link.core, which has 64 kbit/s", "profile.udp.voice"}},
 		{"period too short", func(in *Input) { in.Suite.Tests[0].Every = time.Minute },
 			diag.Warning, "Schedule cannot be kept", []string{"test.bulk, test.voice claim link.core for 1.1 times"}},
 		{"session longer than its period", func(in *Input) { in.Suite.Tests[1].Every = time.Minute },

@@ -136,7 +136,8 @@ type Cost struct {
 	Standing []PlaceShare `json:"standing,omitempty"`
 }
 
-// PlaceCost is the traffic over one interface direction or link.
+// PlaceCost is the traffic over one interface direction or link. Of a link the bytes are those of both directions, and
+// the peak is the most that either of them may bear.
 type PlaceCost struct {
 	Place    schedule.Resource `json:"place"`
 	Bytes    uint64            `json:"bytes"`

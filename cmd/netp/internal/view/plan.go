@@ -158,7 +158,11 @@ func (t Terminal) traffic(c plan.Cost) {
 		if i == 0 {
 			lead = " · busiest: "
 		}
-		line += fmt.Sprintf("%s%s, %s, peak %s", lead, place.Place, quantity.Format(float64(place.Bytes), "B"), quantity.Format(place.PeakRate, "bit/s"))
+		both, one := "", ""
+		if strings.HasPrefix(string(place.Place), "link.") {
+			both, one = " both ways", " one way"
+		}
+		line += fmt.Sprintf("%s%s, %s%s, peak %s%s", lead, place.Place, quantity.Format(float64(place.Bytes), "B"), both, quantity.Format(place.PeakRate, "bit/s"), one)
 		if place.Capacity > 0 {
 			line += fmt.Sprintf(" (%s of %s)", quantity.Format(place.PeakRate/place.Capacity, "1"), quantity.Format(place.Capacity, "bit/s"))
 		}

@@ -283,6 +283,8 @@ func TestTrafficOfAPlan(t *testing.T) {
 		{plan.Cost{Bytes: 2e6}, "Traffic    2 MB in all\n"},
 		{plan.Cost{Bytes: 2e6, Estimated: true}, "Traffic    up to 2 MB in all\n"},
 		{plan.Cost{Bytes: 2e6, Estimated: true, AssumedRate: 1e9}, "Traffic    about 2 MB in all, if paths without a declared capacity carry 1 Gbit/s\n"},
+		{plan.Cost{Bytes: 2e9, Places: []plan.PlaceCost{{Place: "link.core", Bytes: 2e9, PeakRate: 1e9, Capacity: 1e9}}},
+			"Traffic    2 GB in all · busiest: link.core, 2 GB both ways, peak 1 Gbit/s one way (100 % of 1 Gbit/s)\n"},
 	} {
 		var out strings.Builder
 		if (Terminal{Out: &out}).traffic(c.cost); out.String() != c.want {
