@@ -350,6 +350,6 @@ func (in *instance) addresses(v cty.Value, rng hcl.Range, kind string) ([]string
 		}
 		return out, sound
 	}
-	l.failAt(in.addr, rng, sumInvalidReference, "A reference to a %s is expected here, as in %s.%s.", kind, kind, pattern(kind))
+	l.failAt(in.addr, rng, sumInvalidReference, "A reference to %s is expected here, as in %s.%s.", article(kind), kind, pattern(kind))
 	return nil, false
 }

@@ -94,7 +94,7 @@ func statement(v cty.Value) string {
 	case ty.IsCollectionType() || ty.IsTupleType():
 		return fmt.Sprintf("is a %s with %s", typeWord(ty), counted(v.LengthInt(), "element"))
 	}
-	return "is a " + ty.FriendlyName()
+	return "is " + article(ty.FriendlyName())
 }
 
 func typeWord(ty cty.Type) string {

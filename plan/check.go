@@ -33,15 +33,15 @@ func (b *builder) checkKinds() {
 			}
 		}
 		if len(lacking) > 0 {
-			b.fault(diag.Error, "Kind not supported by an agent", fmt.Sprintf("%s is a %s test, which these agents cannot run: %s. "+
+			b.fault(diag.Error, "Kind not supported by an agent", fmt.Sprintf("%s is of kind %s, which these agents cannot run: %s. "+
 				"Update netp there, or leave them out of its paths.", t.Addr, t.spec.Kind, list(sorted(lacking))), t.Addr, &t.Range)
 		}
 		if len(endpoints) > 0 {
-			b.fault(diag.Error, "Kind needs an agent at both ends", fmt.Sprintf("%s is a %s test with these parameters of %s, which needs an agent to answer. It cannot measure %s.",
+			b.fault(diag.Error, "Kind needs an agent at both ends", fmt.Sprintf("%s is of kind %s, which with these parameters of %s needs an agent to answer. It cannot measure %s.",
 				t.Addr, t.spec.Kind, t.Profile.Addr, list(sorted(endpoints))), t.Addr, &t.Range)
 		}
 		if len(agents) > 0 {
-			b.fault(diag.Error, "Kind needs an endpoint", fmt.Sprintf("%s is a %s test, which measures endpoints, not agents: %s.",
+			b.fault(diag.Error, "Kind needs an endpoint", fmt.Sprintf("%s is of kind %s, which measures endpoints, not agents: %s.",
 				t.Addr, t.spec.Kind, list(sorted(agents))), t.Addr, &t.Range)
 		}
 	}

@@ -61,7 +61,7 @@ func TestDiagnostics(t *testing.T) {
 		{"interface at neither end of a pair", func(in *Input) { in.Suite.Paths[0].Via = "telco-b"; in.Suite.Paths[0].Mesh = ends("syd", "mel", "per") },
 			diag.Warning, "Interface missing at both ends", []string{"2 of its 6 pairs", "mel->per, per->mel"}},
 		{"kind not supported", func(in *Input) { in.Inventory[1].Kinds = []netp.Kind{"udp"} },
-			diag.Error, "Kind not supported by an agent", []string{"test.bulk is a tcp test", "per"}},
+			diag.Error, "Kind not supported by an agent", []string{"test.bulk is of kind tcp", "per"}},
 		{"agents for an endpoint kind", func(in *Input) { in.Suite.Tests[0].Profile = web },
 			diag.Error, "Kind needs an endpoint", []string{"test.bulk"}},
 		{"endpoint for an agent kind", func(in *Input) {

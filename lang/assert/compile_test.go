@@ -15,7 +15,7 @@ func TestProblems(t *testing.T) {
 		at        string // the text pointed at
 		detail    string // a part of the detail
 	}{
-		{"thruput.mean >= 900 * Mbps", "Unknown metric", "thruput", `A udp test has no metric "thruput". Did you mean "throughput"? It has: loss.ratio, loss.count, delay, throughput, jitter.`},
+		{"thruput.mean >= 900 * Mbps", "Unknown metric", "thruput", `A test of kind udp has no metric "thruput". Did you mean "throughput"? It has: loss.ratio, loss.count, delay, throughput, jitter.`},
 		{"loss.rato <= 1", "Unknown metric", "loss.rato", `Did you mean "loss.ratio"?`},
 		{"delay.p98 <= 1", "Unknown metric", "delay.p98", `"delay" has no figure "p98". Did you mean "p90"?`},
 		{"delay <= 60 * ms", "Metric needs a member", "delay", "delay.min, delay.p50, delay.p90, delay.p95, delay.p99"},

@@ -138,11 +138,7 @@ func (c *compiler) subject() string {
 	if c.in.Kind == "" {
 		return "This test"
 	}
-	article := "A"
-	if strings.ContainsAny(string(c.in.Kind[:1]), "aeio") {
-		article = "An"
-	}
-	return article + " " + string(c.in.Kind) + " test"
+	return "A test of kind " + string(c.in.Kind)
 }
 
 // offered lists what the kind measures.

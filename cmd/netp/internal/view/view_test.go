@@ -304,7 +304,7 @@ func TestPowerIsSaidOnce(t *testing.T) {
 func TestDiagnostics(t *testing.T) {
 	list := diag.List{
 		{Severity: diag.Error, Summary: "Unknown metric",
-			Detail: "A tcp test has no metric \"thruput\". Did you mean \"throughput\"?",
+			Detail: "A test of kind tcp has no metric \"thruput\". Did you mean \"throughput\"?",
 			Range:  &diag.Range{Filename: "backbone.netp.hcl", Start: diag.Pos{Line: 44, Column: 17, Byte: 900}, End: diag.Pos{Line: 44, Column: 24, Byte: 907}},
 			Snippet: &diag.Snippet{Context: `test "bulk", assert "speed"`, Code: "    condition = thruput.mean >= var.min * Mbps", StartLine: 44,
 				HighlightStartOffset: 16, HighlightEndOffset: 23, Values: []diag.Value{{Traversal: "var.min", Statement: "is 900"}}}},
