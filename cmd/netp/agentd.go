@@ -228,7 +228,7 @@ func agentConfig(s config.Agent) (agent.Config, error) {
 		Limits: s.Limits.Limits, Reach: &agent.Reach{Peers: s.Limits.Peers, Endpoints: s.Limits.Endpoints},
 	}
 	if s.Data == "" {
-		return c, errors.New("-data DIR is required: where the agent keeps its key and its results")
+		return c, errors.Join(errors.New("-data DIR is required: where the agent keeps its key and its results"), checkJoin(s))
 	}
 	c.SpoolDir = filepath.Join(s.Data, "spool")
 	var err error
@@ -264,6 +264,21 @@ func membership(ctx context.Context, s config.Agent, logger *slog.Logger) (*join
 	}
 	logger.Info("joined the controller", "agent", m.Name(), "bus", m.Bus())
 	return m, nil
+}
+
+// checkJoin finds the faults of a join token that was given.
+func checkJoin(s config.Agent) error {
+	token, err := joinToken(s)
+	if err != nil || token == "" {
+		return err
+	}
+	if _, err = wire.ParseJoinToken(token); err != nil {
+		return fmt.Errorf("join: %w", err)
+	}
+	if s.Name == "" {
+		return errors.New("-name NAME is required, too: the agent joins under it")
+	}
+	return nil
 }
 
 // joinToken is the token itself, or what its file holds.
