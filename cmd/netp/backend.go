@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -67,7 +68,7 @@ func (a *app) backend(r reach, dir, setting string) (backend, error) {
 	if address == "" {
 		return &localSite{app: a, dir: dir}, nil
 	}
-	c, err := client.New(client.Options{URL: address, Token: a.env.get("NETP_TOKEN"), Holder: a.holder()})
+	c, err := a.controller(address)
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +76,15 @@ func (a *app) backend(r reach, dir, setting string) (backend, error) {
 		Client: c, note: func(text string) { a.err().Printf("%s\n", text) },
 		suite: func() *lang.Suite { return a.suite },
 	}, nil
+}
+
+// controller is the one at the address, or the environment's.
+func (a *app) controller(address string) (*client.Client, error) {
+	address = cmp.Or(address, a.env.get("NETP_CONTROLLER"))
+	if address == "" {
+		return nil, errors.New("which controller? Give -controller URL or set NETP_CONTROLLER, for example https://netp.example.net:8640")
+	}
+	return client.New(client.Options{URL: address, Token: a.env.get("NETP_TOKEN"), Holder: a.holder()})
 }
 
 // backendOf is backend for commands that do not need the suite itself.

@@ -60,12 +60,12 @@ func (a *app) listTokensCommand(controller *string) *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List the role tokens, without their secrets", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			r, err := a.remote(*controller)
+			r, err := a.controller(*controller)
 			if err != nil {
 				return err
 			}
 			var list enrol.AccessList
-			if err := r.do(c.Context(), http.MethodGet, "/api/v1/access", nil, &list); err != nil {
+			if err := r.Ask(c.Context(), http.MethodGet, "access", nil, &list); err != nil {
 				return err
 			}
 			if json {
@@ -79,12 +79,12 @@ func (a *app) listTokensCommand(controller *string) *cobra.Command {
 }
 
 func (a *app) grantAccess(ctx context.Context, controller string, ask enrol.AccessRequest) error {
-	r, err := a.remote(controller)
+	r, err := a.controller(controller)
 	if err != nil {
 		return err
 	}
 	var got enrol.AccessAnswer
-	if err := r.do(ctx, http.MethodPost, "/api/v1/access", ask, &got); err != nil {
+	if err := r.Ask(ctx, http.MethodPost, "access", ask, &got); err != nil {
 		return err
 	}
 	a.out().Printf("%s\n", got.Token)
@@ -94,11 +94,11 @@ func (a *app) grantAccess(ctx context.Context, controller string, ask enrol.Acce
 }
 
 func (a *app) revokeAccess(ctx context.Context, controller, name string) error {
-	r, err := a.remote(controller)
+	r, err := a.controller(controller)
 	if err != nil {
 		return err
 	}
-	if err := r.do(ctx, http.MethodDelete, "/api/v1/access/"+url.PathEscape(name), nil, nil); err != nil {
+	if err := r.Ask(ctx, http.MethodDelete, "access/"+url.PathEscape(name), nil, nil); err != nil {
 		return err
 	}
 	a.out().Printf("Token %s is good for nothing any more.\n", name)

@@ -31,7 +31,7 @@ import (
 
 // Options say which controller to speak to, and as whom.
 type Options struct {
-	// URL of the controller, https://HOST:8640. http is for loopback only.
+	// URL of the controller, https://HOST:8640, or without the https://. http is for loopback only.
 	URL string
 	// Token is netp_<pin>_<secret>, as the controller made it.
 	Token string
@@ -63,6 +63,9 @@ const (
 
 // New gives a client. It does not connect.
 func New(o Options) (*Client, error) {
+	if !strings.Contains(o.URL, "://") {
+		o.URL = "https://" + o.URL
+	}
 	u, err := url.Parse(o.URL)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" {
 		return nil, fmt.Errorf("%q is not the address of a controller\nWrite for example https://netp.example:8640", o.URL)
@@ -72,7 +75,7 @@ func New(o Options) (*Client, error) {
 	}
 	token := strings.TrimSpace(o.Token)
 	if token == "" {
-		return nil, errors.New("no token for the controller\nSet NETP_TOKEN to a token of netp tokens create, or to the content of admin.token in the controller's data directory")
+		return nil, fmt.Errorf("no token for the controller %s\nSet NETP_TOKEN to one of netp tokens create, or to the content of admin.token in the controller's data directory", u)
 	}
 	c := &Client{base: strings.TrimSuffix(u.String(), "/"), token: token, holder: o.Holder, http: o.HTTP}
 	if c.http == nil {
@@ -128,7 +131,10 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, heade
 		request.Header.Set("Content-Type", "application/json")
 	}
 	response, err := c.http.Do(request)
-	if err != nil {
+	switch {
+	case errors.Is(err, wire.ErrPin):
+		return nil, fmt.Errorf("%s: %w", c.base, wire.ErrPin)
+	case err != nil:
 		return nil, fmt.Errorf("controller %s is not reached: %w; is it running, and is this its address?", c.base, cause(err))
 	}
 	if response.StatusCode/100 == 2 {
@@ -143,7 +149,10 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, heade
 	if json.Unmarshal(data, p) != nil || p.Code == "" {
 		p.Code = "unknown"
 	}
-	if p.Detail == "" {
+	switch {
+	case p.Detail == "" && strings.Contains(p.Code, " "): // a sentence, from where agents and tokens are kept
+		p.Detail = "the controller refuses: " + p.Code
+	case p.Detail == "":
 		p.Detail = fmt.Sprintf("%s answers %s.", c.base, response.Status)
 	}
 	return nil, p
@@ -161,6 +170,22 @@ func ask[T any](ctx context.Context, c *Client, method, path string, body []byte
 		return out, fmt.Errorf("controller %s: the answer to %s %s: %w", c.base, method, path, err)
 	}
 	return out, nil
+}
+
+// Ask asks for something below api.Prefix, with a value in JSON unless that is nil, and reads the answer unless into is nil.
+func (c *Client) Ask(ctx context.Context, method, path string, value, into any) error {
+	var body []byte
+	if value != nil {
+		var err error
+		if body, err = json.Marshal(value); err != nil {
+			return err
+		}
+	}
+	answer, err := ask[json.RawMessage](ctx, c, method, path, body)
+	if err != nil || into == nil {
+		return err
+	}
+	return json.Unmarshal(answer, into)
 }
 
 // Status tells how the controller is.

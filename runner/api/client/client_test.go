@@ -101,7 +101,7 @@ func TestFollowEnds(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	for name, o := range map[string]Options{
 		"no address":      {Token: "t"},
-		"no URL":          {URL: "netp.example:8640", Token: "t"},
+		"no URL":          {URL: "::", Token: "t"},
 		"password in it":  {URL: "https://a:b@netp.example", Token: "t"},
 		"not encrypted":   {URL: "http://netp.example:8640", Token: "t"},
 		"no token":        {URL: "https://netp.example:8640"},
@@ -111,6 +111,33 @@ func TestNewRefuses(t *testing.T) {
 		if _, err := New(o); err == nil || strings.Contains(err.Error(), "sesame") {
 			t.Errorf("%s: error %v, want one without the token", name, err)
 		}
+	}
+}
+
+// TestAddresses: the address may come without its scheme; without a token it is told whose is missing.
+func TestAddresses(t *testing.T) {
+	c, err := New(Options{URL: "netp.example:8640", Token: "t", HTTP: http.DefaultClient})
+	if err != nil || c.URL() != "https://netp.example:8640" {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	if _, err = New(Options{URL: "netp.example:8640"}); err == nil || !strings.HasPrefix(err.Error(), "no token for the controller https://netp.example:8640\nSet NETP_TOKEN") {
+		t.Errorf("without a token: %v", err)
+	}
+}
+
+// TestAskTellsARefusal: what keeps agents and tokens answers with a sentence alone.
+func TestAskTellsARefusal(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprint(w, `{"error":"there is no agent \"x\""}`)
+	}))
+	defer server.Close()
+	c, err := New(Options{URL: server.URL, Token: "t", HTTP: server.Client()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Ask(t.Context(), http.MethodPost, "agents/x/drain", struct{}{}, nil); err == nil || err.Error() != `the controller refuses: there is no agent "x"` {
+		t.Errorf("error %v", err)
 	}
 }
 
