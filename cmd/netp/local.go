@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
@@ -60,9 +61,9 @@ func (a *app) localInventory(suite *lang.Suite) []netp.Agent {
 func (l *local) run(ctx context.Context, p *plan.Plan, events func(runner.Event)) (report netp.Report, err error) {
 	server, err := bus.Start(bus.Config{Ephemeral: true, Logger: l.logger})
 	if err != nil {
-		return report, fmt.Errorf("%w\nA run keeps a few files there while it lasts. To keep them elsewhere, set TMPDIR to a directory that can be written.", err)
+		return report, fmt.Errorf("%w\n%s", err, keepElsewhere)
 	}
-	defer func() { err = errors.Join(err, server.Close()) }()
+	defer func() { err = errors.Join(mendable(err, server.Dir()), server.Close()) }()
 
 	public, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -94,6 +95,17 @@ func (l *local) run(ctx context.Context, p *plan.Plan, events func(runner.Event)
 	}
 	report, err = controller.Run(ctx, p, events)
 	return report, errors.Join(err, stopped(stop, group))
+}
+
+// keepElsewhere is what helps when the files of a run have no place.
+const keepElsewhere = "A run keeps a few files there while it lasts. To keep them elsewhere, set TMPDIR to a directory that can be written and has room."
+
+// mendable adds that to an error of a file in the directory of a run.
+func mendable(err error, dir string) error {
+	if at := (*fs.PathError)(nil); errors.As(err, &at) && filepath.Dir(filepath.Dir(at.Path)) == dir {
+		return fmt.Errorf("%w\n%s", err, keepElsewhere)
+	}
+	return err
 }
 
 // stopped ends the controller and the agents and waits for them.

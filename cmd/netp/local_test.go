@@ -2,10 +2,14 @@ package main
 
 import (
 	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -63,5 +67,25 @@ func TestKilledRunIsSwept(t *testing.T) {
 	}
 	if left, err := os.ReadDir(temp); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestMendable: who has no room for the files of a run is told where to put them, and nobody else.
+func TestMendable(t *testing.T) {
+	dir := t.TempDir()
+	for name, c := range map[string]struct {
+		path string
+		told bool
+	}{
+		"an agent's file": {filepath.Join(dir, "agent-0", "installation.new"), true},
+		"another file":    {filepath.Join(t.TempDir(), "agent-0", "netp.db"), false},
+	} {
+		full := &fs.PathError{Op: "write", Path: c.path, Err: syscall.ENOSPC}
+		if got := mendable(fmt.Errorf("agent a: %w", full), dir); !errors.Is(got, full) || strings.Contains(got.Error(), "set TMPDIR") != c.told {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if err := mendable(nil, dir); err != nil {
+		t.Error(err)
 	}
 }

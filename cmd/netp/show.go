@@ -22,7 +22,7 @@ func (o *output) flags(c *cobra.Command) {
 }
 
 // nameAnotherFile is what helps when a file cannot be written.
-const nameAnotherFile = "Name a file in a directory that exists and that you may write to."
+const nameAnotherFile = "Name a file in a directory that exists, that has room and that you may write to."
 
 // check finds out before a run whether its reports can be written after it.
 func (o *output) check() error {
