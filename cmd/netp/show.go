@@ -85,7 +85,7 @@ func (a *app) showCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				if info, err := os.Stat(args[0]); err == nil && !info.IsDir() {
-					return a.showSavedPlan(args[0], json)
+					return a.showSavedPlan(args[0], o, json)
 				}
 			}
 			b, err := a.backendOf(r, dir)
@@ -106,9 +106,15 @@ func (a *app) showCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) showSavedPlan(path string, json bool) error {
+func (a *app) showSavedPlan(path string, o output, json bool) error {
+	if o.junit != "" {
+		return errors.New("-junit-xml is for runs: a plan has no verdicts; -markdown writes it as Markdown")
+	}
 	p, err := planfile.Read(path)
 	if err != nil {
+		return err
+	}
+	if err := a.planMarkdown(o.markdown, p, nil); err != nil {
 		return err
 	}
 	if json {
