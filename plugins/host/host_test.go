@@ -363,6 +363,7 @@ func TestRefusesProgramsAnybodyCanChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := New(Options{Dirs: []string{dir}})
+	defer h.Close()
 	if _, err := h.Describe(t.Context(), "good"); err == nil || !strings.Contains(err.Error(), "every user") {
 		t.Errorf("Describe = %v", err)
 	}
