@@ -2,6 +2,7 @@ package lang
 
 import (
 	"errors"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -324,9 +325,7 @@ func quotedList(names []string) string {
 func merge(sets ...map[string]string) map[string]string {
 	out := map[string]string{}
 	for _, s := range sets {
-		for k, v := range s {
-			out[k] = v
-		}
+		maps.Copy(out, s)
 	}
 	return out
 }

@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -130,9 +131,7 @@ func (a *arguments) prepare(x hclsyntax.Expression, metrics []netp.MetricSpec, c
 			}
 		}
 	}
-	for root, v := range values.variables() {
-		vars[root] = v
-	}
+	maps.Copy(vars, values.variables())
 	a.env.addExtra(x, vars)
 	a.rehearse(x, vars)
 	for name, v := range vars {
@@ -157,9 +156,7 @@ func mergeConstant(constants map[string]cty.Value, name string, v cty.Value) {
 	for k, inner := range v.AsValueMap() {
 		if have, ok := attrs[k]; ok && have.Type().IsObjectType() && inner.Type().IsObjectType() && referable[name] == 2 {
 			nested := have.AsValueMap()
-			for n, x := range inner.AsValueMap() {
-				nested[n] = x
-			}
+			maps.Copy(nested, inner.AsValueMap())
 			inner = cty.ObjectVal(nested)
 		}
 		attrs[k] = inner

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 
 	"github.com/zclconf/go-cty/cty"
@@ -72,10 +73,8 @@ var width = regexp.MustCompile(`%[^a-zA-Z%]*[0-9]{4,}|%[^a-zA-Z%]*\*`)
 // widths bounds format and formatlist, whose verbs may ask for any width.
 func (g guards) widths(args []cty.Value) error {
 	v, _ := args[0].Unmark()
-	for _, s := range texts(v) {
-		if width.MatchString(s) {
-			return function.NewArgErrorf(0, "a width or precision may have at most three digits")
-		}
+	if slices.ContainsFunc(texts(v), width.MatchString) {
+		return function.NewArgErrorf(0, "a width or precision may have at most three digits")
 	}
 	rows := 1
 	for _, a := range args {
@@ -202,10 +201,8 @@ func (g guards) document(args []cty.Value) error {
 	if flowDepth(s) > g.limits.Nesting {
 		return fmt.Errorf("it is nested more than %d deep", g.limits.Nesting)
 	}
-	for _, number := range decodedNumber.FindAllString(s, -1) {
-		if longNumber(number) {
-			return function.NewArgErrorf(0, "a number in it is longer than %d characters or has an exponent beyond %d", maxNumberText, maxExponent)
-		}
+	if slices.ContainsFunc(decodedNumber.FindAllString(s, -1), longNumber) {
+		return function.NewArgErrorf(0, "a number in it is longer than %d characters or has an exponent beyond %d", maxNumberText, maxExponent)
 	}
 	return nil
 }

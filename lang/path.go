@@ -299,7 +299,7 @@ func isHost(s string) bool {
 	if s == "" || len(s) > 253 {
 		return false
 	}
-	for _, label := range strings.Split(strings.TrimSuffix(s, "."), ".") {
+	for label := range strings.SplitSeq(strings.TrimSuffix(s, "."), ".") {
 		if len(label) > maxName || !hostLabel.MatchString(label) {
 			return false
 		}

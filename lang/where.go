@@ -3,6 +3,7 @@ package lang
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -62,9 +63,7 @@ func (in *instance) constants(x hclsyntax.Expression, local []string) map[string
 		e.refer(t, values, other)
 	}
 	vars := values.variables()
-	for k, v := range other {
-		vars[k] = v
-	}
+	maps.Copy(vars, other)
 	in.env.addExtra(x, vars)
 	return vars
 }

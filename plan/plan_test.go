@@ -189,7 +189,7 @@ func TestExpansion(t *testing.T) {
 			}
 		}
 		var want []string
-		for _, key := range strings.Fields(c.want) {
+		for key := range strings.FieldsSeq(c.want) {
 			want = append(want, fmt.Sprintf("test.t[%q]", key))
 		}
 		if diff := cmp.Diff(want, addresses(build(t, in))); diff != "" {

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"strings"
 	"time"
@@ -92,10 +93,7 @@ func samples(spec netp.KindSpec, t *Test, m netp.MetricSpec) uint64 {
 		return uint64(max(0, t.Demand.Intervals))
 	case netp.PerPacket:
 		// The demand of one direction alone, so that the other's feedback does not count.
-		alone := netp.Params{}
-		for name, v := range t.Params {
-			alone[name] = v
-		}
+		alone := maps.Clone(t.Params)
 		delete(alone, "omit")
 		if alone.Has("direction") {
 			alone["direction"] = string(netp.Forward)

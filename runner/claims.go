@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/netpupper/netp"
@@ -15,10 +16,7 @@ const allSessions schedule.Resource = "run sessions"
 // capacities are those that the run's plan declares. How many sessions an agent
 // runs at a time is the agent's to say as soon as it is there.
 func (x *execution) capacities() map[schedule.Resource]float64 {
-	out := make(map[schedule.Resource]float64, len(x.plan.Capacities))
-	for r, n := range x.plan.Capacities {
-		out[r] = n
-	}
+	out := maps.Clone(x.plan.Capacities)
 	for _, m := range x.fleet.Members() {
 		delete(out, plan.AgentSessions(m.Agent.Name))
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"unicode/utf8"
 
 	"github.com/netpupper/netp"
@@ -62,9 +63,7 @@ func EncodePart(r netp.Result) ([]byte, error) {
 		return data, err
 	}
 	facts := map[string]string{"intervals": fmt.Sprintf("left out: the result was %d bytes, more than the bus takes", len(data))}
-	for k, v := range r.Facts {
-		facts[k] = v
-	}
+	maps.Copy(facts, r.Facts)
 	r.Intervals, r.Facts = nil, facts
 	if data, err = compress(r); err == nil && len(data) > MaxMessage {
 		return nil, fmt.Errorf("encode part: %d bytes: %w", len(data), ErrTooLarge)

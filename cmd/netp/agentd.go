@@ -85,7 +85,7 @@ func agentFlags(s *agentSettings, flags *pflag.FlagSet) {
 
 func putTags(c *config.Agent, texts []string) error {
 	c.Tags = map[string]string{}
-	for _, pair := range strings.Split(strings.Join(texts, ","), ",") {
+	for pair := range strings.SplitSeq(strings.Join(texts, ","), ",") {
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok || key == "" {
 			return fmt.Errorf("%q: write key=value", pair)

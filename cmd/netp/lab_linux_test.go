@@ -80,7 +80,7 @@ func crash(ts *testscript.TestScript, _ bool, args []string) {
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", keeper, keeper))
 	ts.Check(err)
 	all := []int{}
-	for _, f := range strings.Fields(string(children)) {
+	for f := range strings.FieldsSeq(string(children)) {
 		child, err := strconv.Atoi(f)
 		ts.Check(err)
 		all = append(all, child)

@@ -70,7 +70,7 @@ func single[T, V any](read func(string) (V, error), field func(*T) *V) func(*T, 
 func list[T, V any](read func(string) (V, error), field func(*T) *[]V) func(*T, []string) error {
 	return func(into *T, texts []string) error {
 		var all []V
-		for _, text := range strings.Split(strings.Join(texts, ","), ",") {
+		for text := range strings.SplitSeq(strings.Join(texts, ","), ",") {
 			v, err := read(strings.TrimSpace(text))
 			if err != nil {
 				return err

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,9 +49,7 @@ func receiver(t *testing.T, arguments map[string]any) (sinktest.Receiver, string
 	dir := t.TempDir()
 	path := filepath.Join(dir, "deep", "records.jsonl")
 	all := map[string]any{"path": "deep/records.jsonl"}
-	for k, v := range arguments {
-		all[k] = v
-	}
+	maps.Copy(all, arguments)
 	return sinktest.Receiver{Arguments: all, Directory: dir, IDs: func(t *testing.T) []string { return ids(readAll(t, path)) }}, path
 }
 

@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -101,11 +102,7 @@ func (d *door) judge(name string, s sent, pace Pace) {
 func (d *door) connections() map[string]uint64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	out := make(map[string]uint64, len(d.inside))
-	for name, id := range d.inside {
-		out[name] = id
-	}
-	return out
+	return maps.Clone(d.inside)
 }
 
 // count asks the server what a connection has sent.

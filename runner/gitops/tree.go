@@ -188,7 +188,7 @@ func safePath(name string) bool {
 	if name == "" || len(name) > 1024 || !utf8.ValidString(name) || strings.ContainsAny(name, `\:<>|*?"`) || !filepath.IsLocal(filepath.FromSlash(name)) {
 		return false
 	}
-	for _, part := range strings.Split(name, "/") {
+	for part := range strings.SplitSeq(name, "/") {
 		if part == "" || part == "." || part == ".." || len(part) > 255 || strings.EqualFold(part, ".git") || strings.TrimRight(part, ". ") != part {
 			return false
 		}

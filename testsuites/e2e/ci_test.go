@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -158,9 +159,7 @@ func (f *forge) github(job string) (code int, output string) {
 			continue
 		}
 		env := f.resolve(w.Env)
-		for name, value := range f.resolve(s.Env) {
-			env[name] = value
-		}
+		maps.Copy(env, f.resolve(s.Env))
 		c, out := f.bash(s.Run, env)
 		all.WriteString(out)
 		if code == 0 {
@@ -175,9 +174,7 @@ func (f *forge) gitlab(job string) (code int, output string) {
 	f.t.Helper()
 	var settings struct{ Variables map[string]string }
 	p := gitlabJobs(f.t, &settings)
-	for name, value := range f.values {
-		settings.Variables[name] = value
-	}
+	maps.Copy(settings.Variables, f.values)
 	base := p[p[job].Extends]
 	return f.bash(strings.Join(append(slices.Clone(base.BeforeScript), p[job].Script...), "\n"), settings.Variables)
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"maps"
 	"net/netip"
 	"strings"
 	"testing"
@@ -32,9 +33,7 @@ func TestLimitsRefuse(t *testing.T) {
 	fast := netp.Params{"rate": "2000000bps", "duration": 1.0}
 	turn := func(p netp.Params, way netp.Direction) netp.Params {
 		out := netp.Params{"direction": string(way)}
-		for k, v := range p {
-			out[k] = v
-		}
+		maps.Copy(out, p)
 		return out
 	}
 	for _, c := range []struct {

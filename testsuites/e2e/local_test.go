@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -20,9 +21,7 @@ import (
 // long is a session that ends only when it is made to.
 func long(more netp.Params) netp.Params {
 	p := netp.Params{"duration": 3600.0}
-	for k, v := range more {
-		p[k] = v
-	}
+	maps.Copy(p, more)
 	return p
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"maps"
 	"net/netip"
 	"sync"
 	"testing"
@@ -40,9 +41,7 @@ func withDefaults(p netp.Params) netp.Params {
 			out[spec.Name] = spec.Default
 		}
 	}
-	for name, v := range p {
-		out[name] = v
-	}
+	maps.Copy(out, p)
 	return out
 }
 

@@ -99,7 +99,7 @@ func choose(list string) ([]row, error) {
 		return rows(), nil
 	}
 	var chosen []row
-	for _, text := range strings.Split(list, ",") {
+	for text := range strings.SplitSeq(list, ",") {
 		n, err := strconv.Atoi(text)
 		i := slices.IndexFunc(rows(), func(r row) bool { return r.number == n })
 		if err != nil || i < 0 {

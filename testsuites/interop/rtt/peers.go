@@ -35,7 +35,7 @@ func runFping(ctx context.Context, count int, interval time.Duration) ([]row, er
 	err := cmd.Run()
 	_, list, _ := strings.Cut(report.String(), " : ")
 	r := row{tool: "fping", what: "ICMP, kernel to kernel", sent: count}
-	for _, field := range strings.Fields(list) {
+	for field := range strings.FieldsSeq(list) {
 		if field != "-" {
 			r.delays = append(r.delays, milliseconds(field))
 		}

@@ -152,7 +152,7 @@ func runFping(_ context.Context, p path, packets int, interval time.Duration) (f
 		return found{}, errors.Join(err, fmt.Errorf("fping said %q", text))
 	}
 	f := found{sent: packets, lostForward: -1, lostBackward: -1}
-	for _, field := range strings.Fields(list) {
+	for field := range strings.FieldsSeq(list) {
 		if ms, err := strconv.ParseFloat(field, 64); err == nil {
 			f.delays = append(f.delays, time.Duration(ms*1e6))
 		}

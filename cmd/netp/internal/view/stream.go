@@ -3,6 +3,7 @@ package view
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"sync"
 	"time"
 
@@ -34,9 +35,7 @@ func (s *Stream) event(level, message, kind string, fields map[string]any) {
 		"@level": level, "@message": message, "@module": "netp.ui",
 		"@timestamp": s.now().UTC().Format(time.RFC3339Nano), "type": kind,
 	}
-	for k, v := range fields {
-		line[k] = v
-	}
+	maps.Copy(line, fields)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_ = s.out.Encode(line) // a reader that is gone is not worth an error

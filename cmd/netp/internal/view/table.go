@@ -47,7 +47,7 @@ func (t *table) plain(w io.Writer, width int) error {
 	if err := out.Render(); err != nil {
 		return err
 	}
-	for _, line := range strings.Split(strings.TrimRight(text.String(), "\n"), "\n") {
+	for line := range strings.SplitSeq(strings.TrimRight(text.String(), "\n"), "\n") {
 		if _, err := io.WriteString(w, strings.TrimRight(line, " ")+"\n"); err != nil {
 			return err
 		}

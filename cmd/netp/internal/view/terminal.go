@@ -72,9 +72,9 @@ func wrap(text, indent string, width int) string {
 		width = 100
 	}
 	var out strings.Builder
-	for _, paragraph := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
+	for paragraph := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
 		line := indent
-		for _, word := range strings.Fields(paragraph) {
+		for word := range strings.FieldsSeq(paragraph) {
 			if len([]rune(line))+1+len([]rune(word)) > width && line != indent {
 				out.WriteString(strings.TrimRight(line, " ") + "\n")
 				line = indent
