@@ -30,31 +30,9 @@ func (c *Clock) Stamp(kernelNanos int64) int64 {
 	return kernelNanos + int64(c.fault.at(kernelNanos))
 }
 
-// Mono is Mono, for those who have a Clock at hand.
-func (c *Clock) Mono() int64 { return Mono() }
-
 // origin is where Mono begins: a constant of the process.
 var origin = time.Now()
 
 // Mono is a clock in nanoseconds that runs evenly and never steps. Its origin is different in each process: only differences
 // mean something, and no reading of it may cross the wire. Faults do not touch it.
 func Mono() int64 { return int64(time.Since(origin)) }
-
-// Reading is a reading of the wall clock and the monotonic clock at one moment.
-type Reading struct {
-	Wall int64 // Unix nanoseconds
-	Mono int64 // as of Mono
-}
-
-// Sample reads both clocks.
-func (c *Clock) Sample() Reading {
-	before := Mono()
-	wall := c.Nanos()
-	return Reading{Wall: wall, Mono: before + (Mono()-before)/2}
-}
-
-// Shift is by how much more the wall clock advanced than the monotonic clock between two readings: what was stepped or
-// slewed. Beyond 500 ppm of the time between them it was a step, for no kernel slews faster.
-func Shift(from, to Reading) time.Duration {
-	return time.Duration((to.Wall - from.Wall) - (to.Mono - from.Mono))
-}

@@ -11,33 +11,17 @@ import (
 // ErrUnknown is returned by Clock.Read where the system does not tell.
 var ErrUnknown = errors.New("clock: this system does not tell the state of its clock")
 
-// Leap is what the kernel knows of a leap second.
-type Leap string
-
-// The leap states.
-const (
-	LeapNone     Leap = "none"
-	LeapInsert   Leap = "insert"   // a second will be inserted at the end of the UTC day
-	LeapDelete   Leap = "delete"   // a second will be left out at the end of the UTC day
-	LeapProgress Leap = "progress" // the inserted second is now
-)
-
 // State is what the host knows about its own wall clock. The numbers are those of the kernel's clock discipline (RFC 5905
 // §11.3), i.e. what the host's time daemon told it: a daemon that is wrong without knowing gives good figures.
 type State struct {
 	// Synchronised: a time daemon steers the clock and vouches for it.
 	Synchronised bool
-	// Offset is what the discipline is still to correct.
-	Offset time.Duration
 	// MaxError bounds the error against UTC; it grows by 500 ppm between corrections. 16 s is the kernel's "do not know".
 	MaxError time.Duration
 	// EstError is the daemon's estimate of the error.
 	EstError time.Duration
-	// Frequency is the correction of the oscillator, in parts per million.
-	Frequency float64
 	// Source is the time daemon that was found on the host: "chrony", "systemd-timesyncd", "ntpd", or "unknown".
 	Source string
-	Leap   Leap
 }
 
 // String is one line for people.

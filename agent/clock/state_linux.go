@@ -21,31 +21,12 @@ func readState() (State, error) {
 
 // decode reads the answer of adjtimex(2).
 func decode(code int, x unix.Timex) State {
-	unit := time.Microsecond
-	if x.Status&unix.STA_NANO != 0 {
-		unit = time.Nanosecond
-	}
 	return State{
 		Synchronised: code != unix.TIME_ERROR && x.Status&unix.STA_UNSYNC == 0,
-		Offset:       time.Duration(x.Offset) * unit,
 		MaxError:     time.Duration(x.Maxerror) * time.Microsecond,
 		EstError:     time.Duration(x.Esterror) * time.Microsecond,
-		Frequency:    float64(x.Freq) / (1 << 16),
 		Source:       daemon(),
-		Leap:         leap(code),
 	}
-}
-
-func leap(code int) Leap {
-	switch code {
-	case unix.TIME_INS:
-		return LeapInsert
-	case unix.TIME_DEL:
-		return LeapDelete
-	case unix.TIME_OOP:
-		return LeapProgress
-	}
-	return LeapNone
 }
 
 // daemon guesses who steers the clock from what time daemons leave under /run.

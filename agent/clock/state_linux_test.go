@@ -13,13 +13,13 @@ func TestDecodeAdjtimex(t *testing.T) {
 		x    unix.Timex
 		want State
 	}{
-		"microseconds": {unix.TIME_OK, unix.Timex{Offset: -25, Maxerror: 1500, Esterror: 20, Freq: 3 << 16},
-			State{Synchronised: true, Offset: -25 * time.Microsecond, MaxError: 1500 * time.Microsecond, EstError: 20 * time.Microsecond, Frequency: 3, Leap: LeapNone}},
-		"nanoseconds": {unix.TIME_INS, unix.Timex{Offset: 700, Status: unix.STA_NANO},
-			State{Synchronised: true, Offset: 700, Leap: LeapInsert}},
+		"synchronised": {unix.TIME_OK, unix.Timex{Maxerror: 1500, Esterror: 20},
+			State{Synchronised: true, MaxError: 1500 * time.Microsecond, EstError: 20 * time.Microsecond}},
+		"nanoseconds": {unix.TIME_INS, unix.Timex{Maxerror: 1500, Status: unix.STA_NANO}, // they count in offsets only
+			State{Synchronised: true, MaxError: 1500 * time.Microsecond}},
 		"flag unsynchronised": {unix.TIME_OK, unix.Timex{Status: unix.STA_UNSYNC, Maxerror: 16_000_000},
-			State{MaxError: 16 * time.Second, Leap: LeapNone}},
-		"code unsynchronised": {unix.TIME_ERROR, unix.Timex{}, State{Leap: LeapNone}},
+			State{MaxError: 16 * time.Second}},
+		"code unsynchronised": {unix.TIME_ERROR, unix.Timex{}, State{}},
 	} {
 		got := decode(c.code, c.x)
 		got.Source = ""
