@@ -111,12 +111,12 @@ func Pin() (release func()) {
 	}
 }
 
-// Due is when the next packet is due (clock.Mono, ns). Next and Take change it, and Sent after a stall.
+// Due is when the next packet is due (clock.Mono, ns). Next changes it, and Sent after a stall.
 func (p *Pacer) Due() int64 { return p.schedule.due }
 
 // Next takes the next packet off the schedule and gives its due time. The cost is what the packet takes from the rate: 1 where
 // the rate counts packets, its bits where it counts bits.
-func (p *Pacer) Next(cost uint64) (due int64) { return p.schedule.take(1, cost) }
+func (p *Pacer) Next(cost uint64) (due int64) { return p.schedule.next(cost) }
 
 // Wait returns when the due time has come, at once when it has passed, or with the error of ctx not later than 100 ms after
 // that is done. It returns the time at which it stopped waiting.
@@ -142,12 +142,6 @@ func (p *Pacer) Wait(ctx context.Context, due int64) (now int64, err error) {
 	p.spun += now - begin
 	return now, ctx.Err()
 }
-
-// Batch says how many packets of the same cost are due now, at most max. It takes none of them: see Take.
-func (p *Pacer) Batch(now int64, cost uint64, max int) int { return p.schedule.count(now, cost, max) }
-
-// Take takes n packets of the same cost off the schedule and gives the due time of the first.
-func (p *Pacer) Take(n int, cost uint64) (first int64) { return p.schedule.take(n, cost) }
 
 // Sent records that n packets left at a time, the first of which was due at another. All n are recorded with the lateness of the
 // first: what is due in one batch leaves at one time, and the figure errs against ourselves. It moves the rest of the schedule

@@ -104,20 +104,16 @@ func TestLongWaitsAreSliced(t *testing.T) {
 	}
 }
 
-// TestStallIsNotMadeUpFor: after a long stall one batch leaves and the schedule moves, so that the next packet is due now; after a short
-// one everything is made up for.
+// TestStallIsNotMadeUpFor: after a long stall one packet leaves and the schedule moves, so that the next packet is due now; after a
+// short one everything is made up for.
 func TestStallIsNotMadeUpFor(t *testing.T) {
-	for stall, want := range map[time.Duration]int{30 * time.Millisecond: 1030, 500 * time.Millisecond: 1065} {
+	for stall, want := range map[time.Duration]int{30 * time.Millisecond: 1030, 500 * time.Millisecond: 1002} {
 		p, _ := onBench(t, Config{Schedule: Constant(0, Rate{1000, time.Second})}, func() int64 { return 0 })
 		sent := 0
 		step := func(now int64) {
-			for {
-				n := p.Batch(now, 1, 64)
-				if n == 0 {
-					return
-				}
-				p.Sent(n, p.Take(n, 1), now)
-				sent += n
+			for p.Due() <= now {
+				p.Sent(1, p.Next(1), now)
+				sent++
 			}
 		}
 		for ms := range int64(1000) {
@@ -174,11 +170,10 @@ func TestNothingAllocates(t *testing.T) {
 		ctx := t.Context()
 		n := testing.AllocsPerRun(100, func() {
 			now, _ := p.Wait(ctx, p.Due())
-			n := p.Batch(now, 1, 32)
-			p.Sent(n, p.Take(n, 1), now)
+			p.Sent(1, p.Next(1), now)
 		})
 		if n != 0 {
-			t.Errorf("%s: %v allocations per batch", name, n)
+			t.Errorf("%s: %v allocations per packet", name, n)
 		}
 	}
 }
@@ -214,17 +209,6 @@ func TestConfigBounds(t *testing.T) {
 		if _, err := New(c); err == nil {
 			t.Errorf("%s: no error", name)
 		}
-	}
-}
-
-func BenchmarkBatch(b *testing.B) {
-	p, err := New(Config{Schedule: Constant(0, Rate{1e9, time.Second})})
-	if err != nil {
-		b.Fatal(err)
-	}
-	for now := int64(100); b.Loop(); now += 100 {
-		n := p.Batch(now, 1, 128)
-		p.Sent(n, p.Take(n, 1), now)
 	}
 }
 

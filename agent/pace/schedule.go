@@ -79,43 +79,11 @@ func (s *Schedule) next(cost uint64) (due int64) {
 	return due
 }
 
-// take takes n packets of the same cost.
-func (s *Schedule) take(n int, cost uint64) (first int64) {
-	first = s.due
-	if s.even() {
-		s.spent += uint64(n) * cost
-		s.due = s.at(s.spent)
-		return first
-	}
-	for range n {
-		s.next(cost)
-	}
-	return first
-}
-
-// count says how many packets of the same cost are due at a time, at most limit.
-func (s *Schedule) count(now int64, cost uint64, limit int) int {
-	if now < s.due || limit <= 0 {
-		return 0
-	}
-	if s.even() && cost > 0 {
-		return int(min((s.reached(now)-s.spent)/cost, uint64(limit)-1)) + 1
-	}
-	ahead, n := *s, 0
-	for n < limit && ahead.due <= now {
-		ahead.next(cost)
-		n++
-	}
-	return n
-}
-
 // shift moves the rest of the schedule.
 func (s *Schedule) shift(ns int64) {
 	s.start += ns
 	s.due += ns
 }
-
-func (s *Schedule) even() bool { return s.size == 1 && !s.poisson }
 
 // at is when a packet is due before which so many units were taken.
 func (s *Schedule) at(spent uint64) int64 {
@@ -128,18 +96,6 @@ func (s *Schedule) at(spent uint64) int64 {
 		return math.MaxInt64
 	}
 	return s.start + int64(ns)
-}
-
-// reached is the largest number of units after which a packet is due at the time or before.
-func (s *Schedule) reached(now int64) uint64 {
-	high, low := bits.Mul64(uint64(now-s.start)+1, s.rate.Units)
-	low, borrow := bits.Sub64(low, 1, 0)
-	high -= borrow
-	if high >= uint64(s.rate.Per) {
-		return math.MaxUint64
-	}
-	units, _ := bits.Div64(high, low, uint64(s.rate.Per))
-	return units
 }
 
 // gap draws the time to the next packet.

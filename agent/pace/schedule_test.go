@@ -87,37 +87,6 @@ func TestPoissonGaps(t *testing.T) {
 	}
 }
 
-// TestCountAgreesWithTaking: whatever the schedule, count is the number of packets whose due times have come.
-func TestCountAgreesWithTaking(t *testing.T) {
-	random := rand.New(rand.NewPCG(2, 3))
-	for range 3000 {
-		rate := Rate{1 + random.Uint64N(1e10), time.Duration(1 + random.Int64N(1e10))}
-		start := random.Int64N(2e9) - 1e9
-		s := [...]Schedule{Constant(start, rate), Burst(start, rate, 1+random.IntN(20)), Poisson(start, rate, 1, 2)}[random.IntN(3)]
-		cost := 1 + random.Uint64N(20_000)
-		s.take(random.IntN(100), cost)
-		span := 1 + int64(200*float64(cost)*float64(rate.Per)/float64(rate.Units))
-		now := s.due - span/10 + random.Int64N(span)
-		const limit = 64
-		got, want, ahead := s.count(now, cost, limit), 0, s
-		for want < limit && ahead.due <= now {
-			ahead.next(cost)
-			want++
-		}
-		if got != want {
-			t.Fatalf("%+v, cost %d: at %d, %d packets are due; want %d", s, cost, now, got, want)
-		}
-		one, all := s, s
-		for range got {
-			one.next(cost)
-		}
-		all.take(got, cost)
-		if one != all {
-			t.Fatalf("taking %d at once gives %+v; one by one %+v", got, all, one)
-		}
-	}
-}
-
 func TestScheduleNeverOverflows(t *testing.T) {
 	for _, s := range []Schedule{
 		Constant(math.MaxInt64-10, Rate{1, time.Hour}),
