@@ -134,7 +134,6 @@ func (a *Agent) Run(ctx context.Context) error {
 		spool:       spool,
 		ports:       ports,
 		link:        wire.NewAgent(conn, a.cfg.Name, a.cfg.ControllerKey),
-		conn:        conn,
 		day:         newDayBudget(a.cfg.Limits.BytesPerDay, spool.loadUsage()),
 		incarnation: uuid.NewString(),
 		announceNow: make(chan struct{}, 1),

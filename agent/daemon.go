@@ -16,7 +16,6 @@ type daemon struct {
 	spool       *spool
 	ports       *ports
 	link        *wire.Agent
-	conn        *wire.Conn
 	day         *dayBudget
 	incarnation string
 	kinds       []netp.Kind // that it runs

@@ -41,8 +41,7 @@ type Options struct {
 // a wait that grows a little and is spread; what is published meanwhile is kept
 // up to 8 MiB. It may be used concurrently. Whoever made it closes it.
 type Conn struct {
-	nats   *nats.Conn
-	logger *slog.Logger
+	nats *nats.Conn
 }
 
 // Connect connects to the bus. With a URL it also succeeds while the bus is down
@@ -91,7 +90,7 @@ func Connect(o Options) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the bus %s: %w", o.URL, err)
 	}
-	return &Conn{nats: nc, logger: logger}, nil
+	return &Conn{nats: nc}, nil
 }
 
 // deny tells of an error that is the bus's refusal of the connection.

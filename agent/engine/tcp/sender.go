@@ -29,7 +29,6 @@ const (
 // sender is this end of a direction in which it sends.
 type sender struct {
 	direction netp.Direction
-	o         options
 	pattern   []byte // what is sent, again and again; of newPages
 	streams   []*outflow
 	sampler   sampler
@@ -65,7 +64,7 @@ type outflow struct {
 // newSender prepares connections for sending.
 func (s *session) newSender(d netp.Direction, conns []*port.Conn) (*sender, error) {
 	out := &sender{
-		direction: d, o: s.o, smoothed: s.o.rate > 0,
+		direction: d, smoothed: s.o.rate > 0,
 		ended: make(chan error, len(conns)), quit: make(chan struct{}),
 		sampler: newSampler(int64(s.o.omit)),
 	}
