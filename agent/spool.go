@@ -19,6 +19,7 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/wire"
+	"github.com/netpupper/netp/durable"
 	"github.com/netpupper/netp/hold"
 )
 
@@ -111,6 +112,12 @@ func (s *spool) loadParts() error {
 	}
 	for _, e := range entries {
 		name := e.Name()
+		if durable.Leftover(name) {
+			if err := os.Remove(filepath.Join(s.dir, name)); err != nil {
+				return err
+			}
+			continue
+		}
 		if !strings.HasSuffix(name, partSuffix) {
 			continue
 		}
@@ -141,22 +148,7 @@ func (s *spool) read(name string) (string, error) {
 
 // write replaces a file: after it returned the content is on the disk, whole.
 func (s *spool) write(name string, data []byte) error {
-	path := filepath.Join(s.dir, name)
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, os.Remove(path+".new"))
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	return syncDirectory(s.dir)
+	return durable.WriteFile(filepath.Join(s.dir, name), data, 0o600)
 }
 
 // ready says why no more results can be kept; nil when they can. The disk is asked, unless it took a probe within that time.

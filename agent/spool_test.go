@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -89,6 +90,21 @@ func TestSpoolSetsDamagedPartsAside(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, name+damagedSuffix)); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestSpoolForgetsWhatACrashCutShort: a part that was not complete is none, and does not take room for ever.
+func TestSpoolForgetsWhatACrashCutShort(t *testing.T) {
+	dir := t.TempDir()
+	half, err := os.CreateTemp(dir, ".r.s.1"+partSuffix+".new-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	half.Close()
+	s := reopen(t, dir)
+	defer s.close()
+	if _, err := os.Stat(half.Name()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the half of a part is still there: %v", err)
 	}
 }
 

@@ -25,6 +25,7 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/wire"
+	"github.com/netpupper/netp/durable"
 )
 
 // Files of the data directory.
@@ -158,7 +159,7 @@ func (m *Member) save(has wire.Membership) error {
 	if err != nil {
 		return err
 	}
-	return wire.WriteFile(filepath.Join(m.dir, memberFile), data)
+	return durable.WriteFile(filepath.Join(m.dir, memberFile), data, 0o600)
 }
 
 func makeKey(dir string) (ed25519.PrivateKey, error) {
@@ -170,7 +171,7 @@ func makeKey(dir string) (ed25519.PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return key, wire.WriteFile(filepath.Join(dir, keyFile), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	return key, durable.WriteFile(filepath.Join(dir, keyFile), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
 }
 
 func readKey(dir string) (ed25519.PrivateKey, error) {

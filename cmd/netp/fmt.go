@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/netpupper/netp/durable"
 	"github.com/netpupper/netp/lang"
 )
 
@@ -73,7 +73,7 @@ func (f *formatter) argument(arg string) error {
 	}
 	info, err := os.Stat(arg)
 	if err != nil {
-		return fmt.Errorf("nothing to format at %s: %w\nGive a file, the directory of a suite, or - for standard input.", arg, bare(err))
+		return fmt.Errorf("nothing to format at %s: %w\nGive a file, the directory of a suite, or - for standard input.", arg, durable.Reason(err))
 	}
 	if !info.IsDir() {
 		return f.file(arg)
@@ -134,36 +134,5 @@ func replaceFile(path string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(path, data, info.Mode().Perm())
-}
-
-// bare is an error of the file system without the name of the file: it is told already, or it is one that the user never wrote.
-func bare(err error) error {
-	if at := (*fs.PathError)(nil); errors.As(err, &at) {
-		return at.Err
-	}
-	if at := (*os.LinkError)(nil); errors.As(err, &at) {
-		return at.Err
-	}
-	return err
-}
-
-// writeFile writes beside path and renames, so that nothing half-written stays.
-func writeFile(path string, data []byte, mode fs.FileMode) (err error) {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".netp-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, bare(err))
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("write %s: %w", path, bare(err)), os.Remove(temp.Name()))
-		}
-	}()
-	if _, err = temp.Write(data); err != nil {
-		return errors.Join(err, temp.Close())
-	}
-	if err = errors.Join(temp.Chmod(mode), temp.Sync(), temp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temp.Name(), path)
+	return durable.Replace(path, data, info.Mode().Perm())
 }

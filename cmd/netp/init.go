@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/netpupper/netp/durable"
 )
 
 //go:embed scaffold.hcl
@@ -44,7 +46,7 @@ func (a *app) init(ctx context.Context, dir string) error {
 		return err
 	}
 	text := strings.Replace(scaffold, "NAME", suiteName(filepath.Base(absolute)), 1)
-	if err := writeFile(filepath.Join(dir, "suite.netp.hcl"), []byte(text), 0o644); err != nil {
+	if err := durable.Replace(filepath.Join(dir, "suite.netp.hcl"), []byte(text), 0o644); err != nil {
 		return err
 	}
 	if err := ignoreRuns(filepath.Join(dir, ".gitignore")); err != nil {
@@ -82,7 +84,7 @@ func ignoreRuns(path string) error {
 	if len(text) > 0 && !strings.HasSuffix(string(text), "\n") {
 		text = append(text, '\n')
 	}
-	return writeFile(path, append(text, ".netp/\n"...), 0o644)
+	return durable.Replace(path, append(text, ".netp/\n"...), 0o644)
 }
 
 // suiteName makes a directory's name fit for a suite.

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/netpupper/netp/cmd/netp/internal/view"
+	"github.com/netpupper/netp/durable"
 	"github.com/netpupper/netp/lang"
 	"github.com/netpupper/netp/lang/diag"
 )
@@ -52,7 +53,7 @@ func readAssignment(text string) (lang.VariableValue, error) {
 // load reads the suite in dir with the variables of environment and flags. Without errors among the diagnostics there is a suite.
 func (a *app) load(dir string, in inputs) (*lang.Suite, diag.List) {
 	if info, err := os.Stat(dir); err != nil {
-		return nil, noSuite("There is no suite at %s: %s. Give the directory of a suite, or make one with: netp init DIR", dir, bare(err))
+		return nil, noSuite("There is no suite at %s: %s. Give the directory of a suite, or make one with: netp init DIR", dir, durable.Reason(err))
 	} else if !info.IsDir() {
 		return nil, noSuite("%s is a file. A suite is a directory of *.hcl files; give the directory: %s", dir, filepath.Dir(dir))
 	}

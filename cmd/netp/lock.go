@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/netpupper/netp/durable"
 	"github.com/netpupper/netp/lang"
 	"github.com/netpupper/netp/lang/config"
 	"github.com/netpupper/netp/plugins/host"
@@ -52,7 +53,7 @@ func (a *app) lockPlugins(ctx context.Context, suite *lang.Suite) error {
 		}
 		list = append(list, config.Locked(entry))
 	}
-	if err := writeFile(filepath.Join(suite.Dir, config.LockFile), config.FormatLock(list), 0o644); err != nil {
+	if err := durable.Replace(filepath.Join(suite.Dir, config.LockFile), config.FormatLock(list), 0o644); err != nil {
 		return err
 	}
 	for _, l := range list {

@@ -56,7 +56,7 @@ func (a *app) planCommand() *cobra.Command {
 			a.showPlan(made, p)
 			if out != "" {
 				if err := planfile.Write(out, made); err != nil {
-					return fmt.Errorf("write plan %s: %w\n%s", out, bare(err), nameAnotherFile)
+					return fmt.Errorf("%w\n%s", err, nameAnotherFile)
 				}
 			}
 			if !p.json {

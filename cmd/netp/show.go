@@ -10,6 +10,7 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/cmd/netp/internal/view"
+	"github.com/netpupper/netp/durable"
 	"github.com/netpupper/netp/plan/planfile"
 )
 
@@ -35,7 +36,7 @@ func (o *output) check() error {
 		}
 		probe, err := os.CreateTemp(filepath.Dir(path), ".netp-*")
 		if err != nil {
-			return fmt.Errorf("cannot write %s: %w\n%s", path, bare(err), nameAnotherFile)
+			return fmt.Errorf("cannot write %s: %w\n%s", path, durable.Reason(err), nameAnotherFile)
 		}
 		if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
 			return err
@@ -67,7 +68,7 @@ func (o *output) files(r netp.Report) error {
 
 // writeReport writes a file that a flag names.
 func writeReport(path string, data []byte) error {
-	if err := writeFile(path, data, 0o644); err != nil {
+	if err := durable.Replace(path, data, 0o644); err != nil {
 		return fmt.Errorf("%w\n%s", err, nameAnotherFile)
 	}
 	return nil

@@ -24,10 +24,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/netpupper/netp/durable"
 	"github.com/netpupper/netp/plan"
 )
 
@@ -72,10 +73,7 @@ func Write(path string, p *plan.Plan) error {
 	}
 	sum := sha256.Sum256(body)
 	header := fmt.Sprintf("%s %d %s %d %s\n", magic, Format, version, len(body), hex.EncodeToString(sum[:]))
-	if err := replace(path, []byte(header), body); err != nil {
-		return fmt.Errorf("write plan %s: %w", path, err)
-	}
-	return nil
+	return durable.Replace(path, slices.Concat([]byte(header), body), 0o600)
 }
 
 func pack(p *plan.Plan) ([]byte, error) {
@@ -88,31 +86,6 @@ func pack(p *plan.Plan) ([]byte, error) {
 		return nil, err
 	}
 	return body.Bytes(), nil
-}
-
-// replace writes a file beside the path and moves it there when it is complete.
-func replace(path string, parts ...[]byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".netp-plan-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	for _, part := range parts {
-		if _, err = f.Write(part); err != nil {
-			return errors.Join(err, f.Close())
-		}
-	}
-	if err = f.Sync(); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // Read loads a saved plan. Its errors wrap ErrNotPlan, ErrTruncated, ErrDamaged

@@ -20,6 +20,7 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/wire"
+	"github.com/netpupper/netp/durable"
 )
 
 const (
@@ -86,7 +87,7 @@ func (a *Authority) makeKeys() error {
 	if err := errors.Join(writeKey(a.path(caKeyFile), caKey), writeKey(a.path(orderKeyFile), orderKey)); err != nil {
 		return err
 	}
-	return wire.WriteFile(a.path(caFile), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	return durable.WriteFile(a.path(caFile), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600)
 }
 
 func writeKey(path string, key any) error {
@@ -94,7 +95,7 @@ func writeKey(path string, key any) error {
 	if err != nil {
 		return err
 	}
-	return wire.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	return durable.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
 }
 
 func readKey[T any](path string) (T, error) {

@@ -25,6 +25,7 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/wire"
+	"github.com/netpupper/netp/durable"
 )
 
 // Options say how an authority works. Dir is required.
@@ -146,7 +147,7 @@ func (a *Authority) loadState() error {
 func (a *Authority) save() error {
 	data, err := json.MarshalIndent(a.state, "", " ")
 	if err == nil {
-		err = wire.WriteFile(a.path(stateFile), data)
+		err = durable.WriteFile(a.path(stateFile), data, 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("save who belongs to the controller: %w", err)
@@ -160,7 +161,7 @@ func (a *Authority) loadAdmin() error {
 		secret := make([]byte, wire.SecretSize)
 		rand.Read(secret) // never fails
 		text = []byte(wire.AccessToken{Pin: a.Pin(), Secret: secret}.String() + "\n")
-		err = wire.WriteFile(a.path(adminFile), text)
+		err = durable.WriteFile(a.path(adminFile), text, 0o600)
 	}
 	if err != nil {
 		return err

@@ -12,7 +12,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+
+	"github.com/netpupper/netp/durable"
 )
 
 // Vault seals and unseals. It may be used concurrently.
@@ -60,23 +61,7 @@ func makeKey(file string) (key []byte, err error) {
 	if _, err := rand.Read(key); err != nil {
 		return nil, err
 	}
-	next, err := os.CreateTemp(filepath.Dir(file), ".key-*") // mode 0600
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(next.Name()))
-		}
-	}()
-	_, err = next.Write(key)
-	if err == nil {
-		err = next.Sync()
-	}
-	if err = errors.Join(err, next.Close()); err != nil {
-		return nil, err
-	}
-	return key, os.Rename(next.Name(), file)
+	return key, durable.WriteFile(file, key, 0o600)
 }
 
 // Seal writes a value as JSON that only Unseal with the same key and purpose reads.

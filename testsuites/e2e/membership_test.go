@@ -13,7 +13,7 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/join"
-	"github.com/netpupper/netp/agent/wire"
+	"github.com/netpupper/netp/durable"
 	"github.com/netpupper/netp/runner/enrol"
 )
 
@@ -135,7 +135,7 @@ func TestDamagedMembershipIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := wire.WriteFile(filepath.Join(dir, name), data); err != nil {
+		if err := durable.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		_, err = join.Load(dir)

@@ -1,4 +1,4 @@
-package agent
+package durable
 
 // syncDirectory does nothing: this system writes renames through by itself and
 // offers no call for it.
