@@ -9,6 +9,7 @@
 package pace
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,8 +77,8 @@ func New(cfg Config) (*Pacer, error) {
 	}
 	p := &Pacer{
 		schedule: cfg.Schedule,
-		late:     int64(orDefault(cfg.Late, defaultLate)),
-		catchUp:  int64(orDefault(cfg.CatchUp, defaultCatchUp)),
+		late:     int64(cmp.Or(cfg.Late, defaultLate)),
+		catchUp:  int64(cmp.Or(cfg.CatchUp, defaultCatchUp)),
 		now:      clock.Mono,
 		sleep:    cfg.Sleep,
 	}
@@ -85,16 +86,9 @@ func New(cfg Config) (*Pacer, error) {
 		p.sleep = newSleep()
 	}
 	if !cfg.Cheap {
-		p.spin = newSpin(orDefault(cfg.MaxSpin, defaultSpin))
+		p.spin = newSpin(cmp.Or(cfg.MaxSpin, defaultSpin))
 	}
 	return p, nil
-}
-
-func orDefault(d, otherwise time.Duration) time.Duration {
-	if d == 0 {
-		return otherwise
-	}
-	return d
 }
 
 // Pin ties the calling goroutine to its thread, asks the system for its finest timers and, where it is allowed (root,

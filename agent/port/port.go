@@ -14,6 +14,7 @@
 package port
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,9 +67,7 @@ type Port struct {
 // Errors say which port is taken and by what to replace it, which namespace or interface is missing, and which permission.
 func Listen(cfg Config) (*Port, error) {
 	p := &Port{config: cfg, logger: cfg.Logger, sessions: make(map[SessionID]*Session)}
-	if p.logger == nil {
-		p.logger = slog.New(slog.DiscardHandler)
-	}
+	p.logger = cmp.Or(p.logger, slog.New(slog.DiscardHandler))
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	if err := cfg.do(p.open); err != nil {
 		p.cancel()

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -48,9 +49,7 @@ type Conn struct {
 // and goes on trying; only a wrong URL or a refused TLS configuration is an error.
 func Connect(o Options) (*Conn, error) {
 	logger := o.Logger
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
+	logger = cmp.Or(logger, slog.New(slog.DiscardHandler))
 	options := []nats.Option{
 		nats.Name(o.Name),
 		nats.MaxReconnects(-1),

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"crypto/x509"
 	"fmt"
 	"log/slog"
@@ -41,9 +42,7 @@ type door struct {
 }
 
 func newDoor(admit func(*x509.Certificate) (Guest, error), logger *slog.Logger) *door {
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
+	logger = cmp.Or(logger, slog.New(slog.DiscardHandler))
 	return &door{admit: admit, logger: logger, inside: make(map[string]uint64), from: make(map[string]netip.Addr), barred: make(map[string]time.Time)}
 }
 

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,9 +51,7 @@ type Bus struct {
 // instead of being trusted.
 func Open(ctx context.Context, o Options) (*Bus, error) {
 	logger := o.Logger
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
+	logger = cmp.Or(logger, slog.New(slog.DiscardHandler))
 	conn, err := connect(o)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the bus: %w", err)

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"maps"
@@ -19,17 +20,11 @@ type Pace struct {
 }
 
 func (p Pace) complete() Pace {
-	orDefault(&p.Messages, 10_000)
-	orDefault(&p.Bytes, 64<<20)
-	orDefault(&p.Window, 5*time.Second)
-	orDefault(&p.Barred, 30*time.Second)
+	p.Messages = cmp.Or(p.Messages, 10_000)
+	p.Bytes = cmp.Or(p.Bytes, 64<<20)
+	p.Window = cmp.Or(p.Window, 5*time.Second)
+	p.Barred = cmp.Or(p.Barred, 30*time.Second)
 	return p
-}
-
-func orDefault[T int | time.Duration](v *T, def T) {
-	if *v == 0 {
-		*v = def
-	}
 }
 
 // sent is what a connection had sent at one moment.

@@ -2,6 +2,7 @@ package gitops
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -82,8 +83,8 @@ const maxAnswer = 8 << 20
 // Compiled; an error means that the child did not finish: it took too much, or it
 // could not be started.
 func Compile(ctx context.Context, dir string, o CompileOptions) (Compiled, error) {
-	orDefault(&o.MemoryBytes, 512<<20)
-	orDefault(&o.Time, 10*time.Second)
+	o.MemoryBytes = cmp.Or(o.MemoryBytes, 512<<20)
+	o.Time = cmp.Or(o.Time, 10*time.Second)
 	program, err := o.program()
 	if err != nil {
 		return Compiled{}, err

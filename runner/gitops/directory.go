@@ -2,6 +2,7 @@ package gitops
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -35,7 +36,7 @@ type Directory struct{ o DirectoryOptions }
 
 // OpenDirectory checks the options and makes the private directory.
 func OpenDirectory(o DirectoryOptions) (*Directory, error) {
-	orDefault(&o.Settle, 200*time.Millisecond)
+	o.Settle = cmp.Or(o.Settle, 200*time.Millisecond)
 	o.Budget = o.Budget.complete()
 	var err error
 	if o.Watched, err = filepath.Abs(o.Watched); err != nil {

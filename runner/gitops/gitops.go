@@ -18,6 +18,7 @@
 package gitops
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -152,18 +153,11 @@ type Budget struct {
 }
 
 func (b Budget) complete() Budget {
-	orDefault(&b.Entries, 10_000)
-	orDefault(&b.Depth, 32)
-	orDefault(&b.FileBytes, 1<<20)
-	orDefault(&b.TotalBytes, 32<<20)
-	orDefault(&b.PackBytes, 64<<20)
-	orDefault(&b.Commits, 5000)
+	b.Entries = cmp.Or(b.Entries, 10_000)
+	b.Depth = cmp.Or(b.Depth, 32)
+	b.FileBytes = cmp.Or(b.FileBytes, 1<<20)
+	b.TotalBytes = cmp.Or(b.TotalBytes, 32<<20)
+	b.PackBytes = cmp.Or(b.PackBytes, 64<<20)
+	b.Commits = cmp.Or(b.Commits, 5000)
 	return b
-}
-
-func orDefault[T comparable](v *T, def T) {
-	var zero T
-	if *v == zero {
-		*v = def
-	}
 }

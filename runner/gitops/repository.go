@@ -2,6 +2,7 @@ package gitops
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,9 +62,9 @@ var (
 // OpenRepository checks the options, makes the private directory and asks git for
 // its version. It does not talk to the server.
 func OpenRepository(ctx context.Context, o RepositoryOptions) (*Repository, error) {
-	orDefault(&o.Branch, "main")
-	orDefault(&o.Timeout, time.Minute)
-	orDefault(&o.Git, "git")
+	o.Branch = cmp.Or(o.Branch, "main")
+	o.Timeout = cmp.Or(o.Timeout, time.Minute)
+	o.Git = cmp.Or(o.Git, "git")
 	o.Budget = o.Budget.complete()
 	protocol, err := checkURL(o.URL)
 	if err != nil {

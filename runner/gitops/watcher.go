@@ -1,6 +1,7 @@
 package gitops
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -68,17 +69,15 @@ func NewWatcher(c Config) (*Watcher, error) {
 	case c.Reconcile == nil:
 		return nil, errors.New("a watcher needs someone to hand suites to")
 	}
-	orDefault(&c.Interval, 30*time.Second)
-	orDefault(&c.LoadTime, 2*time.Minute)
+	c.Interval = cmp.Or(c.Interval, 30*time.Second)
+	c.LoadTime = cmp.Or(c.LoadTime, 2*time.Minute)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	if c.Save == nil {
 		c.Save = func(State) error { return nil }
 	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	w := &Watcher{c: c, kick: make(chan struct{}, 1), new: make(chan struct{}, 1), state: c.State}
 	if w.state.Origin != c.Source.Origin() {
 		w.state = State{Origin: c.Source.Origin()}

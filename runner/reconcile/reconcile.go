@@ -86,9 +86,7 @@ func New(cfg Config, sources []Source) (*Reconciler, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	names := map[string]bool{}
 	for _, s := range sources {
 		if s.Name == "" || names[s.Name] {

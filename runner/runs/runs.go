@@ -78,9 +78,7 @@ func New(cfg Config) *Runs {
 	if cfg.Observe == nil {
 		cfg.Observe = func(runner.Event) {}
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	r := &Runs{cfg: cfg, running: make(map[string]*running), feeds: make(map[string]*feed.Feed)}
 	r.life, r.end = context.WithCancelCause(context.Background())
 	return r
