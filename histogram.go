@@ -167,25 +167,6 @@ func (h *Histogram) Quantile(q float64) int64 {
 	return h.Rank(uint64(math.Ceil(q * float64(h.count) * (1 - 1e-15))))
 }
 
-// Merge adds all samples of other.
-func (h *Histogram) Merge(other *Histogram) {
-	if other == nil || other.count == 0 {
-		return
-	}
-	if h.count == 0 {
-		h.min, h.max, h.shift = other.min, other.max, other.shift
-	}
-	h.min, h.max = min(h.min, other.min), max(h.max, other.max)
-	// Σ(v-a)² from Σ(v-b)²: + 2(b-a)Σ(v-b) + n(b-a)².
-	n, delta := float64(other.count), distance(other.shift, h.shift)
-	h.sqr += other.sqr + 2*delta*other.sum + n*delta*delta
-	h.sum += other.sum + n*delta
-	h.count += other.count
-	for _, b := range other.Buckets() {
-		h.add(b.Low, b.Count)
-	}
-}
-
 type histogramJSON struct {
 	Count   uint64     `json:"count"`
 	Min     int64      `json:"min"`

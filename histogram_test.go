@@ -6,7 +6,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/netpupper/netp"
@@ -62,27 +61,6 @@ func TestHistogramRanksRise(t *testing.T) {
 			last = v
 		}
 	})
-}
-
-func TestHistogramMergeIsRecordingBoth(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		a, b := samples().Draw(t, "a"), samples().Draw(t, "b")
-		merged, whole := histogramOf(a), histogramOf(append(slices.Clone(a), b...))
-		merged.Merge(histogramOf(b))
-		if diff := cmp.Diff(whole.Buckets(), merged.Buckets()); diff != "" {
-			t.Fatalf("buckets (-recorded +merged):\n%s", diff)
-		}
-		if merged.Count() != whole.Count() || merged.Min() != whole.Min() || merged.Max() != whole.Max() {
-			t.Fatalf("merged %d samples in [%d, %d], recorded %d in [%d, %d]",
-				merged.Count(), merged.Min(), merged.Max(), whole.Count(), whole.Min(), whole.Max())
-		}
-		near(t, "mean", merged.Mean(), whole.Mean(), scaleOf(whole))
-		near(t, "stddev", merged.StdDev(), whole.StdDev(), scaleOf(whole))
-	})
-}
-
-func scaleOf(h *netp.Histogram) float64 {
-	return math.Max(math.Abs(float64(h.Min())), math.Abs(float64(h.Max())))
 }
 
 func near(t interface{ Fatalf(string, ...any) }, what string, got, want, scale float64) {
