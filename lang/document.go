@@ -30,7 +30,7 @@ type Shape struct {
 }
 
 func (s Shape) schema() *blockSchema {
-	out := &blockSchema{labels: s.Labels, args: optional(s.Args...), free: s.Free, many: true, blocks: map[string]*blockSchema{}}
+	out := &blockSchema{labels: s.Labels, args: optional(s.Args...), free: s.Free, blocks: map[string]*blockSchema{}}
 	out.require(s.Required...)
 	for name, inner := range s.Blocks {
 		out.blocks[name] = inner.schema()

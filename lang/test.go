@@ -235,7 +235,7 @@ func (in *instance) checkMeasurable(spec netp.KindSpec, p *Profile, refs []PathR
 			if err != nil || slices.Contains(forms, form) {
 				continue
 			}
-			in.scope.loader.failAt(in.addr, rng, sumNotMeasurable, "%s leads to the endpoint %q, a %s, and %s %s", ref.Path, e, formWord(form), p.Addr, measures(spec, forms))
+			in.scope.loader.failAt(in.addr, rng, sumNotMeasurable, "%s leads to the endpoint %q, a %s, and %s %s", ref.Path, e, formWord(form), p.Addr, measures(forms))
 			break
 		}
 	}
@@ -251,7 +251,7 @@ func formWord(f netp.EndpointForm) string {
 	return "host without port"
 }
 
-func measures(spec netp.KindSpec, forms []netp.EndpointForm) string {
+func measures(forms []netp.EndpointForm) string {
 	if len(forms) == 0 {
 		return "measures between agents only. Use a path between agents, or a kind for endpoints."
 	}

@@ -127,7 +127,7 @@ func (it *item) variable() cty.Value {
 	}
 	a.text("description")
 	def, hasDefault := it.defaultValue(a, ty, defaults)
-	v, rng, given := it.outsideValue(a, ty)
+	v, rng, given := it.outsideValue(ty)
 	switch {
 	case given:
 		v = it.converted(v, ty, defaults, rng)
@@ -181,7 +181,7 @@ func (it *item) defaultValue(a *arguments, ty cty.Type, defaults *typeexpr.Defau
 }
 
 // outsideValue is the value given for a variable, before conversion.
-func (it *item) outsideValue(a *arguments, ty cty.Type) (cty.Value, hcl.Range, bool) {
+func (it *item) outsideValue(ty cty.Type) (cty.Value, hcl.Range, bool) {
 	s, l := it.scope, it.scope.loader
 	if s.addr != "" {
 		attr := s.inputs[it.name]

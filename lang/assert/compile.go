@@ -60,14 +60,13 @@ type Source struct {
 // the assertion is of use only when there are none.
 func Compile(in Source) (Assertion, []Problem) {
 	c := compiler{in: in, metrics: map[string]bool{}, keep: map[string]cty.Value{}, calls: map[string]cty.Value{}}
-	condition, problems := c.expression(in.Condition, false)
+	problems := c.expression(in.Condition, false)
 	if len(problems) == 0 {
-		problems = c.checkCondition(condition)
+		problems = c.checkCondition()
 	}
 	metrics := slices.Sorted(maps.Keys(c.metrics))
 	if in.Message != "" {
-		_, more := c.expression(in.Message, true)
-		problems = append(problems, more...)
+		problems = append(problems, c.expression(in.Message, true)...)
 	}
 	out := Assertion{
 		Name: in.Name, Severity: in.Severity, Condition: in.Condition, Message: in.Message,
@@ -95,7 +94,7 @@ type compiler struct {
 }
 
 // expression parses and checks one text.
-func (c *compiler) expression(text string, message bool) (hclsyntax.Expression, []Problem) {
+func (c *compiler) expression(text string, message bool) []Problem {
 	e, problems := parse(text)
 	if len(problems) == 0 {
 		m := c.machine(text, message)
@@ -106,7 +105,7 @@ func (c *compiler) expression(text string, message bool) (hclsyntax.Expression, 
 	for i := range problems {
 		problems[i].Message = message
 	}
-	return e, problems
+	return problems
 }
 
 // machine makes one in which metrics stand for any number.
@@ -128,7 +127,7 @@ func (c *compiler) machine(text string, message bool) *machine {
 }
 
 // checkCondition checks the condition as a whole, whose parts are sound.
-func (c *compiler) checkCondition(e hclsyntax.Expression) []Problem {
+func (c *compiler) checkCondition() []Problem {
 	p := Problem{Start: 0, End: len(c.in.Condition)}
 	switch {
 	case c.checked.kind != truthValue:
