@@ -31,7 +31,6 @@ const (
 	setupSize    = 64
 	setupVersion = 1
 	nonceSize    = 16
-	taggedSize   = setupSize - TagSize
 )
 
 // Kinds of set-up packets, written out because they are on the wire.

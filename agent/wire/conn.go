@@ -115,9 +115,6 @@ func (o Options) notReached(logger *slog.Logger) func(*nats.Conn, error) {
 // Close closes the connection at once, without waiting for anything.
 func (c *Conn) Close() { c.nats.Close() }
 
-// Flush waits until the bus has taken everything published so far.
-func (c *Conn) Flush(timeout time.Duration) error { return c.nats.FlushTimeout(timeout) }
-
 // ErrAbsent is returned for a request that nobody on the bus listens to.
 var ErrAbsent = errors.New("nobody answers on the bus")
 

@@ -153,8 +153,6 @@ type Suite struct {
 	// Dir is its directory from the source's root, "." for the root itself.
 	Dir string
 	*lang.Suite
-	// Warnings of loading it; file names start at the source's root.
-	Warnings diag.List
 }
 
 // load compiles every suite of a snapshot in a child and, when all are sound, loads
@@ -182,7 +180,7 @@ func load(ctx context.Context, s *Snapshot, o CompileOptions) ([]Suite, error) {
 			return nil, fault(ReasonLoad, "the suites in %s and %s are both named %q: names keep their records apart", other, dir, suite.Name)
 		}
 		names[suite.Name] = dir
-		suites = append(suites, Suite{Dir: dir, Suite: suite, Warnings: fromRoot(dir, ds)})
+		suites = append(suites, Suite{Dir: dir, Suite: suite})
 	}
 	if found.HasErrors() {
 		f := fault(ReasonLoad, "%w", found.Err())
