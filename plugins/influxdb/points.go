@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/plugins/sdk"
 )
 
 // The measurements. Figures are in SI units; their field names are those of a
@@ -93,28 +94,10 @@ func sessionPoint(r netp.Record, tags map[string]string) point {
 	if f := r.Result.Failure; f != nil {
 		fields["failure"], fields["failure_detail"] = string(f.Kind), f.Detail
 	}
-	for name, m := range r.Result.Metrics {
-		metricFields(fields, name, m)
+	for name, v := range sdk.Figures(r.Result) {
+		fields[name] = v
 	}
 	return point{sessions, with(tags, map[string]string{"status": string(r.Status)}), fields, moment(r)}
-}
-
-// metricFields adds the point figures of one metric.
-func metricFields(fields map[string]any, name string, m netp.Measurement) {
-	switch {
-	case m.Ratio != nil:
-		fields[name] = m.Ratio.Value()
-		fields[name+".events"], fields[name+".trials"] = float64(m.Ratio.Events), float64(m.Ratio.Trials)
-	case m.Distribution != nil:
-		for _, member := range netp.Members() {
-			fields[name+"."+member] = m.Distribution.Member(member)
-		}
-	case m.Value != nil:
-		fields[name] = *m.Value
-	}
-	if m.Uncertainty > 0 {
-		fields[name+".uncertainty"] = m.Uncertainty
-	}
 }
 
 func assertionPoint(r netp.Record, j netp.Judgement, tags map[string]string) point {

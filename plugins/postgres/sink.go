@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"time"
 
@@ -150,24 +149,7 @@ func list[T any](l []T) []T {
 
 // metrics are the point figures of a record by name, sorted.
 func metrics(r netp.Record) (names []string, values []float64) {
-	all := map[string]float64{}
-	for name, m := range r.Result.Metrics {
-		switch {
-		case m.Ratio != nil:
-			all[name] = m.Ratio.Value()
-			all[name+".events"], all[name+".trials"] = float64(m.Ratio.Events), float64(m.Ratio.Trials)
-		case m.Distribution != nil:
-			for _, member := range netp.Members() {
-				all[name+"."+member] = m.Distribution.Member(member)
-			}
-		case m.Value != nil:
-			all[name] = *m.Value
-		}
-		if m.Uncertainty > 0 {
-			all[name+".uncertainty"] = m.Uncertainty
-		}
-	}
-	maps.DeleteFunc(all, func(_ string, v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
+	all := sdk.Figures(r.Result)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		names, values = append(names, name), append(values, all[name])
 	}
