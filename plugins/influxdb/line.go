@@ -50,7 +50,7 @@ func fieldValue(v any) (string, bool) {
 	case int64:
 		return strconv.FormatInt(v, 10) + "i", true
 	case string:
-		return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(shorten(v)) + `"`, v != ""
+		return `"` + stringEscapes.Replace(shorten(v)) + `"`, v != ""
 	}
 	return "", false
 }
@@ -63,13 +63,15 @@ func shorten(s string) string {
 	return s
 }
 
+var (
+	stringEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+	keyEscapes    = strings.NewReplacer("\\", "/", "\r\n", `\ `, "\n", `\ `, "\r", `\ `, "\x00", "", ",", `\,`, "=", `\=`, " ", `\ `)
+	nameEscapes   = strings.NewReplacer(",", `\,`, " ", `\ `)
+)
+
 // escapeKey escapes tag names, tag values and field names. Line protocol knows no
 // escape for a line end, and none for a backslash in this place that all versions
 // read alike: the first becomes a space, the second a slash.
-func escapeKey(s string) string {
-	return strings.NewReplacer("\\", "/", "\r\n", `\ `, "\n", `\ `, "\r", `\ `, "\x00", "", ",", `\,`, "=", `\=`, " ", `\ `).Replace(shorten(s))
-}
+func escapeKey(s string) string { return keyEscapes.Replace(shorten(s)) }
 
-func escapeMeasurement(s string) string {
-	return strings.NewReplacer(",", `\,`, " ", `\ `).Replace(s)
-}
+func escapeMeasurement(s string) string { return nameEscapes.Replace(s) }

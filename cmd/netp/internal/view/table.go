@@ -84,10 +84,10 @@ func escapeAll(cells []string) []string {
 	return out
 }
 
+var markdownEscapes = strings.NewReplacer("|", `\|`, "<", "&lt;", "\n", " ")
+
 // escapeMarkdown keeps names from being read as table or HTML syntax.
-func escapeMarkdown(s string) string {
-	return strings.NewReplacer("|", `\|`, "<", "&lt;", "\n", " ").Replace(s)
-}
+func escapeMarkdown(s string) string { return markdownEscapes.Replace(s) }
 
 // fit drops spare columns until the rest fits the width.
 func (t *table) fit(width int) *table {
