@@ -232,20 +232,27 @@ func quote(j netp.Judgement, suiteDir string) string {
 }
 
 // instrument says that the measurement itself was sound, with the figures of the
-// checks that touch the judgement's metrics.
+// checks that touch the judgement's metrics: the worse one where both ends made it.
 func instrument(checks []netp.Check, j netp.Judgement) string {
-	var parts []string
+	var shown []netp.Check
 	for _, c := range checks {
-		if !slices.ContainsFunc(j.Estimates, func(e netp.Estimate) bool { return c.Touches(e.Metric) }) {
+		if !c.OK || !slices.ContainsFunc(j.Estimates, func(e netp.Estimate) bool { return c.Touches(e.Metric) }) {
 			continue
 		}
-		text := strings.ReplaceAll(c.Name, "_", " ") + " " + quantity.Format(c.Value, c.Unit)
-		if c.OK && !slices.Contains(parts, text) {
-			parts = append(parts, text)
+		i := slices.IndexFunc(shown, func(other netp.Check) bool { return other.Name == c.Name })
+		switch {
+		case i < 0:
+			shown = append(shown, c)
+		case c.Value > shown[i].Value != c.Least:
+			shown[i] = c
 		}
 	}
-	if len(parts) == 0 {
+	if len(shown) == 0 {
 		return ""
+	}
+	parts := make([]string, len(shown))
+	for i, c := range shown {
+		parts[i] = strings.ReplaceAll(c.Name, "_", " ") + " " + quantity.Format(c.Value, c.Unit)
 	}
 	return "The instrument was sound: " + strings.Join(parts, ", ") + "."
 }

@@ -116,6 +116,20 @@ func TestReportOfManyShowsWhatDidNotPass(t *testing.T) {
 	}
 }
 
+func TestInstrumentShowsTheWorseEnd(t *testing.T) {
+	j := netp.Judgement{Estimates: []netp.Estimate{{Metric: "loss.ratio"}}}
+	got := instrument([]netp.Check{
+		{Name: "cpu_saturation", Value: 0.3, Unit: "1", OK: true},
+		{Name: "rate_achieved", Value: 0.99, Unit: "1", Least: true, OK: true},
+		{Name: "host_stall", Value: 0.3, Unit: "s", OK: true, Metrics: []string{"delay"}},
+		{Name: "cpu_saturation", Value: 0.4, Unit: "1", OK: true},
+		{Name: "rate_achieved", Value: 1, Unit: "1", Least: true, OK: true},
+	}, j)
+	if want := "The instrument was sound: cpu saturation 40 %, rate achieved 99 %."; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestChecksSayWhyTheyAreOK(t *testing.T) {
 	rows := Terminal{}.checks([]netp.Check{
 		{Name: "cpu_saturation", Value: 1, Limit: 0.95, Unit: "1", OK: true, Reason: "No harm: over loopback the host is the path."},
