@@ -15,7 +15,8 @@ type Directory struct {
 // lockName is the file by which a directory is known to be temporary.
 const lockName = "netp.temporary"
 
-// Temporary makes a directory below parent; its name is the prefix and at most ten digits. What killed processes of this user left under that prefix is removed. The caller releases it.
+// Temporary makes a directory below parent; its name is the prefix and at most ten digits. What killed processes of this user left
+// under that prefix is removed. The caller releases it.
 func Temporary(parent, prefix string) (*Directory, error) {
 	sweep(parent, prefix)
 	path, err := os.MkdirTemp(parent, prefix) // mode 0700

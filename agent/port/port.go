@@ -66,8 +66,7 @@ type Port struct {
 //
 // Errors say which port is taken and by what to replace it, which namespace or interface is missing, and which permission.
 func Listen(cfg Config) (*Port, error) {
-	p := &Port{config: cfg, logger: cfg.Logger, sessions: make(map[SessionID]*Session)}
-	p.logger = cmp.Or(p.logger, slog.New(slog.DiscardHandler))
+	p := &Port{config: cfg, logger: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), sessions: make(map[SessionID]*Session)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	if err := cfg.do(p.open); err != nil {
 		p.cancel()

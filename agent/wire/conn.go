@@ -48,8 +48,7 @@ type Conn struct {
 // Connect connects to the bus. With a URL it also succeeds while the bus is down
 // and goes on trying; only a wrong URL or a refused TLS configuration is an error.
 func Connect(o Options) (*Conn, error) {
-	logger := o.Logger
-	logger = cmp.Or(logger, slog.New(slog.DiscardHandler))
+	logger := cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	options := []nats.Option{
 		nats.Name(o.Name),
 		nats.MaxReconnects(-1),

@@ -50,8 +50,7 @@ type Bus struct {
 // A server that is too old for leases that expire is refused with a named error
 // instead of being trusted.
 func Open(ctx context.Context, o Options) (*Bus, error) {
-	logger := o.Logger
-	logger = cmp.Or(logger, slog.New(slog.DiscardHandler))
+	logger := cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	conn, err := connect(o)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the bus: %w", err)

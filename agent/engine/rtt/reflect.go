@@ -178,8 +178,8 @@ func (r *reflector) answer(packet []byte, a *arrival, now int64) {
 		return
 	}
 	if extended {
-		r.told.End = tail.End
-		r.codec.PutTail(packet, count, r.told)
+		tail.Sequence, tail.Left = r.told.Sequence, r.told.Left
+		r.codec.PutTail(packet, count, tail)
 	}
 	// A malformed TLV is marked, and the packet answered like the others (RFC 8972 §4).
 	_ = r.codec.Reflect(packet)

@@ -243,7 +243,7 @@ func instrument(checks []netp.Check, j netp.Judgement) string {
 		switch {
 		case i < 0:
 			shown = append(shown, c)
-		case c.Value > shown[i].Value != c.Least:
+		case (c.Value > shown[i].Value) != c.Least:
 			shown[i] = c
 		}
 	}
