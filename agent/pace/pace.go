@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/netpupper/netp/agent/clock"
@@ -83,7 +84,7 @@ func New(cfg Config) (*Pacer, error) {
 		sleep:    cfg.Sleep,
 	}
 	if p.sleep == nil {
-		p.sleep = newSleep()
+		p.sleep = newSleep(cfg.Cheap)
 	}
 	if !cfg.Cheap {
 		p.spin = newSpin(cmp.Or(cfg.MaxSpin, defaultSpin))
@@ -96,6 +97,7 @@ func New(cfg Config) (*Pacer, error) {
 // same goroutine. It is for loops whose lateness would be mistaken for the network's. It asks for no real-time priority: many
 // streams at a time would keep the rest of the agent from running.
 func Pin() (release func()) {
+	spare()
 	runtime.LockOSThread()
 	timers, priority := fineTimers(), raisePriority()
 	return func() {
@@ -104,6 +106,15 @@ func Pin() (release func()) {
 		runtime.UnlockOSThread()
 	}
 }
+
+// spare sees to it that pinned threads do not keep all processors of Go's scheduler while they sleep: on small machines it gets more of
+// them than the machine has.
+var spare = sync.OnceFunc(func() {
+	const least = 4
+	if runtime.GOMAXPROCS(0) < least {
+		runtime.GOMAXPROCS(least)
+	}
+})
 
 // Due is when the next packet is due (clock.Mono, ns). Next changes it, and Sent after a stall.
 func (p *Pacer) Due() int64 { return p.schedule.due }

@@ -1,17 +1,28 @@
 package pace
 
 import (
+	"unsafe"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/netpupper/netp/agent/clock"
 )
 
+// briefly is how long a cheap sleep keeps its processor of Go's scheduler [ns]. The scheduler's monitor takes back that of a thread which
+// sleeps in a system call that it was told of, and looks every 20 µs meanwhile: for brief sleeps, one after the other, that costs more
+// than they do.
+const briefly = 1_000_000
+
 // newSleep gives a sleep to an absolute time of clock.Mono, which may wake early when a signal comes.
-func newSleep() func(until int64) int64 {
+func newSleep(cheap bool) func(until int64) int64 {
 	offset := monotonicOffset()
 	return func(until int64) int64 {
 		at := unix.NsecToTimespec(until + offset)
-		unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &at, nil)
+		if cheap && until-clock.Mono() <= briefly {
+			_, _, _ = unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, uintptr(unsafe.Pointer(&at)), 0, 0, 0)
+		} else {
+			_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &at, nil)
+		}
 		return clock.Mono()
 	}
 }

@@ -3,8 +3,11 @@ package pace
 import (
 	"runtime"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/netpupper/netp/agent/clock"
 )
 
 // TestPinTakesPriorityBack: a pinned thread is urgent where that is allowed, and afterwards what it was before.
@@ -48,5 +51,26 @@ func TestPinTakesPriorityBack(t *testing.T) {
 	}()
 	if s := <-done; s.after != s.before {
 		t.Errorf("afterwards the thread has nice %d, before %d", s.after, s.before)
+	}
+}
+
+// TestCheapSleeps: brief sleeps and long ones last until the time they were given, on a pinned thread, too, and leave processors of Go's
+// scheduler to others.
+func TestCheapSleeps(t *testing.T) {
+	defer Pin()()
+	if n := runtime.GOMAXPROCS(0); n < 4 {
+		t.Errorf("%d processors beside pinned threads; want 4 at least", n)
+	}
+	p, err := New(Config{Schedule: Constant(0, Rate{1, time.Second}), Cheap: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, length := range []int64{briefly / 10, briefly / 2, 2 * briefly} {
+		for range 20 {
+			due := clock.Mono() + length
+			if now, err := p.Wait(t.Context(), due); err != nil || now < due {
+				t.Fatalf("a sleep of %d ns ended %d ns early (%v)", length, due-now, err)
+			}
+		}
 	}
 }

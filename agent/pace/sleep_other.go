@@ -9,7 +9,7 @@ import (
 )
 
 // newSleep gives a sleep to a time of clock.Mono with the timers of the runtime.
-func newSleep() func(until int64) int64 {
+func newSleep(bool) func(until int64) int64 {
 	return func(until int64) int64 {
 		time.Sleep(time.Duration(until - clock.Mono()))
 		return clock.Mono()
