@@ -2,15 +2,18 @@ package udp
 
 import (
 	"container/heap"
+	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/netpupper/netp/agent/clock"
+	"github.com/netpupper/netp/agent/pace"
 )
 
 const (
@@ -18,8 +21,9 @@ const (
 	// kernel's stamps say when a packet came, whenever it is read.
 	gatherFrom = 2000
 	gatherFor  = time.Millisecond
-	// gatherLook is how often the arrivals are counted.
+	// gatherLook is how long, at least, the arrivals are counted before they are gathered, and gatherOver before they no longer are.
 	gatherLook = 20 * time.Millisecond
+	gatherOver = 250 * time.Millisecond
 )
 
 // poller waits for the sockets of slow streams, with one goroutine for all. The runtime's own poller would wake its thread for
@@ -41,7 +45,12 @@ type watch struct {
 	waiting     sync.WaitGroup // the goroutine, whose alone is what follows
 	turns       turnHeap
 	ready       []*turn // with the last events
+	gather      bool
+	stall       stall // the latest
 }
+
+// stall is a time in which a goroutine did not run that should have.
+type stall struct{ from, lasted int64 } // clock.Mono
 
 // join adds a socket, whose arrivals are told to it from now on.
 func (p *poller) join(r *rawSocket) (err error) {
@@ -135,14 +144,11 @@ func (w *watch) poke() {
 // run tells sockets that packets have come, and takes the steps of others, until it is stopped.
 func (w *watch) run(p *poller) {
 	var events [256]unix.EpollEvent
-	before, since := p.arrivals.Load(), time.Now()
-	gather := false
+	_, sleeping := newWaits()
+	defer pace.Pin()()
+	before, since := p.arrivals.Load(), clock.Mono()
 	for {
-		n, err := unix.EpollWait(w.epoll, events[:], w.patience())
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			panic("udp: epoll: " + err.Error()) // only wrong arguments can fail
-		}
-		if p.tell(w, events[:max(n, 0)]) {
+		if p.tell(w, w.wait(events[:])) {
 			return
 		}
 		for _, t := range w.ready {
@@ -151,14 +157,36 @@ func (w *watch) run(p *poller) {
 		for now := clock.Mono(); len(w.turns) > 0 && w.turns[0].due <= now; {
 			w.one(w.turns[0])
 		}
-		if past := time.Since(since); past > gatherLook {
-			now := p.arrivals.Load()
-			gather = float64(now-before) > gatherFrom*past.Seconds()
-			before, since = now, time.Now()
+		now := clock.Mono()
+		if past := time.Duration(now - since); past > gatherOver || past > gatherLook && !w.gather {
+			arrivals := p.arrivals.Load()
+			w.gather = float64(arrivals-before) > gatherFrom*past.Seconds()
+			before, since = arrivals, now
 		}
-		if gather && !w.behind() {
-			time.Sleep(gatherFor)
+		if w.gather && !w.behind() {
+			w.pause(sleeping, now+int64(gatherFor))
 		}
+	}
+}
+
+// wait gives the events there are, and waits for them unless packets are gathered, which has a pause of its own.
+func (w *watch) wait(events []unix.EpollEvent) []unix.EpollEvent {
+	if w.gather {
+		n, _, _ := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(w.epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+		return events[:max(int(n), 0)] // it neither waits nor fails
+	}
+	n, err := unix.EpollWait(w.epoll, events, w.patience())
+	if err != nil && !errors.Is(err, unix.EINTR) {
+		panic("udp: epoll: " + err.Error()) // only wrong arguments can fail
+	}
+	return events[:max(n, 0)]
+}
+
+// pause lets packets gather, and notes when it took too long.
+func (w *watch) pause(sleeping *pace.Pacer, until int64) {
+	now, _ := sleeping.Wait(context.Background(), until) // the context is never done
+	if late := now - until; late > int64(stallLimit) {
+		w.stall = stall{until, late}
 	}
 }
 
@@ -194,6 +222,33 @@ func (w *watch) one(t *turn) {
 		t.due = next
 		heap.Fix(&w.turns, t.place)
 	}
+}
+
+// hush sees to it that the arrivals at a relaxed socket are not told while those of all are gathered, and else that they are. It is for
+// the watch's goroutine.
+func (p *poller) hush(r *rawSocket) {
+	quiet := r.relaxed && p.watch.gather
+	if r.quiet == quiet {
+		return
+	}
+	var events uint32
+	if !quiet {
+		events = unix.EPOLLIN | unix.EPOLLET // what has come meanwhile is told at once
+	}
+	event := unix.EpollEvent{Events: events, Fd: int32(r.fd)}
+	if unix.EpollCtl(p.watch.epoll, unix.EPOLL_CTL_MOD, r.fd, &event) == nil { // else it is read as often as before
+		r.quiet = quiet
+	}
+}
+
+// latest gives the latest stall, unless it has been given before. It is for the watch's goroutine.
+func (p *poller) latest(given *int64) stall {
+	s := p.watch.stall
+	if s.from == *given {
+		return stall{}
+	}
+	*given = s.from
+	return s
 }
 
 // behind says whether a step is due: a socket has more than was read at once.

@@ -2,8 +2,10 @@ package udp
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,7 +19,7 @@ func polled(t *testing.T, p *poller) (*rawSocket, func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rawSocket{fd: pair[0], clock: new(clock.Clock), poller: p, slow: true, roused: make(chan struct{}, 1)}
+	r := &rawSocket{facts: socketFacts{kernelStamps: true, receiveBuffer: relaxedBuffer}, fd: pair[0], clock: new(clock.Clock), poller: p, slow: true, roused: make(chan struct{}, 1)}
 	r.allocate(2, controlSize)
 	if err := p.join(r); err != nil {
 		t.Fatal(err)
@@ -138,5 +140,82 @@ func TestPollerReadsABacklog(t *testing.T) {
 	}
 	if w.turns[0].due = math.MaxInt64; w.behind() {
 		t.Error("no step is due, and the poller does not pause")
+	}
+}
+
+// TestRelaxedSocketsWait: while packets are gathered, those of a relaxed socket wait until its step is due, and those of another do not;
+// once it is no longer relaxed, or they are no longer gathered, what has come is told at once.
+func TestRelaxedSocketsWait(t *testing.T) {
+	const longEnough = 30 * time.Millisecond
+	var p poller
+	r, send := polled(t, &p)
+	var got []int
+	var at []int64
+	r.each(func(batch []datagram, err error) (until int64, more bool) {
+		if err != nil {
+			t.Error(err)
+		}
+		got, at = append(got, len(batch)), append(at, clock.Mono())
+		switch len(got) {
+		case 1:
+			p.watch.gather = true
+			r.relax(true)
+			time.AfterFunc(time.Millisecond, send)
+			return clock.Mono() + int64(longEnough), true
+		case 2:
+			r.relax(false)
+			time.AfterFunc(time.Millisecond, send)
+			return math.MaxInt64, true // only the packet can be next
+		case 3:
+			r.relax(true)
+			p.watch.gather = false
+			time.AfterFunc(time.Millisecond, send)
+			return math.MaxInt64, true
+		}
+		return 0, false
+	})
+	if !slices.Equal(got, []int{0, 1, 1, 1}) {
+		t.Fatalf("steps with %v packets; want none and thrice one", got)
+	}
+	if waited := time.Duration(at[1] - at[0]); waited < longEnough {
+		t.Errorf("the packet of a relaxed socket was read after %v; want it to wait for %v", waited, longEnough)
+	}
+}
+
+// TestCrowdedSocketsDoNotWait: when others send as well, the socket would be full before its step is due.
+func TestCrowdedSocketsDoNotWait(t *testing.T) {
+	var p poller
+	r, send := polled(t, &p)
+	steps := 0
+	r.each(func([]datagram, error) (int64, bool) {
+		for range len(r.headers) {
+			send()
+		}
+		r.relax(true)
+		steps++
+		return math.MaxInt64, steps <= 2*readsAtOnce
+	})
+	if r.relax(true); r.relaxed {
+		t.Errorf("after %d full reads in a row packets may wait", readsAtOnce)
+	}
+}
+
+// TestPauseNotesStalls: a pause that took much longer than it should have is told once, as lag of sockets whose packets wait.
+func TestPauseNotesStalls(t *testing.T) {
+	p := poller{watch: new(watch)}
+	r := &rawSocket{clock: new(clock.Clock), poller: &p, quiet: true}
+	_, sleeping := newWaits()
+	now := clock.Mono()
+	p.watch.pause(sleeping, now) // in time
+	if _, lag := r.lag(); lag != 0 {
+		t.Errorf("a pause that ended in time: lag of %d ns", lag)
+	}
+	p.watch.pause(sleeping, now-int64(time.Second)) // as if it had ended a second late
+	from, lag := r.lag()
+	if began := time.Now().UnixNano() - from; lag < int64(time.Second) || began < int64(time.Second) || began > int64(time.Minute) {
+		t.Errorf("lag of %d ns, begun %d ns ago; want a second or more", lag, began)
+	}
+	if _, lag = r.lag(); lag != 0 {
+		t.Errorf("told again: %d ns", lag)
 	}
 }

@@ -147,7 +147,13 @@ func (r *receiver) step(batch []datagram, err error) (until int64, more bool) {
 		r.late(now)
 		r.report(now)
 	}
+	r.sock.relax(r.steady(now))
 	return r.due, true
+}
+
+// steady says whether data comes, and nothing else is expected before the next report is due.
+func (r *receiver) steady(now int64) bool {
+	return r.state == stateReceiving && r.firstData > 0 && time.Duration(now-r.firstData) < r.set.omit+r.set.span()-reportEvery
 }
 
 // enter begins a state.
@@ -279,9 +285,7 @@ func (r *receiver) take(batch []datagram) {
 			r.firstData = r.heard
 		}
 	}
-	if len(batch) > 0 && !r.user {
-		r.lag(batch[0].stamp)
-	}
+	r.lag()
 }
 
 // some takes the first packet of those that were joined, and those that are of one run with it, and says how many bytes they have.
@@ -316,16 +320,16 @@ func (r *receiver) some(d *datagram) int {
 	return len(packet) * int(a.more+1)
 }
 
-// lag notes how long the oldest packet of a batch waited for us.
-func (r *receiver) lag(stamp int64) {
-	lag := r.clock.Nanos() - stamp
+// lag notes how long packets have waited for us.
+func (r *receiver) lag() {
+	from, lag := r.sock.lag()
 	if r.state != stateReceiving || lag <= int64(stallLimit) {
 		return
 	}
 	r.stall = max(r.stall, lag)
 	r.collector.mu.Lock()
 	defer r.collector.mu.Unlock()
-	r.collector.lag(stamp, lag)
+	r.collector.lag(from, lag)
 }
 
 // control takes a packet that is no data.

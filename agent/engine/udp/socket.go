@@ -31,6 +31,11 @@ type socket interface {
 	read(until int64) ([]datagram, error)
 	// each takes what read gives, again and again until there is to be no more.
 	each(take taker)
+	// relax says whether what comes may wait in the socket until the time that each was given, because its stamps tell when it came.
+	// It is for the goroutine that takes.
+	relax(on bool)
+	// lag is how long the last read came later than it could have, and from when on [Unix ns]: 0 when it is not known.
+	lag() (from, lasted int64)
 	// trace begins to ask the system when packets leave; false means that it cannot tell, and nothing has changed. From then on no
 	// read waits, because whoever waits would be woken whenever a packet has left, before it is on its way.
 	trace() bool
@@ -112,6 +117,10 @@ func (s *plainSocket) sendAll(packets [][]byte) (int, error) {
 }
 
 func (s *plainSocket) each(take taker) { each(s, take) }
+
+func (s *plainSocket) relax(bool) {}
+
+func (s *plainSocket) lag() (from, lasted int64) { return 0, 0 }
 
 func (s *plainSocket) trace() bool { return false }
 

@@ -24,7 +24,8 @@ const (
 	joinAbove      = 20_000    // packets per second from which on reads are joined and coalesced
 	forcedBuffer   = 128 << 20 // 25 ms at 40 Gbit/s; the kernel takes what packets need, when they wait
 	ordinaryBuffer = 4 << 20
-	readsAtOnce    = 16 // of a slow stream, until others have their turn
+	readsAtOnce    = 8       // of a slow stream, until others have their turn
+	relaxedBuffer  = 1 << 20 // from which receive buffer on packets of a slow stream may wait: what others send has room beside them
 	coalesceSingle = 400 * time.Microsecond
 	coalesceJoined = 100 * time.Microsecond
 	// uninterrupted bounds the waiting for a socket that is out of the poller: a deadline cannot end it.
@@ -57,6 +58,12 @@ type rawSocket struct {
 	interrupted atomic.Bool
 	timer       *time.Timer
 	deadline    int64 // of the timer (clock.Mono); 0 when it does not run
+
+	// Read by the poller's goroutine, whose alone this is.
+	relaxed bool  // packets may wait until the next step is due
+	quiet   bool  // they do: the poller is not told of them
+	crowded bool  // more came than a slow stream has: others send, too, and would fill the socket
+	stalled int64 // when the latest stall of the poller began that was told
 
 	// Waiting alone: at high rates it sleeps between reads, because to be woken for each packet costs the sender, where it is on the
 	// same host, and the receiver more than the packet.
@@ -164,7 +171,7 @@ func (r *rawSocket) shape(s settings) (count, size int) {
 	case r.facts.joins:
 		return 8, joinedSize
 	case s.pps() < 2000:
-		count = 4
+		count = 8
 	default:
 		count = 64
 	}
@@ -289,14 +296,33 @@ func (r *rawSocket) each(take taker) {
 		return
 	}
 	r.poller.run(r, func(now int64) (next int64, more bool) {
+		defer r.poller.hush(r)
 		for range readsAtOnce {
 			r.receive()
 			if next, more = take(r.taken()); r.empty || !more {
 				return next, more
 			}
 		}
+		r.crowded = true
 		return now, true // again, but others first
 	})
+}
+
+func (r *rawSocket) relax(on bool) {
+	r.relaxed = on && r.facts.kernelStamps && r.facts.receiveBuffer >= relaxedBuffer && !r.crowded
+}
+
+func (r *rawSocket) lag() (from, lasted int64) {
+	now := r.clock.Nanos()
+	switch {
+	case r.quiet:
+		s := r.poller.latest(&r.stalled)
+		return now - (clock.Mono() - s.from), s.lasted
+	case len(r.batch) > 0 && r.facts.kernelStamps:
+		from = r.batch[0].stamp
+		return from, now - from
+	}
+	return 0, 0
 }
 
 // taken gives what was received.
