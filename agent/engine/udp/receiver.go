@@ -15,9 +15,12 @@ import (
 )
 
 const (
-	// reportEvery is how often a receiver reports, and echoEvery how often it asks for an echo meanwhile.
-	reportEvery = 100 * time.Millisecond
-	echoEvery   = 500 * time.Millisecond
+	// reportEvery is how often a receiver reports, and echoEvery how often it asks for an echo meanwhile. That of a slow stream reports
+	// only once in reportSeldom, unless an echo was overdue in the last seldomAfter: then more reports are needed for one to arrive.
+	reportEvery  = 100 * time.Millisecond
+	reportSeldom = 250 * time.Millisecond
+	seldomAfter  = 10 * time.Second
+	echoEvery    = 500 * time.Millisecond
 	// probeEvery and probes are the exchanges that find out the clock offset before the stream and after it. Where both ends read one
 	// clock, a few of them are enough to see that it is one.
 	probeEvery     = 15 * time.Millisecond
@@ -67,6 +70,8 @@ type receiver struct {
 	entered   int64 // when the state began; like all times here, clock.Mono
 	due       int64 // of the next report
 	asked     int64 // when an echo was asked for last
+	awaited   bool  // it has not come yet
+	overdue   int64 // when one was; 0 for never
 	heard     int64 // when anything of the sender arrived
 	firstData int64
 	reports   uint64
@@ -153,7 +158,7 @@ func (r *receiver) step(batch []datagram, err error) (until int64, more bool) {
 
 // steady says whether data comes, and nothing else is expected before the next report is due.
 func (r *receiver) steady(now int64) bool {
-	return r.state == stateReceiving && r.firstData > 0 && time.Duration(now-r.firstData) < r.set.omit+r.set.span()-reportEvery
+	return r.state == stateReceiving && r.firstData > 0 && time.Duration(now-r.firstData) < r.set.omit+r.set.span()-reportSeldom
 }
 
 // enter begins a state.
@@ -240,14 +245,17 @@ func (r *receiver) late(now int64) {
 // report sends a report and sets the time of the next.
 func (r *receiver) report(now int64) {
 	r.reports++
-	r.due = now + int64(r.pause())
+	if r.awaited && now-r.asked >= int64(reportEvery) {
+		r.overdue = now
+	}
+	r.due = now + int64(r.pause(now))
 	m := report{
 		place: r.place, state: r.state, number: r.reports, trials: r.trials,
 		received: r.track.received, next: r.track.highest, duplicates: r.track.copies, late: r.track.late,
 		judged: r.ending.sent,
 	}
 	if r.state != stateReceiving || now-r.asked >= int64(echoEvery) {
-		m.wantEcho = true
+		m.wantEcho, r.awaited = true, true
 		r.asked = now
 	}
 	if r.meter != nil && !r.meter.Allow(controlSize+r.headers) {
@@ -258,12 +266,14 @@ func (r *receiver) report(now int64) {
 }
 
 // pause is the time to the next report.
-func (r *receiver) pause() time.Duration {
+func (r *receiver) pause(now int64) time.Duration {
 	switch {
 	case r.prober && r.state == statePreparing, r.prober && r.state == stateCollecting && r.exchanges < r.probes:
 		return probeEvery
 	case r.state == stateDone:
 		return doneEvery
+	case r.state == stateReceiving && r.set.slow() && (r.overdue == 0 || now-r.overdue > int64(seldomAfter)):
+		return reportSeldom
 	}
 	return reportEvery
 }
@@ -357,6 +367,7 @@ func (r *receiver) control(packet []byte, stamp int64) {
 		return
 	}
 	r.exchanges++
+	r.awaited = false
 	if r.state == stateDone && e.answers >= r.doneAs {
 		r.known = true
 	}

@@ -93,6 +93,8 @@ type sender struct {
 	echoes      uint64
 	began       int64 // when the initiator began the session (wall clock); 0 at the responder
 	last        report
+	arrived     int64  // when that arrived (clock.Mono) ...
+	spacing     int64  // ... and when the next one will, after that
 	foreign     uint64 // packets that were not ours
 }
 
@@ -223,12 +225,13 @@ func (x *sender) step(now int64) (next int64, more bool) {
 	return next, more
 }
 
-// toLook says whether there probably is something to be read: many departures, or a report, which comes reportEvery after the last.
+// toLook says whether there probably is something to be read: many departures, or a report, which comes as long after the last as that
+// came after the one before.
 func (x *sender) toLook(now int64) bool {
 	if x.tracer.pending() >= tellAfter {
 		return true
 	}
-	return now-x.looked.Load() >= int64(lookEvery) && (now-x.heard.Load() >= int64(reportEvery) || x.tracer.due(now))
+	return now-x.looked.Load() >= int64(lookEvery) && (now-x.arrived >= x.spacing || x.tracer.due(now))
 }
 
 // due sends what is due.

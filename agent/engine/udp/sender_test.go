@@ -13,22 +13,23 @@ func TestToLook(t *testing.T) {
 	for _, c := range []struct {
 		name          string
 		heard, looked time.Duration
+		spacing       time.Duration
 		told          time.Duration
 		pending       uint64
 		want          bool
 	}{
-		{name: "heard a moment ago", heard: 60 * time.Millisecond, looked: 60 * time.Millisecond},
-		{name: "a report is due", heard: 100 * time.Millisecond, looked: 20 * time.Millisecond, want: true},
-		{name: "looked a moment ago", heard: 300 * time.Millisecond, looked: time.Millisecond},
-		{name: "the reports have ended", heard: deadMan, looked: 20 * time.Millisecond, want: true},
+		{name: "heard a moment ago", heard: 60 * time.Millisecond, looked: 60 * time.Millisecond, spacing: reportEvery},
+		{name: "reports are seldom", heard: 200 * time.Millisecond, looked: 60 * time.Millisecond, spacing: reportSeldom},
+		{name: "a report is due", heard: reportEvery, looked: 20 * time.Millisecond, spacing: reportEvery, want: true},
+		{name: "looked a moment ago", heard: 300 * time.Millisecond, looked: time.Millisecond, spacing: reportEvery},
+		{name: "the reports have ended", heard: deadMan, looked: 20 * time.Millisecond, spacing: reportEvery, want: true},
 		{name: "many departures", pending: tellAfter, want: true},
-		{name: "few departures", pending: tellAfter - 1},
-		{name: "departures of a slow stream", heard: 60 * time.Millisecond, looked: 60 * time.Millisecond, told: tellEvery, want: true},
+		{name: "few departures", pending: tellAfter - 1, spacing: reportEvery},
+		{name: "departures of a slow stream", heard: 60 * time.Millisecond, looked: 60 * time.Millisecond, spacing: reportEvery, told: tellEvery, want: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			x := &sender{tracer: newTracer(ago(c.told), tellAfter)}
+			x := &sender{tracer: newTracer(ago(c.told), tellAfter), arrived: ago(c.heard), spacing: int64(c.spacing)}
 			x.tracer.sent = c.pending
-			x.heard.Store(ago(c.heard))
 			x.looked.Store(ago(c.looked))
 			if got := x.toLook(now); got != c.want {
 				t.Errorf("got %v, want %v", got, c.want)

@@ -103,6 +103,8 @@ func (x *sender) hear(d datagram) {
 		return // a copy, overtaken, or played back
 	}
 	x.last = r
+	arrived := clock.Mono() - max(x.clock.Nanos()-d.stamp, 0)
+	x.arrived, x.spacing = arrived, min(max(arrived-x.arrived, int64(reportEvery)), int64(reportSeldom))
 	x.heard.Store(clock.Mono())
 	x.trials.Store(r.trials)
 	x.peer.Store(uint32(r.state))
