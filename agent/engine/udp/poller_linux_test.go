@@ -200,6 +200,27 @@ func TestCrowdedSocketsDoNotWait(t *testing.T) {
 	}
 }
 
+// TestLagIsOfTheLastRead: packets read long ago do not seem to wait when nothing comes.
+func TestLagIsOfTheLastRead(t *testing.T) {
+	var p poller
+	r, send := polled(t, &p)
+	send()
+	r.receive()
+	if got, err := r.taken(); len(got) != 1 || err != nil {
+		t.Fatalf("%d packets, %v; want one", len(got), err)
+	}
+	if from, _ := r.lag(); from == 0 {
+		t.Error("no lag of a packet is known")
+	}
+	r.receive()
+	if got, err := r.taken(); len(got) != 0 || err != nil {
+		t.Fatalf("%d packets, %v; want none", len(got), err)
+	}
+	if from, lag := r.lag(); from != 0 || lag != 0 {
+		t.Errorf("without a packet: lag of %d ns from %d on", lag, from)
+	}
+}
+
 // TestPauseNotesStalls: a pause that took much longer than it should have is told once, as lag of sockets whose packets wait.
 func TestPauseNotesStalls(t *testing.T) {
 	p := poller{watch: new(watch)}

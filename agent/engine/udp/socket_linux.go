@@ -327,6 +327,7 @@ func (r *rawSocket) lag() (from, lasted int64) {
 
 // taken gives what was received.
 func (r *rawSocket) taken() ([]datagram, error) {
+	r.batch = r.batch[:0]
 	switch r.failed {
 	case 0:
 	case unix.EBADF:
@@ -334,7 +335,6 @@ func (r *rawSocket) taken() ([]datagram, error) {
 	default: // nothing in time; or an ICMP message, which the sending side sees too
 		return nil, nil
 	}
-	r.batch = r.batch[:0]
 	for i := range r.got {
 		r.take(i)
 	}
