@@ -8,12 +8,19 @@ import (
 )
 
 // subBits sets the resolution of a Histogram: within a power of two there are
-// 2^subBits buckets, so a value is known within 1/1024 of itself.
-const subBits = 9
+// 2^subBits buckets, so a value is known within 1/1024 of itself. They come in
+// parts of 2^partBits, so that a narrow series needs little memory.
+const (
+	subBits  = 9
+	partBits = 6
+)
+
+// octave holds the buckets of a power of two.
+type octave [1 << (subBits - partBits)]*[1 << partBits]uint64
 
 // Histogram counts signed integer samples in logarithmic buckets. Its relative
 // error is at most 2^-10 (values up to 1023 are exact), its size is bounded by
-// the number of powers of two touched (4 KiB each), and it merges without loss.
+// the number of powers of two touched (4 KiB each at most), and it merges without loss.
 // Min, max, sum and sum of squares are exact apart from float64 rounding. The
 // zero value is empty and ready; it is not safe for concurrent use.
 type Histogram struct {
@@ -21,11 +28,11 @@ type Histogram struct {
 	min, max int64
 	sum, sqr float64 // of the distances from shift, and of their squares
 	shift    int64   // the first sample: keeps mean and variance exact for narrow series
-	positive [64]*[1 << subBits]uint64
-	negative [64]*[1 << subBits]uint64 // of -1-v, so that every int64 has a place
+	positive [64]*octave
+	negative [64]*octave // of -1-v, so that every int64 has a place
 }
 
-// Record adds one sample. It allocates only when a power of two is seen first.
+// Record adds one sample. It allocates only when an eighth of a power of two is seen first.
 func (h *Histogram) Record(v int64) { h.RecordN(v, 1) }
 
 // RecordN adds n equal samples.
@@ -59,9 +66,22 @@ func (h *Histogram) add(v int64, n uint64) {
 	}
 	exp, sub := slot(u)
 	if side[exp] == nil {
-		side[exp] = new([1 << subBits]uint64)
+		side[exp] = new(octave)
 	}
-	side[exp][sub] += n
+	part := &side[exp][sub>>partBits]
+	if *part == nil {
+		*part = new([1 << partBits]uint64)
+	}
+	(*part)[sub&(1<<partBits-1)] += n
+}
+
+// at is the count of a bucket.
+func (o *octave) at(sub int) uint64 {
+	part := o[sub>>partBits]
+	if part == nil {
+		return 0
+	}
+	return part[sub&(1<<partBits-1)]
 }
 
 // slot gives the power-of-two chunk and the bucket within it of u.
@@ -97,18 +117,18 @@ func (h *Histogram) Buckets() []Bucket {
 			continue
 		}
 		for sub := 1<<subBits - 1; sub >= 0; sub-- {
-			if n := h.negative[exp][sub]; n > 0 {
+			if n := h.negative[exp].at(sub); n > 0 {
 				low, high := bounds(exp, sub)
 				out = append(out, Bucket{-1 - int64(high), -1 - int64(low), n})
 			}
 		}
 	}
-	for exp, chunk := range h.positive {
-		if chunk == nil {
+	for exp, o := range h.positive {
+		if o == nil {
 			continue
 		}
-		for sub, n := range chunk {
-			if n > 0 {
+		for sub := range 1 << subBits {
+			if n := o.at(sub); n > 0 {
 				low, high := bounds(exp, sub)
 				out = append(out, Bucket{int64(low), int64(high), n})
 			}
