@@ -22,10 +22,10 @@ const (
 	seldomAfter  = 10 * time.Second
 	echoEvery    = 500 * time.Millisecond
 	// probeEvery and probes are the exchanges that find out the clock offset before the stream and after it. Where both ends read one
-	// clock, a few of them are enough to see that it is one.
+	// clock, one of them is enough to see that it is one.
 	probeEvery     = 15 * time.Millisecond
 	probes         = 16
-	probesOfItself = 2
+	probesOfItself = 1
 	// probeLimit is how long is tried when their answers do not come.
 	probeLimit = 3 * time.Second
 	// setupLimit bounds the time until all receivers are ready.
@@ -254,7 +254,7 @@ func (r *receiver) report(now int64) {
 		received: r.track.received, next: r.track.highest, duplicates: r.track.copies, late: r.track.late,
 		judged: r.ending.sent,
 	}
-	if r.state != stateReceiving || now-r.asked >= int64(echoEvery) {
+	if r.state != stateReceiving && r.state != stateReady || now-r.asked >= int64(echoEvery) {
 		m.wantEcho, r.awaited = true, true
 		r.asked = now
 	}

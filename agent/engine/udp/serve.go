@@ -125,7 +125,7 @@ func (x *sender) tell(e echo) {
 		return
 	}
 	_ = x.sock.send(e.encode(&x.out, x.sign), departure.None) // when it is lost, the next report asks again
-	if x.tracer != nil && e.state >= stateFinished {
+	if x.tracer != nil && e.state >= stateFinished && x.peer.Load() < stateDone {
 		x.tellRest()
 	}
 }
