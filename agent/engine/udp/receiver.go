@@ -16,7 +16,8 @@ import (
 
 const (
 	// reportEvery is how often a receiver reports, and echoEvery how often it asks for an echo meanwhile. That of a slow stream reports
-	// only once in reportSeldom, unless an echo was overdue in the last seldomAfter: then more reports are needed for one to arrive.
+	// only once in reportSeldom, unless the path is lossy, or an echo was overdue in the last seldomAfter: then more reports are needed for
+	// one to arrive.
 	reportEvery  = 100 * time.Millisecond
 	reportSeldom = 250 * time.Millisecond
 	seldomAfter  = 10 * time.Second
@@ -272,10 +273,16 @@ func (r *receiver) pause(now int64) time.Duration {
 		return probeEvery
 	case r.state == stateDone:
 		return doneEvery
-	case r.state == stateReceiving && r.set.slow() && (r.overdue == 0 || now-r.overdue > int64(seldomAfter)):
+	case r.state == stateReceiving && r.set.slow() && !r.lossy() && (r.overdue == 0 || now-r.overdue > int64(seldomAfter)):
 		return reportSeldom
 	}
 	return reportEvery
+}
+
+// lossy says whether more than one packet in a hundred is missing so far.
+func (r *receiver) lossy() bool {
+	missing := r.track.highest - min(r.track.received, r.track.highest)
+	return missing*100 > r.track.highest
 }
 
 // take takes what was read.
