@@ -15,13 +15,13 @@ import (
 )
 
 const (
-	// reportEvery is how often a receiver reports, and echoEvery how often it asks for an echo meanwhile. That of a slow stream reports
-	// only once in reportSeldom, unless the path is lossy, or an echo was overdue in the last seldomAfter: then more reports are needed for
-	// one to arrive.
+	// reportEvery is how often a receiver reports, and echoEvery how often, at most, it asks for an echo meanwhile. That of a slow stream
+	// reports only once in reportSeldom, unless the path is lossy, or the sender missed a report in the last seldomAfter: then more of them are
+	// needed for one to arrive in time. Until the sender stops, at least six are due.
 	reportEvery  = 100 * time.Millisecond
-	reportSeldom = 250 * time.Millisecond
+	reportSeldom = 220 * time.Millisecond
 	seldomAfter  = 10 * time.Second
-	echoEvery    = 500 * time.Millisecond
+	echoEvery    = 440 * time.Millisecond
 	// probeEvery and probes are the exchanges that find out the clock offset before the stream and after it. Where both ends read one
 	// clock, one of them is enough to see that it is one.
 	probeEvery     = 15 * time.Millisecond
@@ -71,10 +71,11 @@ type receiver struct {
 	entered   int64 // when the state began; like all times here, clock.Mono
 	due       int64 // of the next report
 	asked     int64 // when an echo was asked for last
-	awaited   bool  // it has not come yet
-	overdue   int64 // when one was; 0 for never
+	missed    int64 // when the sender missed a report; 0 for never
 	heard     int64 // when anything of the sender arrived
 	firstData int64
+	reached   uint64 // the highest sequence number that came + 1
+	came      uint64 // packets with sequence numbers
 	reports   uint64
 	doneAs    uint64 // number of the first report in the state done
 	known     bool   // the sender has that
@@ -246,9 +247,6 @@ func (r *receiver) late(now int64) {
 // report sends a report and sets the time of the next.
 func (r *receiver) report(now int64) {
 	r.reports++
-	if r.awaited && now-r.asked >= int64(reportEvery) {
-		r.overdue = now
-	}
 	r.due = now + int64(r.pause(now))
 	m := report{
 		place: r.place, state: r.state, number: r.reports, trials: r.trials,
@@ -256,7 +254,7 @@ func (r *receiver) report(now int64) {
 		judged: r.ending.sent,
 	}
 	if r.state != stateReceiving && r.state != stateReady || now-r.asked >= int64(echoEvery) {
-		m.wantEcho, r.awaited = true, true
+		m.wantEcho = true
 		r.asked = now
 	}
 	if r.meter != nil && !r.meter.Allow(controlSize+r.headers) {
@@ -273,7 +271,7 @@ func (r *receiver) pause(now int64) time.Duration {
 		return probeEvery
 	case r.state == stateDone:
 		return doneEvery
-	case r.state == stateReceiving && r.set.slow() && !r.lossy() && (r.overdue == 0 || now-r.overdue > int64(seldomAfter)):
+	case r.state == stateReceiving && r.set.slow() && !r.lossy() && (r.missed == 0 || now-r.missed > int64(seldomAfter)):
 		return reportSeldom
 	}
 	return reportEvery
@@ -281,8 +279,8 @@ func (r *receiver) pause(now int64) time.Duration {
 
 // lossy says whether more than one packet in a hundred is missing so far.
 func (r *receiver) lossy() bool {
-	missing := r.track.highest - min(r.track.received, r.track.highest)
-	return missing*100 > r.track.highest
+	missing := r.reached - min(r.came, r.reached)
+	return missing*100 > r.reached
 }
 
 // take takes what was read.
@@ -317,6 +315,8 @@ func (r *receiver) some(d *datagram) int {
 	switch a.purpose {
 	case purposeCounted, purposeTraced:
 		a.received = d.stamp
+		r.came += a.more + 1
+		r.reached = max(r.reached, a.sequence+a.more+1)
 		if a.purpose == purposeTraced && r.held.late != nil && r.held.aboard(packet, r.place, r.collector.limit, r.check) {
 			r.news = true
 		}
@@ -370,11 +370,11 @@ func (r *receiver) control(packet []byte, stamp int64) {
 	r.peerState = max(r.peerState, e.state)
 	r.told = max(r.told, e.sent)
 	r.began = e.began
-	if e.answers == 0 {
+	if e.answers == 0 { // not asked for
+		r.missed = r.heard
 		return
 	}
 	r.exchanges++
-	r.awaited = false
 	if r.state == stateDone && e.answers >= r.doneAs {
 		r.known = true
 	}

@@ -9,48 +9,72 @@ import (
 	"github.com/netpupper/netp/agent/port"
 )
 
-// deaf is a socket that takes what is sent and gives nothing.
-type deaf struct{ socket }
+// box is a socket that keeps what is sent and gives nothing.
+type box struct {
+	socket
+	sent [][]byte
+}
 
-func (deaf) send([]byte, uint64) error { return nil }
+func (b *box) send(packet []byte, _ uint64) error {
+	b.sent = append(b.sent, append([]byte(nil), packet...))
+	return nil
+}
 
-// TestReportsAreSeldom: the receiver of a slow stream reports less often as long as each echo comes and hardly a packet is lost, and as
-// often as ever for some time after one did not come. One of a fast stream always does.
+func (b *box) read(int64) ([]datagram, error) { return nil, nil }
+
+// TestReportsAreSeldom: the receiver of a slow stream reports less often as long as hardly a packet is lost and the sender misses no
+// report, and as often as ever for some time after it missed one. One of a fast stream always does.
 func TestReportsAreSeldom(t *testing.T) {
 	const start = int64(time.Hour)
 	for _, c := range []struct {
-		name     string
-		rate     string
-		unheard  time.Duration // begin with an echo that does not come, so long ago; 0 for none
-		answered bool          // the last one has come
-		missing  uint64        // of a thousand packets
-		want     time.Duration
+		name    string
+		rate    string
+		missed  time.Duration // ago; 0 for never
+		missing uint64        // of a thousand packets
+		want    time.Duration
 	}{
-		{name: "all echoes came", rate: "50pps", answered: true, want: reportSeldom},
-		{name: "one does not come", rate: "50pps", want: reportEvery},
-		{name: "one did not come lately", rate: "50pps", unheard: seldomAfter / 2, answered: true, want: reportEvery},
-		{name: "one did not come long ago", rate: "50pps", unheard: 2 * seldomAfter, answered: true, want: reportSeldom},
-		{name: "few packets are lost", rate: "50pps", answered: true, missing: 10, want: reportSeldom},
-		{name: "packets are lost", rate: "50pps", answered: true, missing: 11, want: reportEvery},
-		{name: "fast stream", rate: "5000pps", answered: true, want: reportEvery},
+		{name: "all is well", rate: "50pps", want: reportSeldom},
+		{name: "a report was missed lately", rate: "50pps", missed: seldomAfter, want: reportEvery},
+		{name: "a report was missed long ago", rate: "50pps", missed: seldomAfter + 1, want: reportSeldom},
+		{name: "few packets are lost", rate: "50pps", missing: 10, want: reportSeldom},
+		{name: "packets are lost", rate: "50pps", missing: 11, want: reportEvery},
+		{name: "fast stream", rate: "5000pps", want: reportEvery},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			set := newSettings(netp.Params{"rate": c.rate})
-			r := &receiver{
-				set: set, sock: deaf{}, clock: new(clock.Clock), sign: port.NewTagger([32]byte{}), state: stateReceiving,
-				track: &track{highest: 1000, received: 1000 - c.missing}, collector: newCollector(set, true),
+			r := &receiver{set: newSettings(netp.Params{"rate": c.rate}), state: stateReceiving, reached: 1000, came: 1000 - c.missing}
+			if c.missed > 0 {
+				r.missed = start - int64(c.missed)
 			}
-			if c.unheard > 0 {
-				r.report(start - int64(c.unheard))
-				r.report(start - int64(c.unheard) + int64(reportEvery))
-				r.awaited = false
-			}
-			r.report(start)
-			r.awaited = r.awaited && !c.answered
-			r.report(start + int64(reportEvery))
-			if got := time.Duration(r.due-start) - reportEvery; got != c.want {
+			if got := r.pause(start); got != c.want {
 				t.Errorf("the next report is due in %v; want %v", got, c.want)
 			}
 		})
+	}
+}
+
+// TestMissedReports: a sender that misses a report says so, though it was not asked, and not at each look; the receiver notes it.
+func TestMissedReports(t *testing.T) {
+	keys := port.DeriveKeys([]byte("a session"), 1)
+	set := newSettings(netp.Params{"rate": "50pps"})
+	b := new(box)
+	now := clock.Mono()
+	x := &sender{
+		set: set, sock: b, clock: new(clock.Clock), sign: port.NewTagger(keys.Initiator), tracer: newTracer(now, tellAfter),
+		arrived: now, spacing: int64(reportSeldom), complained: now - int64(reportEvery),
+	}
+	x.look()
+	if len(b.sent) != 0 {
+		t.Fatalf("%d packets sent before a report was due", len(b.sent))
+	}
+	x.arrived -= 2 * x.spacing
+	x.look()
+	x.look()
+	if len(b.sent) != 1 {
+		t.Fatalf("%d packets sent when a report was missed; want one", len(b.sent))
+	}
+	r := &receiver{clock: x.clock, flow: new(port.Flow), check: port.NewTagger(keys.Initiator), state: stateReceiving}
+	r.control(b.sent[0], time.Now().UnixNano())
+	if r.missed == 0 || r.exchanges != 0 {
+		t.Errorf("missed %d, %d exchanges of stamps; want it noted, and none", r.missed, r.exchanges)
 	}
 }

@@ -95,6 +95,7 @@ type sender struct {
 	last        report
 	arrived     int64  // when that arrived (clock.Mono) ...
 	spacing     int64  // ... and when the next one will, after that
+	complained  int64  // when the receiver was told last that none had come
 	foreign     uint64 // packets that were not ours
 }
 

@@ -18,12 +18,17 @@ func (x *sender) trace() bool {
 	return true
 }
 
-// look does between the packets of a traced stream what serve does for others, and tells departures.
+// look does between the packets of a traced stream what serve does for others, and tells departures. When a report should have come it
+// sends an echo that nobody has asked for, so that the receiver reports more often.
 func (x *sender) look() {
 	if _, err := x.read(0); err != nil {
 		return
 	}
 	now := x.looked.Load()
+	if now-x.arrived > int64(3*reportSeldom/2) && now-x.complained >= int64(reportEvery) {
+		x.complained = now
+		x.tell(echo{})
+	}
 	if !x.tracer.due(now) {
 		return
 	}
