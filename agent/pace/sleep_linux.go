@@ -11,7 +11,7 @@ import (
 // briefly is how long a cheap sleep keeps its processor of Go's scheduler [ns]. The scheduler's monitor takes back that of a thread which
 // sleeps in a system call that it was told of, and looks every 20 µs meanwhile: for brief sleeps, one after the other, that costs more
 // than they do.
-const briefly = 1_000_000
+const briefly = 2_500_000
 
 // newSleep gives a sleep to an absolute time of clock.Mono, which may wake early when a signal comes.
 func newSleep(cheap bool) func(until int64) int64 {

@@ -20,7 +20,7 @@ const (
 	// gatherFrom is from how many arrivals per second on, of all sockets together, they are gathered, and gatherFor is how long: the
 	// kernel's stamps say when a packet came, whenever it is read.
 	gatherFrom = 2000
-	gatherFor  = time.Millisecond
+	gatherFor  = 2 * time.Millisecond
 	// gatherLook is how long, at least, the arrivals are counted before they are gathered, and gatherOver before they no longer are.
 	gatherLook = 20 * time.Millisecond
 	gatherOver = 250 * time.Millisecond
