@@ -46,11 +46,8 @@ type watch struct {
 	turns       turnHeap
 	ready       []*turn // with the last events
 	gather      bool
-	stall       stall // the latest
+	stall       struct{ from, to int64 } // the latest time in which the goroutine did not run, but should have (clock.Mono)
 }
-
-// stall is a time in which a goroutine did not run that should have.
-type stall struct{ from, lasted int64 } // clock.Mono
 
 // join adds a socket, whose arrivals are told to it from now on.
 func (p *poller) join(r *rawSocket) (err error) {
@@ -185,8 +182,8 @@ func (w *watch) wait(events []unix.EpollEvent) []unix.EpollEvent {
 // pause lets packets gather, and notes when it took too long.
 func (w *watch) pause(sleeping *pace.Pacer, until int64) {
 	now, _ := sleeping.Wait(context.Background(), until) // the context is never done
-	if late := now - until; late > int64(stallLimit) {
-		w.stall = stall{until, late}
+	if now-until > int64(stallLimit) {
+		w.stall.from, w.stall.to = until, now
 	}
 }
 
@@ -239,16 +236,6 @@ func (p *poller) hush(r *rawSocket) {
 	if unix.EpollCtl(p.watch.epoll, unix.EPOLL_CTL_MOD, r.fd, &event) == nil { // else it is read as often as before
 		r.quiet = quiet
 	}
-}
-
-// latest gives the latest stall, unless it has been given before. It is for the watch's goroutine.
-func (p *poller) latest(given *int64) stall {
-	s := p.watch.stall
-	if s.from == *given {
-		return stall{}
-	}
-	*given = s.from
-	return s
 }
 
 // behind says whether a step is due: a socket has more than was read at once.

@@ -221,22 +221,29 @@ func TestLagIsOfTheLastRead(t *testing.T) {
 	}
 }
 
-// TestPauseNotesStalls: a pause that took much longer than it should have is told once, as lag of sockets whose packets wait.
+// TestPauseNotesStalls: a pause that took much longer than it should have is told once, as lag of the sockets that wait for their time,
+// and not to those that came later.
 func TestPauseNotesStalls(t *testing.T) {
 	p := poller{watch: new(watch)}
 	r := &rawSocket{clock: new(clock.Clock), poller: &p, quiet: true}
 	_, sleeping := newWaits()
-	now := clock.Mono()
-	p.watch.pause(sleeping, now) // in time
+	r.lag()
+	p.watch.pause(sleeping, clock.Mono()) // in time
 	if _, lag := r.lag(); lag != 0 {
 		t.Errorf("a pause that ended in time: lag of %d ns", lag)
 	}
-	p.watch.pause(sleeping, now-int64(time.Second)) // as if it had ended a second late
+	p.watch.pause(sleeping, clock.Mono()-int64(time.Second)) // as if it had ended a second late
 	from, lag := r.lag()
 	if began := time.Now().UnixNano() - from; lag < int64(time.Second) || began < int64(time.Second) || began > int64(time.Minute) {
 		t.Errorf("lag of %d ns, begun %d ns ago; want a second or more", lag, began)
 	}
 	if _, lag = r.lag(); lag != 0 {
 		t.Errorf("told again: %d ns", lag)
+	}
+	later := &rawSocket{clock: r.clock, poller: &p}
+	later.lag()
+	later.quiet = true
+	if _, lag = later.lag(); lag != 0 {
+		t.Errorf("told to a socket that came later: %d ns", lag)
 	}
 }

@@ -63,7 +63,7 @@ type rawSocket struct {
 	relaxed bool  // packets may wait until the next step is due
 	quiet   bool  // they do: the poller is not told of them
 	crowded bool  // more came than a slow stream has: others send, too, and would fill the socket
-	stalled int64 // when the latest stall of the poller began that was told
+	lagged  int64 // when lag was asked for last (clock.Mono)
 
 	// Waiting alone: at high rates it sleeps between reads, because to be woken for each packet costs the sender, where it is on the
 	// same host, and the receiver more than the packet.
@@ -313,14 +313,16 @@ func (r *rawSocket) relax(on bool) {
 }
 
 func (r *rawSocket) lag() (from, lasted int64) {
-	now := r.clock.Nanos()
+	wall, now, before := r.clock.Nanos(), clock.Mono(), r.lagged
+	r.lagged = now
 	switch {
 	case r.quiet:
-		s := r.poller.latest(&r.stalled)
-		return now - (clock.Mono() - s.from), s.lasted
+		if s := &r.poller.watch.stall; s.to > before {
+			return wall - (now - s.from), s.to - s.from
+		}
 	case len(r.batch) > 0 && r.facts.kernelStamps:
 		from = r.batch[0].stamp
-		return from, now - from
+		return from, wall - from
 	}
 	return 0, 0
 }

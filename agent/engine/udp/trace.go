@@ -2,6 +2,7 @@ package udp
 
 import (
 	"cmp"
+	"time"
 
 	"github.com/netpupper/netp/agent/clock"
 	"github.com/netpupper/netp/agent/engine/internal/departure"
@@ -25,7 +26,7 @@ func (x *sender) look() {
 		return
 	}
 	now := x.looked.Load()
-	if now-x.arrived > int64(3*reportSeldom/2) && now-x.complained >= int64(reportEvery) {
+	if silent := time.Duration(now - x.arrived); silent > 3*reportSeldom/2 && silent < deadMan && now-x.complained >= int64(reportEvery) {
 		x.complained = now
 		x.tell(echo{})
 	}
