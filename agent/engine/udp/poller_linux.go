@@ -46,7 +46,9 @@ type watch struct {
 	turns       turnHeap
 	ready       []*turn // with the last events
 	gather      bool
-	stall       struct{ from, to int64 } // the latest time in which the goroutine did not run, but should have (clock.Mono)
+	quiet       int                      // sockets whose arrivals it is not told
+	at          int64                    // when it last was seen to run (clock.Mono)
+	stall       struct{ from, to int64 } // the latest time in which it did not run, but should have
 }
 
 // join adds a socket, whose arrivals are told to it from now on.
@@ -143,7 +145,8 @@ func (w *watch) run(p *poller) {
 	var events [256]unix.EpollEvent
 	_, sleeping := newWaits()
 	defer pace.Pin()()
-	before, since := p.arrivals.Load(), clock.Mono()
+	w.at = clock.Mono()
+	before, since := p.arrivals.Load(), w.at
 	for {
 		if p.tell(w, w.wait(events[:])) {
 			return
@@ -154,21 +157,24 @@ func (w *watch) run(p *poller) {
 		for now := clock.Mono(); len(w.turns) > 0 && w.turns[0].due <= now; {
 			w.one(w.turns[0])
 		}
-		now := clock.Mono()
+		now := w.awake()
 		if past := time.Duration(now - since); past > gatherOver || past > gatherLook && !w.gather {
 			arrivals := p.arrivals.Load()
 			w.gather = float64(arrivals-before) > gatherFrom*past.Seconds()
 			before, since = arrivals, now
 		}
-		if w.gather && !w.behind() {
+		if w.pauses() && !w.behind() {
 			w.pause(sleeping, now+int64(gatherFor))
 		}
 	}
 }
 
-// wait gives the events there are, and waits for them unless packets are gathered, which has a pause of its own.
+// pauses says whether it looks each gatherFor: while it is not told of some arrivals, so that it knows when this host stood still.
+func (w *watch) pauses() bool { return w.gather || w.quiet > 0 }
+
+// wait gives the events there are, and waits for them unless there are pauses for that.
 func (w *watch) wait(events []unix.EpollEvent) []unix.EpollEvent {
-	if w.gather {
+	if w.pauses() {
 		n, _, _ := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(w.epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
 		return events[:max(int(n), 0)] // it neither waits nor fails
 	}
@@ -176,15 +182,25 @@ func (w *watch) wait(events []unix.EpollEvent) []unix.EpollEvent {
 	if err != nil && !errors.Is(err, unix.EINTR) {
 		panic("udp: epoll: " + err.Error()) // only wrong arguments can fail
 	}
+	w.at = clock.Mono()
 	return events[:max(n, 0)]
 }
 
-// pause lets packets gather, and notes when it took too long.
+// pause lets packets gather.
 func (w *watch) pause(sleeping *pace.Pacer, until int64) {
-	now, _ := sleeping.Wait(context.Background(), until) // the context is never done
-	if now-until > int64(stallLimit) {
-		w.stall.from, w.stall.to = until, now
+	_, _ = sleeping.Wait(context.Background(), until) // the context is never done
+	w.at = until
+	w.awake()
+}
+
+// awake gives the time, and notes when the goroutine did not run for too long before.
+func (w *watch) awake() (now int64) {
+	now = clock.Mono()
+	if now-w.at > int64(stallLimit) {
+		w.stall.from, w.stall.to = w.at, now
 	}
+	w.at = now
+	return now
 }
 
 // tell passes events on, and reports whether it is over.
@@ -209,7 +225,7 @@ func (p *poller) tell(w *watch, events []unix.EpollEvent) (over bool) {
 
 // one takes a step.
 func (w *watch) one(t *turn) {
-	next, more := t.step(clock.Mono())
+	next, more := t.step(w.awake())
 	switch {
 	case !more:
 		heap.Remove(&w.turns, t.place)
@@ -233,8 +249,14 @@ func (p *poller) hush(r *rawSocket) {
 		events = unix.EPOLLIN | unix.EPOLLET // what has come meanwhile is told at once
 	}
 	event := unix.EpollEvent{Events: events, Fd: int32(r.fd)}
-	if unix.EpollCtl(p.watch.epoll, unix.EPOLL_CTL_MOD, r.fd, &event) == nil { // else it is read as often as before
-		r.quiet = quiet
+	if unix.EpollCtl(p.watch.epoll, unix.EPOLL_CTL_MOD, r.fd, &event) != nil {
+		return // it is read as often as before
+	}
+	r.quiet = quiet
+	if quiet {
+		p.watch.quiet++
+	} else {
+		p.watch.quiet--
 	}
 }
 

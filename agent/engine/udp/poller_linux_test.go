@@ -163,17 +163,29 @@ func TestRelaxedSocketsWait(t *testing.T) {
 			time.AfterFunc(time.Millisecond, send)
 			return clock.Mono() + int64(longEnough), true
 		case 2:
+			p.watch.gather = false
+			if !p.watch.pauses() {
+				t.Error("it is not told of arrivals, and does not look for itself")
+			}
 			r.relax(false)
 			time.AfterFunc(time.Millisecond, send)
 			return math.MaxInt64, true // only the packet can be next
 		case 3:
 			r.relax(true)
 			p.watch.gather = false
+			if p.watch.quiet != 0 {
+				t.Errorf("%d sockets are quiet that are read as packets come", p.watch.quiet)
+			}
 			time.AfterFunc(time.Millisecond, send)
 			return math.MaxInt64, true
 		}
+		r.relax(true)
+		p.watch.gather = true
 		return 0, false
 	})
+	if w := p.watch; w.quiet != 0 {
+		t.Errorf("%d sockets are quiet at the end", w.quiet)
+	}
 	if !slices.Equal(got, []int{0, 1, 1, 1}) {
 		t.Fatalf("steps with %v packets; want none and thrice one", got)
 	}
@@ -228,6 +240,7 @@ func TestPauseNotesStalls(t *testing.T) {
 	r := &rawSocket{clock: new(clock.Clock), poller: &p, quiet: true}
 	_, sleeping := newWaits()
 	r.lag()
+	p.watch.at = clock.Mono()
 	p.watch.pause(sleeping, clock.Mono()) // in time
 	if _, lag := r.lag(); lag != 0 {
 		t.Errorf("a pause that ended in time: lag of %d ns", lag)

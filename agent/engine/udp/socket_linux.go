@@ -299,7 +299,11 @@ func (r *rawSocket) each(take taker) {
 		defer r.poller.hush(r)
 		for range readsAtOnce {
 			r.receive()
-			if next, more = take(r.taken()); r.empty || !more {
+			if next, more = take(r.taken()); !more {
+				r.relaxed = false
+				return next, more
+			}
+			if r.empty {
 				return next, more
 			}
 		}

@@ -29,7 +29,7 @@ const (
 	// enoughClean is how many windows without a stall have to be without a mark for less than 0.1 % to be false, with 95 % confidence.
 	enoughClean = 2995
 	// stallRounds bounds how often is tried to have so many, and stallProcesses are the receivers' processes: each runs some sessions,
-	// which stand still together.
+	// which stand still together. In one they are so many that packets now are read as they come, now when the next report is due.
 	stallRounds, stallProcesses = 3, 2
 )
 
@@ -65,7 +65,11 @@ func (m *marks) observe(l *lab.Lab, s scale, round uint64) error {
 			if err != nil {
 				return err
 			}
-			runs[i], err = p.stalling(s, round<<32|uint64(i))
+			share := s.stalls * 3 / 8
+			if i > 0 {
+				share = (s.stalls - share) / (stallProcesses - 1)
+			}
+			runs[i], err = p.stalling(s, share, round<<32|uint64(i))
 			return err
 		})
 	}
@@ -102,11 +106,11 @@ type stallRun struct {
 }
 
 // stalling runs sessions whose receivers are stopped every few seconds.
-func (p path) stalling(scale scale, seed uint64) (run stallRun, err error) {
+func (p path) stalling(scale scale, sessions int, seed uint64) (run stallRun, err error) {
 	random := rand.New(rand.NewPCG(seed, 5))
 	length := time.Duration(scale.windows) * time.Second
 	end := func() error { return nil }
-	near, far, waits, err := p.pair(stallEnd(scale), func(_, far *os.Process) {
+	near, far, waits, err := p.pair(stallEnd(scale, sessions), func(_, far *os.Process) {
 		var stopping sync.WaitGroup
 		var failed error
 		begin := time.Now()
@@ -140,8 +144,8 @@ func (p path) stalling(scale scale, seed uint64) (run stallRun, err error) {
 }
 
 // stallEnd is what the ends of such sessions play.
-func stallEnd(s scale) end {
-	return end{Kind: "udp", Watch: true, Sessions: s.stalls / stallProcesses, Params: netp.Params{
+func stallEnd(s scale, sessions int) end {
+	return end{Kind: "udp", Watch: true, Sessions: sessions, Params: netp.Params{
 		"duration": float64(s.windows), "rate": fmt.Sprintf("%dpps", stallPace), "size": float64(dataSize), "timeout": 1.0,
 	}}
 }
