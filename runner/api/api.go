@@ -19,6 +19,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/netpupper/netp"
@@ -135,11 +136,19 @@ func (s *Server) routes() []route {
 // Handler answers everything below Prefix; mount it there.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
+	methods := map[string][]string{} // by path
 	for _, r := range s.routes() {
 		mux.Handle(r.method+" "+Prefix+r.path, s.guard(r))
+		methods[r.path] = append(methods[r.path], r.method)
+	}
+	for path, allowed := range methods {
+		mux.HandleFunc(Prefix+path, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Allow", strings.Join(allowed, ", "))
+			s.refuse(w, r, problem(http.StatusMethodNotAllowed, "method_not_allowed", "%s takes %s, not %s.", r.URL.Path, strings.Join(allowed, " and "), r.Method))
+		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.refuse(w, r, problem(http.StatusNotFound, "not_found", "There is no %s %s; GET %sopenapi.json lists what there is.", r.Method, r.URL.Path, Prefix))
+		s.refuse(w, r, problem(http.StatusNotFound, "not_found", "There is no %s; GET %sopenapi.json lists what there is.", r.URL.Path, Prefix))
 	})
 	return mux
 }

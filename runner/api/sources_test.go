@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -56,5 +57,18 @@ func TestSources(t *testing.T) {
 	}
 	if want := []string{"suspend", "resume", "reconcile"}; !slices.Equal(w.sources.told, want) {
 		t.Errorf("the source was told %v, want %v", w.sources.told, want)
+	}
+}
+
+// TestWrongMethod: a path that takes another method says which, and one that does not exist says so.
+func TestWrongMethod(t *testing.T) {
+	w := newWorld(t)
+	for path, want := range map[string]string{"status": "takes GET, not PUT", "runs": "takes POST and GET, not PUT", "suites/a": "takes DELETE, not PUT"} {
+		if got := wants[Problem](w, 405, "PUT", Prefix+path, nil); got.Code != "method_not_allowed" || !strings.Contains(got.Detail, want) {
+			t.Errorf("PUT %s: %+v; want %q", path, got, want)
+		}
+	}
+	if got := wants[Problem](w, 404, "GET", Prefix+"nothing", nil); got.Code != "not_found" {
+		t.Errorf("an unknown path: %+v", got)
 	}
 }
