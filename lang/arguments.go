@@ -12,6 +12,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/netpupper/netp/suggest"
 )
 
 // arguments reads the arguments of one body in one environment. Every getter
@@ -307,7 +309,7 @@ func (a *arguments) oneOf(name, def string, allowed ...string) string {
 		return def
 	}
 	if !slices.Contains(allowed, s) {
-		a.fail(name, sumInvalidValue, "%s is %s, and must be one of %s.%s", name, strconv.Quote(s), quotedList(allowed), suggest(s, allowed))
+		a.fail(name, sumInvalidValue, "%s is %s, and must be one of %s.%s", name, strconv.Quote(s), quotedList(allowed), suggest.Sentence(s, allowed))
 		return def
 	}
 	return s

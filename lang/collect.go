@@ -6,11 +6,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/agext/levenshtein"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/netpupper/netp/lang/diag"
+	"github.com/netpupper/netp/suggest"
 )
 
 // collector gathers the diagnostics of one Load, with excerpts of the sources.
@@ -102,7 +102,7 @@ func (c *collector) hcl(ds hcl.Diagnostics) {
 		if call, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallUnknownDiagExtra](d); ok {
 			name := call.CalledFunctionName()
 			out.Summary = sumUnknownFunction
-			out.Detail = fmt.Sprintf("There is no function %q here.%s", name, suggest(name, c.callable))
+			out.Detail = fmt.Sprintf("There is no function %q here.%s", name, suggest.Sentence(name, c.callable))
 		}
 		if secretCall(d) {
 			out.Detail = "An argument is sensitive, so what the function says about it is not shown."
@@ -175,43 +175,6 @@ func contextOf(body *hclsyntax.Body, offset int) string {
 		return name
 	}
 	return ""
-}
-
-// suggest gives ` Did you mean "x"?` for the candidate closest to name, or "".
-func suggest(name string, candidates []string) string {
-	if best := closest(name, candidates); best != "" {
-		return fmt.Sprintf(" Did you mean %q?", best)
-	}
-	return ""
-}
-
-// closest is the candidate at most three edits away, and less than half the
-// name; "" when there is none. Long names and long lists are not searched.
-func closest(name string, candidates []string) string {
-	if len(name) > 100 || len(candidates) > 20_000 {
-		return ""
-	}
-	best, distance := "", 4
-	for _, c := range slices.Sorted(slices.Values(candidates)) {
-		if d := len(c) - len(name); d > 3 || d < -3 {
-			continue
-		}
-		d := levenshtein.Distance(strings.ToLower(name), strings.ToLower(c), nil)
-		if d == 2 && anagram(name, c) {
-			d = 1 // two letters changed places
-		}
-		if d < distance && 2*d <= max(len(name), 2) {
-			best, distance = c, d
-		}
-	}
-	return best
-}
-
-func anagram(a, b string) bool {
-	x, y := []byte(a), []byte(b)
-	slices.Sort(x)
-	slices.Sort(y)
-	return bytes.Equal(x, y)
 }
 
 // listed writes names for people: `a, b, c`, at most twenty.

@@ -9,6 +9,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/netpupper/netp/suggest"
 )
 
 // newScope indexes the declarations of a module's files.
@@ -139,7 +141,7 @@ func (l *loader) unknownArgument(a *hclsyntax.Attribute, schema *blockSchema, wh
 	if isJSON(a.NameRange.Filename) { // which does not tell blocks from arguments
 		known = slices.AppendSeq(known, maps.Keys(schema.blocks))
 	}
-	hint := suggest(a.Name, known)
+	hint := suggest.Sentence(a.Name, known)
 	if hint == "" && len(known) > 0 {
 		hint = " It may have: " + listed(known) + "."
 	}
@@ -157,7 +159,7 @@ func (l *loader) checkBlock(b *hclsyntax.Block, schema *blockSchema, what string
 		for name := range schema.blocks {
 			known = append(known, name)
 		}
-		hint := suggest(b.Type, known)
+		hint := suggest.Sentence(b.Type, known)
 		_, isArg := schema.args[b.Type]
 		switch {
 		case isArg || schema.free:

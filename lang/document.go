@@ -15,6 +15,7 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/lang/diag"
+	"github.com/netpupper/netp/suggest"
 )
 
 // Shape says what may stand in a block of a configuration file, or at its top.
@@ -256,7 +257,7 @@ func (b Block) Unknown(label string, declared []string, what string) {
 
 // hint suggests a name, or tells all there are.
 func hint(name string, all []string) string {
-	if like := suggest(name, all); like != "" || len(all) == 0 {
+	if like := suggest.Sentence(name, all); like != "" || len(all) == 0 {
 		return like
 	}
 	return " There is: " + listed(all) + "."

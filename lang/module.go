@@ -7,6 +7,8 @@ import (
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/netpupper/netp/suggest"
 )
 
 // maxModuleScopes bounds the calls of all modules together.
@@ -104,7 +106,7 @@ func (s *scope) checkInputs() {
 	}
 	for name, a := range s.inputs {
 		if it := s.items["var."+name]; it == nil {
-			hint := suggest(name, known)
+			hint := suggest.Sentence(name, known)
 			if hint == "" {
 				hint = " Its variables are: " + listed(known) + "."
 			}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/suggest"
 )
 
 // factsOf gathers what is known of the pairs of a path.
@@ -99,9 +100,9 @@ func (in *instance) checkVia(a *arguments, p *Path) {
 		l.warn(a.rng("via"), sumUnknownInterface, "%s declares interfaces, but none named %q; its default address will be used.", listed(lacking), p.Via)
 	case len(have) > 0:
 	case len(lacking) > 0 && !open:
-		a.fail("via", sumUnknownInterface, "No end of this path has an interface %q.%s The ends declare: %s.", p.Via, suggest(p.Via, names), listed(names))
+		a.fail("via", sumUnknownInterface, "No end of this path has an interface %q.%s The ends declare: %s.", p.Via, suggest.Sentence(p.Via, names), listed(names))
 	case len(lacking) > 0:
-		l.warn(a.rng("via"), sumUnknownInterface, "No declared end of this path has an interface %q.%s The ends declare: %s.", p.Via, suggest(p.Via, names), listed(names))
+		l.warn(a.rng("via"), sumUnknownInterface, "No declared end of this path has an interface %q.%s The ends declare: %s.", p.Via, suggest.Sentence(p.Via, names), listed(names))
 	case !open:
 		l.warn(a.rng("via"), sumUnknownInterface, "No end of this path has an interface %q, so that default addresses will be used at every end.", p.Via)
 	}
@@ -124,10 +125,10 @@ func (f *pathFacts) misses(key string) string {
 		return "A pair is written as \"source->destination\", with the names of the agents; this is \"" + key + "\"."
 	}
 	if _, ok := slices.BinarySearch(f.sources, source); !ok && !f.openSources {
-		return f.Addr + " has no pair \"" + key + "\": \"" + source + "\" is none of its sources." + suggest(source, f.sources)
+		return f.Addr + " has no pair \"" + key + "\": \"" + source + "\" is none of its sources." + suggest.Sentence(source, f.sources)
 	}
 	if _, ok := slices.BinarySearch(f.dests, dest); !ok && !f.openDests {
-		return f.Addr + " has no pair \"" + key + "\": \"" + dest + "\" is none of its destinations." + suggest(dest, f.dests)
+		return f.Addr + " has no pair \"" + key + "\": \"" + dest + "\" is none of its destinations." + suggest.Sentence(dest, f.dests)
 	}
 	if source == dest {
 		return "An agent does not measure to itself, so that there is no pair \"" + key + "\"."

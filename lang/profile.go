@@ -9,6 +9,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/suggest"
 )
 
 // profile decodes a profile block by the parameters its kind declares.
@@ -21,7 +22,7 @@ func (in *instance) profile() cty.Value {
 		for _, k := range l.options.Catalogue {
 			kinds = append(kinds, string(k.Kind))
 		}
-		hint := suggest(string(kind), kinds)
+		hint := suggest.Sentence(string(kind), kinds)
 		if hint == "" {
 			hint = " There is: " + listed(kinds) + "."
 		}
@@ -88,7 +89,7 @@ func (in *instance) checkParamNames(a *arguments, spec netp.KindSpec) bool {
 		for _, p := range spec.Params {
 			known = append(known, p.Name)
 		}
-		hint := suggest(name, known)
+		hint := suggest.Sentence(name, known)
 		if hint == "" {
 			hint = " It has: " + listed(known) + "."
 		}
@@ -215,7 +216,7 @@ func dscpValue(ps netp.ParamSpec, v cty.Value) (any, *valueFault) {
 		for n := range dscpNames {
 			known = append(known, n)
 		}
-		return nil, &valueFault{sumInvalidValue, strconv.Quote(v.AsString()) + " is not the name of a code point." + suggest(v.AsString(), known) + ` Write for example "ef", "af41", "cs1" or a number from 0 to 63.`}
+		return nil, &valueFault{sumInvalidValue, strconv.Quote(v.AsString()) + " is not the name of a code point." + suggest.Sentence(v.AsString(), known) + ` Write for example "ef", "af41", "cs1" or a number from 0 to 63.`}
 	}
 	return nil, &valueFault{sumInvalidType, ps.Name + " is the name or the number of a code point; this is " + article(typeWord(v.Type())) + "."}
 }
@@ -261,7 +262,7 @@ func inRange(ps netp.ParamSpec, value any) *valueFault {
 		}
 	case string:
 		if len(ps.OneOf) > 0 && !slices.Contains(ps.OneOf, v) {
-			return &valueFault{sumInvalidValue, ps.Name + " is " + strconv.Quote(v) + ", and must be one of " + quotedList(ps.OneOf) + "." + suggest(v, ps.OneOf)}
+			return &valueFault{sumInvalidValue, ps.Name + " is " + strconv.Quote(v) + ", and must be one of " + quotedList(ps.OneOf) + "." + suggest.Sentence(v, ps.OneOf)}
 		}
 		if ps.Type == netp.RateParam && ps.Max > ps.Min {
 			r, _ := netp.ParseRate(v)

@@ -9,6 +9,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/netpupper/netp/suggest"
 )
 
 // scope is one module as called: its declarations by the way they are referred
@@ -185,7 +187,7 @@ func (s *scope) unknown(t hcl.Traversal, key string) {
 			elsewhere = append(elsewhere, ref)
 		}
 	}
-	hint := suggest(key, have)
+	hint := suggest.Sentence(key, have)
 	switch {
 	case len(elsewhere) > 0:
 		hint = " Did you mean " + strconv.Quote(slices.Min(elsewhere)) + "?"
@@ -492,7 +494,7 @@ func (e *env) unknownRoot(t hcl.Traversal) {
 	for name := range e.scope.base.Variables {
 		known = append(known, name)
 	}
-	hint := suggest(root, known)
+	hint := suggest.Sentence(root, known)
 	if hint == "" && e.scope.items["var."+root] != nil {
 		hint = ` Did you mean "var.` + root + `"?`
 	} else if hint == "" && e.scope.items["local."+root] != nil {

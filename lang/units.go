@@ -13,6 +13,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/suggest"
 )
 
 // unit is a unit constant: a number in SI base units, written as text so that it
@@ -117,7 +118,7 @@ func parseDuration(s string) (float64, error) {
 	}
 	if ok {
 		units := append(names(timeUnits), "d")
-		return 0, wrongUnit("%q is not a unit of time.%s The units are %s.", name, suggest(name, units), strings.Join(units, ", "))
+		return 0, wrongUnit("%q is not a unit of time.%s The units are %s.", name, suggest.Sentence(name, units), strings.Join(units, ", "))
 	}
 	return 0, wrongUnit(`%q is not a duration. Write for example "60s", "5min", "1h30m" or "PT1M".`, s)
 }
@@ -154,7 +155,7 @@ func parseRateIn(s string, allowed []unit) (float64, error) {
 		return 0, wrongUnit("%q counts bytes, and a rate counts bits per second: one byte is eight bits, and netp does not guess. Write for example %q.", s, number+"Mbps")
 	}
 	units := names(allowed)
-	return 0, wrongUnit("%q is not a unit of rate.%s The units are %s.", name, suggest(name, units), strings.Join(units, ", "))
+	return 0, wrongUnit("%q is not a unit of rate.%s The units are %s.", name, suggest.Sentence(name, units), strings.Join(units, ", "))
 }
 
 var byteUnit = regexp.MustCompile(`^[kKMGT]?i?(B|Byte|Bytes|byte|bytes|o)(ps|/s)?$`)
@@ -193,7 +194,7 @@ func parseSize(s string) (float64, error) {
 	case bitUnit.MatchString(name):
 		return 0, wrongUnit("%q counts bits, and a size counts bytes: one byte is eight bits, and netp does not guess. Write for example %q.", s, number+"MB")
 	default:
-		return 0, wrongUnit("%q is not a unit of size.%s The units are %s.", name, suggest(name, names(sizeUnits)), strings.Join(names(sizeUnits), ", "))
+		return 0, wrongUnit("%q is not a unit of size.%s The units are %s.", name, suggest.Sentence(name, names(sizeUnits)), strings.Join(names(sizeUnits), ", "))
 	}
 	f, err := scale(number, u.value)
 	if err == nil && f != math.Trunc(f) {

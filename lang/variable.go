@@ -11,6 +11,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/netpupper/netp/suggest"
 )
 
 // givenVariable is a value from outside, not yet converted: an expression of a
@@ -104,7 +106,7 @@ func (l *loader) give(root *scope, name string, g givenVariable) {
 			known = append(known, rest)
 		}
 	}
-	detail := fmt.Sprintf("The suite declares no variable %q, for which %s has a value.%s", name, g.source, suggest(name, known))
+	detail := fmt.Sprintf("The suite declares no variable %q, for which %s has a value.%s", name, g.source, suggest.Sentence(name, known))
 	switch {
 	case g.expr != nil:
 		l.warn(g.rng, sumUnknownVariable, "%s", detail)

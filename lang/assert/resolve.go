@@ -6,12 +6,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/agext/levenshtein"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/suggest"
 )
 
 // dotted is a reference as text: delay.p99; delay["p99"] is the same.
@@ -75,7 +75,7 @@ func (c *compiler) resolveMetric(m *machine, t hcl.Traversal) {
 	}
 	for _, s := range c.in.Metrics {
 		if rest, ok := strings.CutPrefix(name, s.Name+"."); ok && s.Shape == netp.DistributionShape {
-			m.report(sumUnknownMetric, t.SourceRange(), "%q has no figure %q.%s It has: %s.", s.Name, rest, suggest(rest, netp.Members()), strings.Join(netp.Members(), ", "))
+			m.report(sumUnknownMetric, t.SourceRange(), "%q has no figure %q.%s It has: %s.", s.Name, rest, suggest.Sentence(rest, netp.Members()), strings.Join(netp.Members(), ", "))
 			return
 		}
 	}
@@ -131,7 +131,7 @@ func (c *compiler) unknownMetric(name string) string {
 		first = append(first, s.Name)
 	}
 	words := append(slices.Clone(first), c.names()...)
-	return fmt.Sprintf("%s has no metric %q.%s %s", c.subject(), name, suggest(name, words), c.offered())
+	return fmt.Sprintf("%s has no metric %q.%s %s", c.subject(), name, suggest.Sentence(name, words), c.offered())
 }
 
 func (c *compiler) subject() string {
@@ -155,19 +155,5 @@ func (c *compiler) offered() string {
 
 func (m *machine) unknownFunction(e *hclsyntax.FunctionCallExpr) value {
 	names := slices.Sorted(maps.Keys(m.context.Functions))
-	return m.report(sumUnknownFunction, e.NameRange, "There is no function %q.%s", e.Name, suggest(e.Name, names))
-}
-
-// suggest says which of the words is meant by one mistyped.
-func suggest(word string, words []string) string {
-	best, distance := "", 2+len(word)/3
-	for _, w := range words {
-		if d := levenshtein.Distance(word, w, nil); d < distance {
-			best, distance = w, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(" Did you mean %q?", best)
+	return m.report(sumUnknownFunction, e.NameRange, "There is no function %q.%s", e.Name, suggest.Sentence(e.Name, names))
 }

@@ -28,6 +28,7 @@ import (
 
 	"github.com/netpupper/netp/hold"
 	"github.com/netpupper/netp/plugins/sdk"
+	"github.com/netpupper/netp/suggest"
 )
 
 // Options say where plugins are and how they are treated.
@@ -188,7 +189,7 @@ func (n *NotFound) Error() string {
 	if len(n.Looked) == 0 {
 		text = fmt.Sprintf("There is no directory to look for %s in.", fileName(n.Type))
 	}
-	if near := sdk.Nearest(n.Type, n.Others); near != "" {
+	if near := suggest.Nearest(n.Type, n.Others); near != "" {
 		return text + fmt.Sprintf(" Did you mean the sink %q?", near)
 	}
 	if len(n.Others) > 0 {

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/agext/levenshtein"
+	"github.com/netpupper/netp/suggest"
 )
 
 // Type is the type of an argument.
@@ -178,29 +178,13 @@ func (s Schema) unknown(given map[string]any) []Fault {
 			continue
 		}
 		detail := fmt.Sprintf("This sink has no argument %q. It has: %s.", name, strings.Join(names, ", "))
-		if best := Nearest(name, names); best != "" {
+		if best := suggest.Nearest(name, names); best != "" {
 			detail = fmt.Sprintf("This sink has no argument %q. Did you mean %q?", name, best)
 		}
 		faults = append(faults, Fault{name, "Unknown argument", detail})
 	}
 	slices.SortFunc(faults, func(a, b Fault) int { return strings.Compare(a.Attribute, b.Attribute) })
 	return faults
-}
-
-// Nearest finds the name that somebody who wrote another one probably meant; "" when
-// none is near.
-func Nearest(written string, names []string) string {
-	far := max(2, len(written)/3)
-	if len(written) < 4 {
-		far = 1
-	}
-	best, distance := "", far+1
-	for _, n := range names {
-		if d := levenshtein.Distance(written, n, nil); d < distance {
-			best, distance = n, d
-		}
-	}
-	return best
 }
 
 func (t Type) words() string {
