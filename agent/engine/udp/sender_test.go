@@ -3,6 +3,8 @@ package udp
 import (
 	"testing"
 	"time"
+
+	"github.com/netpupper/netp/agent/clock"
 )
 
 // TestToLook: a traced stream looks for a report when one should be there, not after each packet, and for departures when there are
@@ -81,6 +83,19 @@ func TestStallThatSilences(t *testing.T) {
 		x := &session{set: set, inbound: &receiving{receivers: []*receiver{{stall: int64(c.stall)}}}}
 		if got := x.hostStall(c.sent); got.OK != c.ok || c.ok == (got.Reason != "") || !c.ok && !got.Touches("loss.ratio") {
 			t.Errorf("stall of %v, %d sent: %+v; want OK %v", c.stall, c.sent, got, c.ok)
+		}
+	}
+}
+
+// TestLeave: a sender whose stream has ended waits for the receiver's confirmation as long as that reports: it still reads what was sent.
+func TestLeave(t *testing.T) {
+	x := &sender{set: settings{timeout: defaultTimeout}}
+	x.state.Store(stateFinished)
+	x.peer.Store(stateReceiving)
+	for _, silent := range []time.Duration{0, 2 * finishLimit} {
+		x.heard.Store(clock.Mono() - int64(silent))
+		if got, want := x.leave(t.Context(), 2*finishLimit, true), silent > finishLimit; got != want || (x.fault.Load() != nil) != want {
+			t.Errorf("no report for %v: it leaves %v, fault %v; want %v", silent, got, x.fault.Load(), want)
 		}
 	}
 }

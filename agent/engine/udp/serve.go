@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// finishEvery and finishLimit: how often and how long the end is told until the receiver confirms it.
+	// finishEvery and finishLimit: how often the end is told until the receiver confirms it, and how long without a report of it.
 	finishEvery = 50 * time.Millisecond
 	finishLimit = time.Second
 	// serveEvery is how often a sender looks up while no report comes.
@@ -83,8 +83,8 @@ func (x *sender) leave(ctx context.Context, since time.Duration, idle bool) bool
 		return false
 	case ctx.Err() != nil || x.state.Load() == stateStopped:
 		return since > stopLimit
-	case peer < stateCollecting && since > finishLimit:
-		x.fault.CompareAndSwap(nil, interrupted("The receiver did not confirm the end of the stream within a second. The path back from the receiver is down, or the receiver is, or its host is too busy."))
+	case peer < stateCollecting && min(since, time.Duration(clock.Mono()-x.heard.Load())) > finishLimit: // while it reports, it still reads
+		x.fault.CompareAndSwap(nil, interrupted("The receiver did not confirm the end of the stream, and was not heard of for a second. The path back from the receiver is down, or the receiver is, or its host is too busy."))
 		return true
 	}
 	return since > x.set.timeout+collectSlack
