@@ -107,12 +107,13 @@ func Pin() (release func()) {
 	}
 }
 
-// spare sees to it that pinned threads do not keep all processors of Go's scheduler while they sleep: on small machines it gets more of
-// them than the machine has.
+// leastProcessors is how many processors Go's scheduler has at least when there are pinned threads, so that those that sleep do not keep
+// all of a small machine.
+const leastProcessors = 4
+
 var spare = sync.OnceFunc(func() {
-	const least = 4
-	if runtime.GOMAXPROCS(0) < least {
-		runtime.GOMAXPROCS(least)
+	if runtime.GOMAXPROCS(0) < leastProcessors {
+		runtime.GOMAXPROCS(leastProcessors)
 	}
 })
 

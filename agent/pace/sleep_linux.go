@@ -1,6 +1,7 @@
 package pace
 
 import (
+	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -8,17 +9,27 @@ import (
 	"github.com/netpupper/netp/agent/clock"
 )
 
-// briefly is how long a cheap sleep keeps its processor of Go's scheduler [ns]. The scheduler's monitor takes back that of a thread which
-// sleeps in a system call that it was told of, and looks every 20 µs meanwhile: for brief sleeps, one after the other, that costs more
-// than they do.
-const briefly = 2_500_000
+// A cheap sleep of up to briefly [ns] keeps its processor of Go's scheduler, as long as no more than mayKeep threads do. The scheduler's
+// monitor takes back that of a thread which sleeps in a system call that it was told of, and looks every 20 µs meanwhile: for brief
+// sleeps, one after the other, that costs more than they do.
+const (
+	briefly = 2_500_000
+	mayKeep = leastProcessors / 2
+)
+
+var keeping atomic.Int32
 
 // newSleep gives a sleep to an absolute time of clock.Mono, which may wake early when a signal comes.
 func newSleep(cheap bool) func(until int64) int64 {
 	offset := monotonicOffset()
 	return func(until int64) int64 {
 		at := unix.NsecToTimespec(until + offset)
-		if cheap && until-clock.Mono() <= briefly {
+		keep := cheap && until-clock.Mono() <= briefly
+		if keep {
+			keep = keeping.Add(1) <= mayKeep
+			defer keeping.Add(-1)
+		}
+		if keep {
 			_, _, _ = unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, uintptr(unsafe.Pointer(&at)), 0, 0, 0)
 		} else {
 			_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &at, nil)

@@ -2,6 +2,7 @@ package pace
 
 import (
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -54,23 +55,33 @@ func TestPinTakesPriorityBack(t *testing.T) {
 	}
 }
 
-// TestCheapSleeps: brief sleeps and long ones last until the time they were given, on a pinned thread, too, and leave processors of Go's
-// scheduler to others.
+// TestCheapSleeps: brief sleeps and long ones last until the time they were given, also when many threads sleep at once, and leave
+// processors of Go's scheduler to others.
 func TestCheapSleeps(t *testing.T) {
-	defer Pin()()
-	if n := runtime.GOMAXPROCS(0); n < 4 {
-		t.Errorf("%d processors beside pinned threads; want 4 at least", n)
-	}
-	p, err := New(Config{Schedule: Constant(0, Rate{1, time.Second}), Cheap: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, length := range []int64{briefly / 10, briefly / 2, 2 * briefly} {
-		for range 20 {
-			due := clock.Mono() + length
-			if now, err := p.Wait(t.Context(), due); err != nil || now < due {
-				t.Fatalf("a sleep of %d ns ended %d ns early (%v)", length, due-now, err)
+	var all sync.WaitGroup
+	for range 2 * leastProcessors {
+		all.Go(func() {
+			defer Pin()()
+			p, err := New(Config{Schedule: Constant(0, Rate{1, time.Second}), Cheap: true})
+			if err != nil {
+				t.Error(err)
+				return
 			}
-		}
+			for _, length := range []int64{briefly / 10, briefly / 2, 2 * briefly} {
+				for range 20 {
+					due := clock.Mono() + length
+					if now, err := p.Wait(t.Context(), due); err != nil || now < due {
+						t.Errorf("a sleep of %d ns ended %d ns early (%v)", length, due-now, err)
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := runtime.GOMAXPROCS(0); n < leastProcessors {
+		t.Errorf("%d processors beside pinned threads; want %d at least", n, leastProcessors)
+	}
+	if n := keeping.Load(); n != 0 {
+		t.Errorf("%d threads keep a processor when none sleeps", n)
 	}
 }
