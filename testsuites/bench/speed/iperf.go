@@ -42,8 +42,18 @@ type iperfRun struct {
 	sender, receiver float64 // CPU time [s]
 }
 
-// iperf measures with iperf3, client and server, from the near end to the far one.
+// iperf measures with iperf3, client and server, from the near end to the far one. Of hundreds of servers at a time one sometimes finds
+// its port taken when it opens it once more for UDP: then it is tried again.
 func (b *bench) iperf(ctx context.Context, where place, args ...string) (run iperfRun, err error) {
+	for range 3 {
+		if run, err = b.iperfOnce(ctx, where, args...); err == nil || !strings.Contains(err.Error(), "Address already in use") {
+			break
+		}
+	}
+	return run, err
+}
+
+func (b *bench) iperfOnce(ctx context.Context, where place, args ...string) (run iperfRun, err error) {
 	ctx, cancel := context.WithTimeout(ctx, b.time+30*time.Second)
 	defer cancel()
 	server, number, err := b.iperfServer(ctx, where)
