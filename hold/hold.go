@@ -11,8 +11,10 @@ import (
 var ErrHeld = errors.New("held by another process")
 
 // Open opens a lock file, made when missing, and holds it until it is closed. The error is ErrHeld when another process does.
-func Open(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+func Open(path string) (*os.File, error) { return open(path, 0o600) }
+
+func open(path string, mode os.FileMode) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, mode)
 	if err != nil {
 		return nil, err
 	}

@@ -13,8 +13,13 @@ import (
 
 // Lock takes an exclusive lock that ends with the file or the process; it
 // never waits, and gives ErrHeld when another holds it.
-func Lock(f *os.File) error {
-	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+func Lock(f *os.File) error { return lock(f, unix.LOCK_EX) }
+
+// share takes a lock that only an exclusive one keeps out.
+func share(f *os.File) error { return lock(f, unix.LOCK_SH) }
+
+func lock(f *os.File, how int) error {
+	err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return ErrHeld
 	}
