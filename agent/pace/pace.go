@@ -12,7 +12,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"sync"
 	"time"
@@ -24,12 +23,14 @@ import (
 type Config struct {
 	// Schedule is when packets are due; see Constant, Poisson and Burst.
 	Schedule Schedule
-	// MaxSpin bounds how long before each due time the clock is watched instead of slept: 60 µs when zero, at most 100 µs.
-	// That is what a processor spends per packet at most.
-	MaxSpin time.Duration
-	// Cheap never watches the clock: the least processor time, and packets late by what a wake-up takes.
+	// Cheap never watches the clock: the least processor time, and packets late by what a wake-up takes. Otherwise it is watched for
+	// 60 µs before each due time at most, and 30 µs longer where Rehearse is called.
 	Cheap bool
-	// Late is how much later than due a packet must leave to be counted as late: 1 ms when zero.
+	// Rehearse, if not nil, is called again and again while the clock is watched after a wait of more than 200 µs: it does all of what
+	// sending a packet takes but to send it. After such a wait the code and the data that a packet needs have left the processor's
+	// caches, and to fetch them takes some µs, each time another number. The last call begins at least 4 µs before the due time.
+	Rehearse func()
+	// Late is how much later than due a packet must leave to be late: 1 ms when zero. Such packets are counted.
 	Late time.Duration
 	// CatchUp bounds how far behind the schedule a sender may be and still make up for it: 50 ms when zero. Beyond it, e.g. after
 	// a stall of the host, the rest of the schedule is moved: the pause remains a pause instead of becoming a burst that could
@@ -41,8 +42,10 @@ type Config struct {
 }
 
 const (
-	defaultSpin    = 60 * time.Microsecond
-	maxSpin        = 100 * time.Microsecond
+	mostSpin       = 60 * time.Microsecond
+	rehearsal      = 30 * time.Microsecond // for Config.Rehearse
+	still          = 4 * time.Microsecond  // after it
+	cold           = 200 * time.Microsecond
 	defaultLate    = time.Millisecond
 	defaultCatchUp = 50 * time.Millisecond
 	// slice bounds one sleep, so that a cancelled context is seen soon.
@@ -55,6 +58,8 @@ type Pacer struct {
 	schedule Schedule
 	late     int64
 	catchUp  int64
+	gap      int64 // planned, from the packet taken last to the next one
+	left     int64 // when the packet recorded last left
 	spin     spin
 	errors   histogram
 	lateSent uint64
@@ -63,15 +68,14 @@ type Pacer struct {
 
 	now   func() int64            // reads the clock of the due times
 	sleep func(until int64) int64 // sleeps until about then and gives the time at which it woke
+
+	rehearse func() // may be nil
 }
 
 // New returns a Pacer for the schedule.
 func New(cfg Config) (*Pacer, error) {
 	if err := cfg.Schedule.valid(); err != nil {
 		return nil, err
-	}
-	if cfg.MaxSpin < 0 || cfg.MaxSpin > maxSpin {
-		return nil, fmt.Errorf("pace: spin %v: must be between 0 and %v", cfg.MaxSpin, maxSpin)
 	}
 	if cfg.Late < 0 || cfg.CatchUp < 0 {
 		return nil, errors.New("pace: late and catch-up times must not be negative")
@@ -87,7 +91,7 @@ func New(cfg Config) (*Pacer, error) {
 		p.sleep = newSleep(cfg.Cheap)
 	}
 	if !cfg.Cheap {
-		p.spin = newSpin(cmp.Or(cfg.MaxSpin, defaultSpin))
+		p.spin, p.rehearse = newSpin(mostSpin), cfg.Rehearse
 	}
 	return p, nil
 }
@@ -122,14 +126,33 @@ func (p *Pacer) Due() int64 { return p.schedule.due }
 
 // Next takes the next packet off the schedule and gives its due time. The cost is what the packet takes from the rate: 1 where
 // the rate counts packets, its bits where it counts bits.
-func (p *Pacer) Next(cost uint64) (due int64) { return p.schedule.next(cost) }
+func (p *Pacer) Next(cost uint64) (due int64) {
+	due = p.schedule.next(cost)
+	p.gap = p.schedule.due - due
+	return due
+}
+
+// Ready is when the next packet may leave: at its due time or, when the sender is behind by less than half of Config.Late, after three
+// quarters of the planned gap to the packet before it. So what piles up while a host is interrupted for some µs does not leave as a burst.
+func (p *Pacer) Ready() int64 {
+	due := p.schedule.due
+	if gentle := p.left + p.gap - p.gap/4; due < gentle && gentle <= due+p.late/2 {
+		return gentle
+	}
+	return due
+}
 
 // Wait returns when the due time has come, at once when it has passed, or with the error of ctx not later than 100 ms after
 // that is done. It returns the time at which it stopped waiting.
 func (p *Pacer) Wait(ctx context.Context, due int64) (now int64, err error) {
 	now = p.now()
+	lead := p.spin.lead()
+	rehearses := p.rehearse != nil && due-now > int64(cold)
+	if rehearses {
+		lead += int64(rehearsal)
+	}
 	for {
-		target := due - p.spin.lead()
+		target := due - lead
 		if now >= target {
 			break
 		}
@@ -142,6 +165,10 @@ func (p *Pacer) Wait(ctx context.Context, due int64) (now int64, err error) {
 		}
 	}
 	begin := now
+	for rehearses && due-now > int64(still) {
+		p.rehearse()
+		now = p.now()
+	}
 	for now < due {
 		now = p.now()
 	}
@@ -154,6 +181,7 @@ func (p *Pacer) Wait(ctx context.Context, due int64) (now int64, err error) {
 // when that is further behind than Config.CatchUp.
 func (p *Pacer) Sent(n int, due, at int64) {
 	late := at - due
+	p.left = at
 	p.errors.add(late, uint64(n))
 	if late > p.late {
 		p.lateSent += uint64(n)

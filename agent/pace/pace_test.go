@@ -88,6 +88,74 @@ func TestSpinLearns(t *testing.T) {
 	}
 }
 
+// TestRehearsal: after a long sleep there is time to rehearse and it is used, but for the last moment; after a short one there is no
+// rehearsal.
+func TestRehearsal(t *testing.T) {
+	for rate, want := range map[uint64]bool{1000: true, 8000: false, 100_000: false} {
+		var p *Pacer
+		var b *bench
+		var last int64
+		calls := 0
+		p, b = onBench(t, Config{Schedule: Constant(int64(time.Second), Rate{rate, time.Second}), Rehearse: func() {
+			b.time += 700
+			last = b.time
+			calls++
+		}}, func() int64 { return 2_000 })
+		b.time = int64(time.Second) - 1
+		for range 2000 {
+			calls, last = 0, 0
+			due := p.Next(1)
+			now, err := p.Wait(t.Context(), due)
+			if err != nil || now < due || now > due+100 {
+				t.Fatalf("%d/s: waited until %d, %v; due %d", rate, now, err, due)
+			}
+			if first := due == int64(time.Second); !first && (calls > 20) != want || calls > 0 && due-last < 3_000 {
+				t.Fatalf("%d/s: %d rehearsals until %d ns before the due time", rate, calls, due-last)
+			}
+		}
+	}
+}
+
+// TestGentleCatchUp: what a short interruption held up leaves with three quarters of its gaps, a longer one is made up for at once but
+// for the last half of what is late, and the gaps of a burst, which are none, stay none.
+func TestGentleCatchUp(t *testing.T) {
+	hundredK := Rate{100_000, time.Second}
+	for name, c := range map[string]struct {
+		schedule       Schedule
+		stop           int64 // how long the sender is away after a packet
+		atOnce, gently int   // gaps after it
+	}{
+		"40 µs":           {Constant(1000, hundredK), 40_000, 0, 12},
+		"40 µs of bursts": {Burst(1000, hundredK, 4), 40_000, 2, 0},
+		"3 ms":            {Constant(1000, hundredK), 3_000_000, 250, 190},
+	} {
+		p, b := onBench(t, Config{Schedule: c.schedule}, func() int64 { return 0 })
+		send := func() int64 {
+			at, err := p.Wait(t.Context(), p.Ready())
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Sent(1, p.Next(1), at)
+			return at
+		}
+		send()
+		b.time += c.stop
+		before := send()
+		for i := range c.atOnce + c.gently {
+			at := send()
+			gap, low, high := at-before, int64(0), int64(100)
+			if i >= c.atOnce {
+				low, high = 7_500, 7_600
+			}
+			if gap < low || gap > high {
+				t.Errorf("%s: gap %d is %d ns; want %d to %d", name, i, gap, low, high)
+				break
+			}
+			before = at
+		}
+	}
+}
+
 // TestLongWaitsAreSliced: a wait of an hour looks at its context every 100 ms.
 func TestLongWaitsAreSliced(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
@@ -203,7 +271,6 @@ func TestRealClock(t *testing.T) {
 func TestConfigBounds(t *testing.T) {
 	good := Constant(0, Rate{1, time.Second})
 	for name, c := range map[string]Config{
-		"long spin": {Schedule: good, MaxSpin: time.Millisecond}, "negative spin": {Schedule: good, MaxSpin: -1},
 		"negative late": {Schedule: good, Late: -1}, "negative catch-up": {Schedule: good, CatchUp: -1},
 	} {
 		if _, err := New(c); err == nil {
