@@ -67,32 +67,38 @@ func (f *Flow) settle() error {
 	if err != nil {
 		return err
 	}
+	return f.settleBy(raw.Read)
+}
+
+// settleBy is settle for who reads the socket by the function. The deadline is gone when it returns.
+func (f *Flow) settleBy(read func(func(fd uintptr) bool) error) error {
 	var packet [setupSize + 1]byte // one more, to tell longer packets
 	for {
 		if err := f.UDP.SetReadDeadline(time.Now().Add(silence)); err != nil {
 			return err
 		}
-		n, from, err := receive(raw.Read, packet[:], unix.MSG_PEEK)
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return f.UDP.SetReadDeadline(time.Time{})
-		case errors.Is(err, unix.ECONNREFUSED):
-			continue // an answer that found the peer's socket closed; the next silence ends the wait
-		case err != nil:
+		n, from, err := receive(read, packet[:], unix.MSG_PEEK)
+		if err := f.UDP.SetReadDeadline(time.Time{}); err != nil { // what was seen shall be read, also when the time has passed meanwhile
 			return err
 		}
 		ours := from == netip.AddrPortFrom(f.Remote.Addr().WithZone(""), f.Remote.Port())
-		if ours && !isSetup(packet[:n]) {
-			return f.UDP.SetReadDeadline(time.Time{})
-		}
-		if _, _, err := receive(raw.Read, packet[:], 0); err != nil {
-			return err
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil
+		case err == nil && ours && !isSetup(packet[:n]):
+			return nil
+		case err == nil:
+			_, _, err = receive(read, packet[:], 0)
 		}
 		switch {
+		case errors.Is(err, unix.ECONNREFUSED):
+			// an answer found the peer's socket closed; the next silence ends the wait
+		case err != nil:
+			return err
 		case !ours:
 			f.stray(packet[:n], from)
 		case f.Setup(packet[:n]) && packet[5] == kindConfirm:
-			return f.UDP.SetReadDeadline(time.Time{})
+			return nil
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -25,11 +26,19 @@ func TestRaw(t *testing.T) {
 			t.Fatal("no descriptor")
 		}
 		packet := make([]byte, 100)
-		if _, _, err := unix.Recvfrom(fd, packet, 0); !errors.Is(err, unix.EAGAIN) {
+		read := func() (int, error) { // as an engine does: packets of the set-up that come late, and signals, are nothing
+			for {
+				n, _, err := unix.Recvfrom(fd, packet, 0)
+				if !errors.Is(err, unix.EINTR) && (err != nil || !to.Setup(packet[:n])) {
+					return n, err
+				}
+			}
+		}
+		if _, err := read(); !errors.Is(err, unix.EAGAIN) {
 			t.Errorf("reading nothing: %v; want EAGAIN after a while", err)
 		}
 		from.Write([]byte("raw"))
-		n, _, err := unix.Recvfrom(fd, packet, 0)
+		n, err := read()
 		if err != nil || string(packet[:n]) != "raw" {
 			t.Errorf("read %q, %v", packet[:n], err)
 		}
@@ -236,4 +245,82 @@ func TestMissingPlaces(t *testing.T) {
 			t.Errorf("%s: dial says %v; want %q", name, err, c.text)
 		}
 	}
+}
+
+// TestSettlesAtTheLastMoment: a hello that is repeated just when the silence after the one before it ends keeps the flow.
+func TestSettlesAtTheLastMoment(t *testing.T) {
+	peer, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopback, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	conn, err := net.DialUDP("udp4", nil, peer.LocalAddr().(*net.UDPAddr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHello(overUDP, 1, Options{})
+	sign := NewTagger(DeriveKeys([]byte("secret"), 1).Initiator)
+	f := &Flow{
+		UDP: conn, Remote: addrPort(peer.LocalAddr()), nonce: h.nonce, session: h.session, respond: true, counters: new(counters),
+		hello: h.encode(sign), ack: h.answer(kindAck, 0).encode(sign),
+	}
+	defer f.Close()
+	for _, packet := range [][setupSize]byte{f.hello, h.answer(kindConfirm, 0).encode(sign)} {
+		if _, err := peer.WriteToUDPAddrPort(packet[:], addrPort(conn.LocalAddr())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = f.settleBy(func(try func(fd uintptr) bool) error {
+		err := raw.Read(try)
+		conn.SetReadDeadline(time.Unix(1, 0)) // the time passes right after the packet was seen
+		return err
+	})
+	if answers := f.counters.answers.Load(); err != nil || answers != 1 {
+		t.Errorf("the wait for the initiator ended with %v after %d answers; want 1 and no error", err, answers)
+	}
+}
+
+// TestRoomFromTheStart: what arrives before an engine has the flow waits for it.
+func TestRoomFromTheStart(t *testing.T) {
+	const packets, size = 8, 64_000
+	p := listen(t, Config{Where: Where{Address: loopback}})
+	s, keys := expect(t, p, 1)
+	a, b := pair(t, p, s, keys, Options{})
+	defer a.Close()
+	defer b.Close()
+	if room := mostRoom(t); room < 4*packets*size { // the kernel counts what a packet takes, up to twice its size and more
+		t.Skipf("a socket of this user holds %d bytes; run as root, or raise net.core.rmem_max to %d", room, 2*packets*size)
+	}
+	for range packets {
+		if _, err := a.Write(make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.SetReadDeadline(time.Now().Add(5 * time.Second))
+	packet := make([]byte, size+1)
+	for i := range packets {
+		if n, err := b.Read(packet); err != nil || n != size {
+			t.Fatalf("packet %d: %d bytes, %v", i, n, err)
+		}
+	}
+}
+
+// mostRoom is how much may wait in a socket of the process at most.
+func mostRoom(t *testing.T) int {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	SetReceiveBuffer(fd, ReceiveBuffer)
+	room, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return room
 }

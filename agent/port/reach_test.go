@@ -49,7 +49,11 @@ func TestUnreachable(t *testing.T) {
 		"tcp rejected": {tcp, mute.Addr(), Rejected, "does not expect it"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			limit := 500 * time.Millisecond // in which nothing happens
+			if c.cause != Silent {
+				limit = 3 * time.Second
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
 			err := c.dial(ctx, c.peer)
 			var u *Unreachable

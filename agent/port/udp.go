@@ -86,8 +86,8 @@ func (p *Port) acceptUDP(l *udpListener, s *Session, a *admission, h setup, pack
 		f.Close()
 		return
 	}
+	p.counters.acceptedUDP.Add(1) // before the answer: whoever has that may look
 	f.acknowledge()
-	p.counters.acceptedUDP.Add(1)
 	settled := p.run(func() {
 		if f.wait() != nil {
 			f.Close()

@@ -152,6 +152,7 @@ func (p *Port) connected(local, remote netip.AddrPort, control func(uintptr, str
 	if err := bindToDevice(uintptr(fd), p.config.Device); err != nil {
 		return nil, err
 	}
+	SetReceiveBuffer(fd, ReceiveBuffer) // the peer may send before the engine has the flow
 	if control != nil {
 		if err := control(uintptr(fd), family("udp", local.Addr())); err != nil {
 			return nil, err
@@ -168,6 +169,17 @@ func (p *Port) connected(local, remote netip.AddrPort, control func(uintptr, str
 		return nil, err
 	}
 	return conn.(*net.UDPConn), nil
+}
+
+// ReceiveBuffer is how many bytes may wait in the socket of a flow, unless its engine changes that: a stall shall drop nothing.
+const ReceiveBuffer = 4 << 20
+
+// SetReceiveBuffer lets up to size bytes wait in a socket: above net.core.rmem_max, too, if the agent may set that
+// (CAP_NET_ADMIN), otherwise as many as the host allows.
+func SetReceiveBuffer(fd, size int) {
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size)
+	}
 }
 
 func sockaddr(a netip.AddrPort) (address unix.Sockaddr, domain int) {

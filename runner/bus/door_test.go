@@ -261,7 +261,7 @@ func TestConnectionEndsWithItsCertificate(t *testing.T) {
 	a := newAuthority(t)
 	s := guarded(t, a, func(name string) (Guest, error) {
 		g, err := ownSubjects(name)
-		g.Until = time.Now().Add(200 * time.Millisecond)
+		g.Until = time.Now().Add(2 * time.Second)
 		return g, err
 	})
 	closed := make(chan struct{})
