@@ -39,10 +39,11 @@ const (
 // is wrong with a probability of at most (1−c)/2. Counts and values are facts of
 // the session, so are count, min and max of a distribution: their interval is the
 // point and their confidence 1. The measurement's Uncertainty widens every member
-// of a one-way metric except stddev and count.
+// but stddev and count.
 //
 // A *NoDataError says that there is nothing to estimate from; any other error is
-// a misuse (confidence out of (0, 1), a member that does not exist).
+// a misuse (confidence out of (0, 1), a member that does not exist). The unit is
+// given with either.
 func Of(metric string, spec netp.MetricSpec, member string, m netp.Measurement, confidence float64) (netp.Estimate, error) {
 	if !(confidence > 0 && confidence < 1) {
 		return netp.Estimate{}, fmt.Errorf("estimate %s: confidence %g is not between 0 and 1", metric, confidence)
@@ -60,9 +61,9 @@ func Of(metric string, spec netp.MetricSpec, member string, m netp.Measurement, 
 		err = fmt.Errorf("estimate %s: unknown shape %q", metric, spec.Shape)
 	}
 	if err != nil {
-		return netp.Estimate{}, err
+		return netp.Estimate{Unit: e.Unit}, err
 	}
-	if spec.OneWay && member != "stddev" && member != "count" {
+	if member != "stddev" && member != "count" {
 		e = widen(e, m.Uncertainty)
 	}
 	return e, nil
