@@ -20,6 +20,7 @@ type Estimator struct {
 	width      int64               // ns of a cell; 0 before the first exchange
 	first      int64               // t1 of the first exchange
 	last       int64               // the latest t1
+	latest     exchange            // that with it
 	best       exchange
 	steps      uint64
 	rejected   uint64
@@ -28,8 +29,8 @@ type Estimator struct {
 const (
 	cellCount = 64
 	cellWidth = int64(50 * time.Millisecond) // doubled whenever the cells do not reach
-	// maxSlew is how fast two clocks can drift apart at worst: each is slewed by 500 ppm at most.
-	maxSlew = 1e-3
+	// MaxSlew is how fast two clocks can drift apart at worst: each is slewed by 500 ppm at most.
+	MaxSlew = 1e-3
 	// assumedDrift is that of two clocks until the exchanges tell it more closely: two oscillators of 100 ppm.
 	assumedDrift = 200e-6
 )
@@ -67,7 +68,9 @@ func (e *Estimator) Add(t1, t2, t3, t4 int64) {
 	if !e.best.used || x.trip < e.best.trip {
 		e.best = x
 	}
-	e.last = max(e.last, t1)
+	if !e.latest.used || t1 >= e.last {
+		e.last, e.latest = t1, x
+	}
 	if cell := &e.cells[e.cell(t1)]; !cell.used || x.trip < cell.trip {
 		*cell = x
 	}
@@ -75,7 +78,7 @@ func (e *Estimator) Add(t1, t2, t3, t4 int64) {
 
 // agree says whether two exchanges can both be true of clocks that nobody stepped.
 func (e *Estimator) agree(a, b exchange) bool {
-	slack := (a.trip+b.trip)/2 + 2*e.resolution + int64(maxSlew*math.Abs(float64(a.at-b.at)))
+	slack := (a.trip+b.trip)/2 + 2*e.resolution + int64(MaxSlew*math.Abs(float64(a.at-b.at)))
 	return abs(a.offset-b.offset) <= slack
 }
 
@@ -136,13 +139,32 @@ func (e *Estimator) At(t int64) (offset, bound time.Duration, ok bool) {
 	}
 	slope, slopeError, _ := e.slope()
 	bound = math.MaxInt64
-	for _, x := range e.cells {
+	consider := func(x exchange) {
 		away := float64(t - x.at)
 		if b := e.floor(x) + time.Duration(slopeError*math.Abs(away)); x.used && b < bound {
 			offset, bound = time.Duration(x.offset)+time.Duration(slope*away), b
 		}
 	}
+	for _, x := range e.cells {
+		consider(x)
+	}
+	consider(e.latest)
 	return offset, bound, true
+}
+
+// Latest is At by the latest exchange alone: its bound holds however the clocks are slewed. It needs an exchange.
+func (e *Estimator) Latest(t int64) (offset, bound time.Duration) {
+	return time.Duration(e.latest.offset), e.floor(e.latest) + time.Duration(MaxSlew*math.Abs(float64(t-e.latest.at)))
+}
+
+// Slewed reports whether the drift has changed meanwhile, as it does while a time daemon makes up for an offset: no even drift explains
+// the exchanges. What one stretch of time tells of the drift says nothing about another one then.
+func (e *Estimator) Slewed() bool {
+	if e.oneKernel && e.confirmsZero() {
+		return false
+	}
+	_, slopeError, _ := e.slope()
+	return slopeError == MaxSlew
 }
 
 // Drift gives by how many parts per million the peer's clock is faster than ours, and how far the truth can be from that. It is
@@ -167,7 +189,8 @@ func (e *Estimator) floor(x exchange) time.Duration {
 }
 
 // slope is the drift between the best exchange of the first third and that of the last third of the time, and its error: all
-// that their bounds allow. While that says less than what is assumed of such clocks, it is not ok, and 0 with that as its error.
+// that their bounds allow. While that says less than what is assumed of such clocks, it is not ok, and 0 with that as its error; with
+// the worst one when the drift is not even.
 func (e *Estimator) slope() (slope, slopeError float64, ok bool) {
 	third := (e.last - e.first) / 3
 	var early, late exchange
@@ -180,15 +203,28 @@ func (e *Estimator) slope() (slope, slopeError float64, ok bool) {
 			late = better(late, x)
 		}
 	}
-	if !early.used || !late.used {
-		return 0, assumedDrift, false
+	slopeError = assumedDrift
+	if apart := float64(late.at - early.at); early.used && late.used {
+		if by := float64(e.floor(early)+e.floor(late)) / apart; by < assumedDrift {
+			slope, slopeError, ok = float64(late.offset-early.offset)/apart, by, true
+		}
 	}
-	apart := float64(late.at - early.at)
-	slopeError = float64(e.floor(early)+e.floor(late)) / apart
-	if slopeError >= assumedDrift {
-		return 0, assumedDrift, false
+	if !e.even(slope, slopeError) {
+		return 0, MaxSlew, false
 	}
-	return float64(late.offset-early.offset) / apart, slopeError, true
+	return slope, slopeError, ok
+}
+
+// even reports whether all exchanges can be true of a drift that is within the error of a slope.
+func (e *Estimator) even(slope, slopeError float64) bool {
+	for _, x := range e.cells {
+		away := float64(x.at - e.latest.at)
+		off := math.Abs(float64(x.offset-e.latest.offset) - slope*away)
+		if x.used && off > float64(e.floor(x)+e.floor(e.latest))+slopeError*math.Abs(away) {
+			return false
+		}
+	}
+	return true
 }
 
 func abs(n int64) int64 { return max(n, -n) }

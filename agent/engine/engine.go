@@ -9,6 +9,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"strings"
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/clock"
@@ -59,4 +60,17 @@ type Job struct {
 // bytes (on the IP layer) may be sent now; it never blocks and does not allocate.
 type Meter interface {
 	Allow(n int) bool
+}
+
+// Sentence writes an error as a sentence, for the detail of a failure.
+func Sentence(err error) string {
+	text := err.Error()
+	if text == "" {
+		return ""
+	}
+	text = strings.ToUpper(text[:1]) + text[1:]
+	if last := text[len(text)-1]; last != '.' && last != '?' {
+		text += "."
+	}
+	return text
 }

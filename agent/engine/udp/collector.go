@@ -12,7 +12,7 @@ const (
 	// settling is how many packets are looked at before the first reference for delays is chosen.
 	settling = 64
 	maxRows  = 600
-	maxRates = 4096 // intervals of the metric rate
+	maxRates = 1 << 20 // intervals of the metric rate: those of the longest session are a second each
 )
 
 // collector turns the arrivals of one direction into statistics. It knows no sockets and reads no clock: what it makes of a
@@ -135,8 +135,13 @@ func (c *collector) one(t *track, a *arrival, delay int64, late bool) {
 	}
 	t.highest = max(t.highest, a.sequence+1)
 	if late && !t.has(a.sequence) {
-		c.late++
-		t.late++
+		switch t.overdue(a.sequence) {
+		case fresh:
+			c.late++
+			t.late++
+		case expired:
+			c.forgotten++
+		}
 		return
 	}
 	switch t.window.add(a.sequence) {
@@ -272,7 +277,7 @@ func (c *collector) finish(sent []uint64, span time.Duration) outcome {
 		o.longest = max(o.longest, t.longest)
 	}
 	o.metrics = c.metrics(o, span)
-	o.intervals = c.intervals(o.sent)
+	o.intervals = c.intervals(o.sent, span)
 	return o
 }
 
@@ -297,7 +302,7 @@ func (c *collector) metrics(o outcome, span time.Duration) map[string]netp.Measu
 	if c.received > 0 {
 		delay := shifted(c.relative, c.reference)
 		m[metricDelay] = netp.Measurement{Distribution: delay, Uncertainty: c.clock.uncertainty().Seconds()}
-		m[metricVariation] = netp.Measurement{Distribution: shifted(c.relative, -c.relative.All.Min())}
+		m[metricVariation] = netp.Measurement{Distribution: shifted(c.relative, -c.relative.All.Min()), Uncertainty: c.clock.moved().Seconds()}
 		m[metricJitter] = netp.Value(c.jitterSum / float64(c.received) * 1e-9)
 	}
 	return m
@@ -336,10 +341,13 @@ func (c *collector) rate(span time.Duration) *netp.Distribution {
 
 // intervals is the time series by the time of sending. Where nothing arrived in a row, the packets sent meanwhile are known
 // only by the sequence numbers that follow, and are spread evenly.
-func (c *collector) intervals(sent uint64) []netp.Interval {
+func (c *collector) intervals(sent uint64, span time.Duration) []netp.Interval {
 	var out []netp.Interval
 	var before uint64
 	rows := c.rows.cells
+	if n := int((int64(span) + c.rows.length - 1) / c.rows.length); len(rows) > 0 && n > len(rows) {
+		rows = append(rows, make([]row, n-len(rows))...) // for what was sent after the last arrival
+	}
 	for i := 0; i < len(rows); {
 		j := i // rows i to j share what was sent up to j
 		for j < len(rows)-1 && rows[j].received == 0 {

@@ -232,7 +232,8 @@ func (x *session) hostStall(sent uint64) netp.Check {
 		c.Reason = fmt.Sprintf("The receiving host stood still for %s, longer than a sender goes on without hearing of it, and fewer packets left than were asked for. Free its processors.", quantity.Duration(time.Duration(c.Value*1e9)))
 	case user && c.Value > c.Limit:
 		c.OK = false
-		c.Reason = fmt.Sprintf("The receiving host stood still for %.0f ms while packets arrived, and its system does not stamp them: that time is in their delay. Free its processors.", c.Value*1e3)
+		c.Metrics = append(c.Metrics, "loss", metricRate)
+		c.Reason = fmt.Sprintf("The receiving host stood still for %.0f ms while packets arrived, and its system neither stamps them nor tells how many it dropped: that time is in their delay, and what it dropped looks lost. Free its processors.", c.Value*1e3)
 	}
 	return c
 }
@@ -245,7 +246,7 @@ func (x *session) clockOffset() netp.Check {
 	case offset.stepped():
 		c.OK = false
 		c.Reason = "The clock of one of the two hosts was set during the session, so the stamps of its packets do not compare. Let a time daemon slew the clock instead of stepping it, and repeat."
-		c.Metrics = append(c.Metrics, metricVariation, metricJitter, metricEffective)
+		c.Metrics = append(c.Metrics, metricVariation, metricJitter, metricEffective, metricRate)
 		if x.inbound.collector.late > 0 {
 			c.Metrics = append(c.Metrics, "loss")
 		}

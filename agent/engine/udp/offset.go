@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"math"
 	"time"
 
 	"github.com/netpupper/netp/agent/clock"
@@ -23,6 +24,8 @@ type offset struct {
 	points    []point
 	skip      int // of the moments, all but one in so many are left out
 	skipped   int
+	gap       int64         // the longest time between two updates
+	sure      time.Duration // bounds the error of the value in use at each update, before and after it, also of clocks that are slewed
 }
 
 // point is what was used at one moment.
@@ -52,10 +55,15 @@ func (o *offset) update(now int64) {
 	if !ok {
 		return // none yet, or a clock was stepped: the old one stays, and Stepped tells
 	}
+	if o.at != 0 {
+		o.gap = max(o.gap, now-o.at)
+		o.compare(o.value+int64(o.slope*float64(now-o.at)), now)
+	}
 	o.known, o.value, o.at, o.slope = true, int64(value), now, 0
 	if ppm, _, ok := o.estimator.Drift(); ok {
 		o.slope = ppm * 1e-6
 	}
+	o.compare(o.value, now)
 	if o.skipped++; o.skipped < o.skip {
 		return
 	}
@@ -70,6 +78,15 @@ func (o *offset) update(now int64) {
 	o.points = append(o.points, point{now, o.value, bound})
 }
 
+// compare bounds the error of a value that is in use by the latest exchange.
+func (o *offset) compare(value, now int64) {
+	if o.exchanges == 0 {
+		return
+	}
+	latest, bound := o.estimator.Latest(now)
+	o.sure = max(o.sure, (time.Duration(value)-latest).Abs()+bound)
+}
+
 // delay is how long a packet took.
 func (o *offset) delay(sent, received int64) int64 {
 	delay := received - sent + o.value
@@ -80,8 +97,12 @@ func (o *offset) delay(sent, received int64) int64 {
 }
 
 // uncertainty bounds the error of every delay by what is known at the end: at each remembered moment the truth was within the
-// bound of then, and is within the bound of now.
+// bound of then, and is within the bound of now. A drift that changes says nothing about other times: then it is what the latest
+// exchange of each moment allowed, and what clocks can drift apart until the next one.
 func (o *offset) uncertainty() time.Duration {
+	if o.estimator.Slewed() {
+		return o.sure + time.Duration(clock.MaxSlew*float64(o.gap)) + resolution
+	}
 	var worst time.Duration
 	for _, p := range o.points {
 		bound := p.bound
@@ -91,6 +112,26 @@ func (o *offset) uncertainty() time.Duration {
 		worst = max(worst, bound)
 	}
 	return worst + resolution
+}
+
+// moved is how much the offsets in use may differ from each other more than the clocks did: the error of differences of delays, in which
+// the offset itself is not. It is twice what they differ from an even drift, which is known no better; for clocks that are slewed, and at
+// most, what the errors of two delays allow.
+func (o *offset) moved() time.Duration {
+	if len(o.points) == 0 {
+		return 0
+	}
+	bound := 2 * o.uncertainty()
+	if o.estimator.Slewed() {
+		return bound
+	}
+	ppm, _, _ := o.estimator.Drift()
+	least, most := int64(math.MaxInt64), int64(math.MinInt64)
+	for _, p := range o.points {
+		v := p.value - int64(ppm*1e-6*float64(p.at-o.points[0].at))
+		least, most = min(least, v), max(most, v)
+	}
+	return min(2*time.Duration(most-least), bound)
 }
 
 // stepped says whether a clock was stepped while it was watched.

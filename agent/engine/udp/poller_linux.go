@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,8 @@ const (
 	// gatherLook is how long, at least, the arrivals are counted before they are gathered, and gatherOver before they no longer are.
 	gatherLook = 20 * time.Millisecond
 	gatherOver = 250 * time.Millisecond
+	// rememberFor is how long a stall is known at least: longer than a socket is not read.
+	rememberFor = time.Second
 )
 
 // poller waits for the sockets of slow streams, with one goroutine for all. The runtime's own poller would wake its thread for
@@ -46,10 +49,13 @@ type watch struct {
 	turns       turnHeap
 	ready       []*turn // with the last events
 	gather      bool
-	quiet       int                      // sockets whose arrivals it is not told
-	at          int64                    // when it last was seen to run (clock.Mono)
-	stall       struct{ from, to int64 } // the latest time in which it did not run, but should have
+	quiet       int    // sockets whose arrivals it is not told
+	at          int64  // when it last was seen to run (clock.Mono)
+	stalls      []rest // the times in which it did not run, but should have, of the last second or more
 }
+
+// rest is a span of clock.Mono.
+type rest struct{ from, to int64 }
 
 // join adds a socket, whose arrivals are told to it from now on.
 func (p *poller) join(r *rawSocket) (err error) {
@@ -197,7 +203,9 @@ func (w *watch) pause(sleeping *pace.Pacer, until int64) {
 func (w *watch) awake() (now int64) {
 	now = clock.Mono()
 	if now-w.at > int64(stallLimit) {
-		w.stall.from, w.stall.to = w.at, now
+		known := now - int64(rememberFor)
+		w.stalls = slices.DeleteFunc(w.stalls, func(s rest) bool { return s.to < known })
+		w.stalls = append(w.stalls, rest{w.at, now})
 	}
 	w.at = now
 	return now

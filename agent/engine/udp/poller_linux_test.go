@@ -233,6 +233,12 @@ func TestLagIsOfTheLastRead(t *testing.T) {
 	}
 }
 
+// lag is the last one of lags, or zero.
+func (r *rawSocket) lag() (from, lasted int64) {
+	r.lags(func(f, l int64) { from, lasted = f, l })
+	return from, lasted
+}
+
 // TestPauseNotesStalls: a pause that took much longer than it should have is told once, as lag of the sockets that wait for their time,
 // and not to those that came later.
 func TestPauseNotesStalls(t *testing.T) {
@@ -252,6 +258,14 @@ func TestPauseNotesStalls(t *testing.T) {
 	}
 	if _, lag = r.lag(); lag != 0 {
 		t.Errorf("told again: %d ns", lag)
+	}
+	for _, late := range []time.Duration{3 * time.Second, 2 * time.Second} {
+		p.watch.pause(sleeping, clock.Mono()-int64(late))
+	}
+	var both []int64
+	r.lags(func(_, lasted int64) { both = append(both, lasted/int64(time.Second)) })
+	if !slices.Equal(both, []int64{3, 2}) {
+		t.Errorf("of stalls of 3 and 2 s those of %d s are told", both)
 	}
 	later := &rawSocket{clock: r.clock, poller: &p}
 	later.lag()

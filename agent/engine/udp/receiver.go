@@ -86,6 +86,7 @@ type receiver struct {
 	foreign   uint64
 	trials    uint64
 	stall     int64
+	lagged    func(from, lag int64) // lag, made once
 
 	peerState uint8
 	echoes    uint64 // number of the last
@@ -111,6 +112,7 @@ func newReceiver(p place, f *port.Flow, sock socket, c *collector, job engine.Jo
 		user: !sock.describe().kernelStamps, headers: headers6,
 		state: statePreparing,
 	}
+	r.lagged = r.lag
 	if c.set.traced() {
 		r.held.departures = newDepartures(c.set.pps()/float64(c.set.streams), c.set.timeout)
 	}
@@ -300,7 +302,7 @@ func (r *receiver) take(batch []datagram) {
 			r.firstData = r.heard
 		}
 	}
-	r.lag()
+	r.sock.lags(r.lagged)
 }
 
 // some takes the first packet of those that were joined, and those that are of one run with it, and says how many bytes they have.
@@ -337,9 +339,8 @@ func (r *receiver) some(d *datagram) int {
 	return len(packet) * int(a.more+1)
 }
 
-// lag notes how long packets have waited for us.
-func (r *receiver) lag() {
-	from, lag := r.sock.lag()
+// lag notes from when on, and for how long, packets have waited for us.
+func (r *receiver) lag(from, lag int64) {
 	if r.state != stateReceiving || lag <= int64(stallLimit) {
 		return
 	}

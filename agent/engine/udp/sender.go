@@ -161,7 +161,7 @@ func (x *sender) schedule(ctx context.Context, start int64, seed uint64) error {
 		plan = pace.Constant(start+offset, rate)
 	}
 	var err error
-	x.pacer, err = pace.New(pace.Config{Schedule: plan, CatchUp: x.set.timeOf(stallBytes)})
+	x.pacer, err = pace.New(pace.Config{Schedule: plan, CatchUp: x.set.timeOf(stallBytes), Rehearse: x.rehearse})
 	return err
 }
 
@@ -241,13 +241,13 @@ func (x *sender) due(now int64) (next int64, more bool) {
 		return now + int64(retry), alive
 	}
 	for range atOnce {
-		due := x.pacer.Due()
+		due, ready := x.pacer.Due(), x.pacer.Ready()
 		switch {
 		case x.complete(due):
 			x.state.Store(stateFinished)
 			return 0, false
-		case due > now:
-			return min(due, now+int64(alert)), true
+		case ready > now:
+			return min(ready, now+int64(alert)), true
 		}
 		switch err := x.one(due); {
 		case errors.Is(err, errBusy):
@@ -382,6 +382,14 @@ func (x *sender) one(due int64) error {
 		x.ride() // now, when no packet waits for it
 	}
 	return nil
+}
+
+// rehearse does what one does for a packet, up to where it would leave. A kernel that sent it nevertheless would send one that counts for
+// nothing.
+func (x *sender) rehearse() {
+	packet := x.buffer[:x.size(x.sent.Load())]
+	x.marker.write(packet, purposeWarmup, 0, x.clock.Nanos())
+	x.sock.rehearse(packet)
 }
 
 // turn is the purpose and the sequence number of the packet of a time.

@@ -106,11 +106,11 @@ func (x *session) close() {
 func socketFailure(err error) *netp.Failure {
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
-		return &netp.Failure{Kind: netp.FailureUnsupported, Detail: sentence(err)}
+		return &netp.Failure{Kind: netp.FailureUnsupported, Detail: engine.Sentence(err)}
 	case errors.Is(err, os.ErrPermission):
-		return &netp.Failure{Kind: netp.FailurePermission, Detail: sentence(err)}
+		return &netp.Failure{Kind: netp.FailurePermission, Detail: engine.Sentence(err)}
 	}
-	return &netp.Failure{Kind: netp.FailureInternal, Detail: sentence(err)}
+	return &netp.Failure{Kind: netp.FailureInternal, Detail: engine.Sentence(err)}
 }
 
 // way is the name of the direction in which this side sends or receives.

@@ -174,10 +174,10 @@ func TestSessionVariants(t *testing.T) {
 		"reverse":      {netp.Params{"count": 50.0, "rate": "500pps", "direction": "reverse"}, 50, []string{""}},
 		"both":         {netp.Params{"count": 50.0, "rate": "500pps", "direction": "both", "streams": 2.0}, 50, []string{"forward.", "reverse."}},
 		"slow streams": {netp.Params{"count": 40.0, "rate": "100pps", "streams": 4.0}, 40, []string{""}},
-		"omit":         {netp.Params{"duration": 0.2, "omit": 0.2, "rate": "1000pps"}, 0, []string{""}},
-		"bit rate":     {netp.Params{"duration": 0.2, "rate": "1600000bps"}, 0, []string{""}},
-		"mix":          {netp.Params{"duration": 0.2, "rate": "1000pps", "mix": []any{[]any{64.0, 7.0}, []any{548.0, 4.0}, []any{1472.0, 1.0}}}, 0, []string{""}},
-		"poisson":      {netp.Params{"duration": 0.3, "rate": "1000pps", "spacing": "poisson"}, 0, []string{""}},
+		"omit":         {netp.Params{"duration": 2.0, "omit": 0.2, "rate": "1000pps"}, 0, []string{""}},
+		"bit rate":     {netp.Params{"duration": 2.0, "rate": "1600000bps"}, 0, []string{""}},
+		"mix":          {netp.Params{"duration": 2.0, "rate": "1000pps", "mix": []any{[]any{64.0, 7.0}, []any{548.0, 4.0}, []any{1472.0, 1.0}}}, 0, []string{""}},
+		"poisson":      {netp.Params{"duration": 2.0, "rate": "1000pps", "spacing": "poisson"}, 0, []string{""}},
 		"burst":        {netp.Params{"count": 100.0, "rate": "1000pps", "spacing": "burst", "burst": 20.0}, 100, []string{""}},
 		"largest":      {netp.Params{"count": 20.0, "rate": "200pps", "size": 65507.0}, 20, []string{""}},
 		"dscp":         {netp.Params{"count": 20.0, "rate": "200pps", "dscp": 46.0, "ip": 4.0, "direction": "both"}, 20, []string{"forward.", "reverse."}},
@@ -246,7 +246,7 @@ func TestManySessions(t *testing.T) {
 
 func TestSentence(t *testing.T) {
 	for in, want := range map[string]string{"": "", "no answer": "No answer.", "is it open?": "Is it open?", "It ended.": "It ended."} {
-		if got := sentence(errors.New(in)); got != want {
+		if got := engine.Sentence(errors.New(in)); got != want {
 			t.Errorf("%q became %q; want %q", in, got, want)
 		}
 	}

@@ -213,7 +213,7 @@ const (
 
 // timeOf is how long a direction sends for a number of bytes, within reason.
 func (s settings) timeOf(bytes float64) time.Duration {
-	seconds := bytes / (s.pps() * (s.meanSize() + headers4))
+	seconds := bytes / (s.pps() * (s.meanSize() + s.headers()))
 	return min(max(time.Duration(seconds*1e9), time.Millisecond), time.Second/2)
 }
 

@@ -19,6 +19,8 @@ type socket interface {
 	// send sends one packet without waiting, or fails with errBusy or the system's error. When the socket traces, departures
 	// will give the id, unless it is departure.None.
 	send(packet []byte, id uint64) error
+	// rehearse does what send does, but for sending, where the system can do that.
+	rehearse(packet []byte)
 	// sendAll sends packets in turn, with one call where the system can, and says how many were sent before an error as of send. It
 	// may send fewer without one.
 	sendAll(packets [][]byte) (int, error)
@@ -34,8 +36,9 @@ type socket interface {
 	// relax says whether what comes may wait in the socket until the time that each was given, because its stamps tell when it came.
 	// It is for the goroutine that takes.
 	relax(on bool)
-	// lag is how long the last read came later than it could have, and from when on [Unix ns]: 0 when it is not known.
-	lag() (from, lasted int64)
+	// lags calls take with how long the last read came later than it could have, and from when on [Unix ns], as far as that is known. Where
+	// packets waited because they may, it is called for each time since the call before in which the host stood still.
+	lags(take func(from, lasted int64))
 	// trace begins to ask the system when packets leave; false means that it cannot tell, and nothing has changed. From then on no
 	// read waits, because whoever waits would be woken whenever a packet has left, before it is on its way.
 	trace() bool
@@ -107,6 +110,8 @@ func (s *plainSocket) send(packet []byte, _ uint64) error {
 	return err
 }
 
+func (s *plainSocket) rehearse([]byte) {}
+
 func (s *plainSocket) sendAll(packets [][]byte) (int, error) {
 	for i, p := range packets {
 		if _, err := s.flow.Write(p); err != nil {
@@ -120,7 +125,7 @@ func (s *plainSocket) each(take taker) { each(s, take) }
 
 func (s *plainSocket) relax(bool) {}
 
-func (s *plainSocket) lag() (from, lasted int64) { return 0, 0 }
+func (s *plainSocket) lags(func(from, lasted int64)) {}
 
 func (s *plainSocket) trace() bool { return false }
 

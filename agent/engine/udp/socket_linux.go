@@ -19,13 +19,13 @@ import (
 )
 
 const (
-	ancillarySize  = 128 // stamp, drop count and segment size of one read
+	probeOnly      = 0x10 // MSG_PROBE of linux/socket.h: do not send
+	ancillarySize  = 128  // stamp, drop count and segment size of one read
 	joinedSize     = 1 << 16
 	joinAbove      = 20_000    // packets per second from which on reads are joined and coalesced
 	forcedBuffer   = 128 << 20 // 25 ms at 40 Gbit/s; the kernel takes what packets need, when they wait
-	ordinaryBuffer = 4 << 20
-	readsAtOnce    = 8       // of a slow stream, until others have their turn
-	relaxedBuffer  = 1 << 20 // from which receive buffer on packets of a slow stream may wait: what others send has room beside them
+	readsAtOnce    = 8         // of a slow stream, until others have their turn
+	relaxedBuffer  = 1 << 20   // from which receive buffer on packets of a slow stream may wait: what others send has room beside them
 	coalesceSingle = 400 * time.Microsecond
 	coalesceJoined = 100 * time.Microsecond
 	// uninterrupted bounds the waiting for a socket that is out of the poller: a deadline cannot end it.
@@ -63,7 +63,7 @@ type rawSocket struct {
 	relaxed bool  // packets may wait until the next step is due
 	quiet   bool  // they do: the poller is not told of them
 	crowded bool  // more came than a slow stream has: others send, too, and would fill the socket
-	lagged  int64 // when lag was asked for last (clock.Mono)
+	lagged  int64 // when lags were asked for last (clock.Mono)
 
 	// Waiting alone: at high rates it sleeps between reads, because to be woken for each packet costs the sender, where it is on the
 	// same host, and the receiver more than the packet.
@@ -151,14 +151,12 @@ func (r *rawSocket) prepare(fd int, s settings, receives bool) error {
 		return nil
 	}
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1) // without it, drops are told as 0
-	want := ordinaryBuffer
+	want := port.ReceiveBuffer
 	if s.flood() || s.pps() > joinAbove {
 		want = forcedBuffer
 		r.facts.joins = unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_GRO, 1) == nil
 	}
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, want) != nil {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, want) // what came of it is read back
-	}
+	port.SetReceiveBuffer(fd, want) // what came of it is read back
 	if size, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF); err == nil {
 		r.facts.receiveBuffer = size / 2 // the kernel doubles it for its own overhead
 	}
@@ -205,6 +203,11 @@ func (r *rawSocket) send(packet []byte, id uint64) error {
 		_ = r.left.Begin() // else departures remain unknown, and are counted as such
 	}
 	return sendError(errno)
+}
+
+// rehearse goes the way of send to where the kernel would make the packet, and takes no error that waits in the socket.
+func (r *rawSocket) rehearse(packet []byte) {
+	_, _, _ = unix.RawSyscall6(unix.SYS_SENDTO, uintptr(r.fd), uintptr(unsafe.Pointer(&packet[0])), uintptr(len(packet)), unix.MSG_DONTWAIT|probeOnly, 0, 0)
 }
 
 func (r *rawSocket) trace() bool {
@@ -316,19 +319,20 @@ func (r *rawSocket) relax(on bool) {
 	r.relaxed = on && r.facts.kernelStamps && r.facts.receiveBuffer >= relaxedBuffer && !r.crowded
 }
 
-func (r *rawSocket) lag() (from, lasted int64) {
+func (r *rawSocket) lags(take func(from, lasted int64)) {
 	wall, now, before := r.clock.Nanos(), clock.Mono(), r.lagged
 	r.lagged = now
 	switch {
 	case r.quiet:
-		if s := &r.poller.watch.stall; s.to > before {
-			return wall - (now - s.from), s.to - s.from
+		for _, s := range r.poller.watch.stalls {
+			if s.to > before {
+				take(wall-(now-s.from), s.to-s.from)
+			}
 		}
 	case len(r.batch) > 0 && r.facts.kernelStamps:
-		from = r.batch[0].stamp
-		return from, wall - from
+		from := r.batch[0].stamp
+		take(from, wall-from)
 	}
-	return 0, 0
 }
 
 // taken gives what was received.

@@ -218,20 +218,28 @@ func demand(p netp.Params) netp.Demand {
 func (s settings) load() netp.Load {
 	if s.flood() {
 		// With a count the number is known; how fast it goes never is.
-		bytes := float64(s.count) * (s.meanSize() + headers4)
+		bytes := float64(s.count) * (s.meanSize() + s.headers())
 		return netp.Load{Packets: s.count, Bytes: uint64(bytes), Exclusive: true}
 	}
 	packets := float64(s.asked()) + math.Ceil(s.pps()*s.omit.Seconds())
-	perPacket := s.meanSize() + headers4
+	perPacket := s.meanSize() + s.headers()
 	if s.traced() && s.riding() == 0 {
-		perPacket += 2*2 + (departuresHead+port.TagSize+headers4)/float64(tellAfter)
+		perPacket += 2*2 + (departuresHead+port.TagSize+s.headers())/float64(tellAfter)
 	}
 	return netp.Load{Packets: uint64(packets), Bytes: uint64(packets * perPacket), Rate: s.pps() * perPacket * 8}
+}
+
+// headers are the bytes of IP and UDP before a payload: of IPv4 unless the profile asks for IPv6.
+func (s settings) headers() float64 {
+	if s.ip == 6 {
+		return headers6
+	}
+	return headers4
 }
 
 // control is the feedback of one direction, on the IP layer; the answers to it, a fifth of that, are left out.
 func (s settings) control(length time.Duration) netp.Load {
 	perSecond := float64(s.streams) * float64(time.Second/reportEvery)
 	packets := math.Ceil(perSecond * length.Seconds())
-	return netp.Load{Packets: uint64(packets), Bytes: uint64(packets) * (controlSize + headers4), Rate: perSecond * (controlSize + headers4) * 8}
+	return netp.Load{Packets: uint64(packets), Bytes: uint64(packets * (controlSize + s.headers())), Rate: perSecond * (controlSize + s.headers()) * 8}
 }

@@ -48,6 +48,9 @@ func TestDemand(t *testing.T) {
 	if d.Reverse.Packets != 120 || d.Reverse.Bytes != 120*124 {
 		t.Errorf("reverse %+v; want the reports", d.Reverse)
 	}
+	if d := demand(withDefaults(netp.Params{"rate": "50pps", "size": 172.0, "duration": 10.0, "ip": 6.0})); d.Forward.Bytes != 500*220 || d.Reverse.Bytes != d.Reverse.Packets*144 {
+		t.Errorf("IPv6: forward %+v, reverse %+v", d.Forward, d.Reverse)
+	}
 	if d := demand(netp.Params{"rate": "0", "direction": "reverse"}); !d.Reverse.Exclusive || d.Forward.Exclusive {
 		t.Errorf("flood: %+v", d)
 	}

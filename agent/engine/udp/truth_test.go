@@ -250,15 +250,15 @@ func TestLate(t *testing.T) {
 			r.held = append(r.held, p)
 			return nil
 		}
-		if isCounted(p) && sequenceOf(p) == 60 { // half a second later
+		if isCounted(p) && sequenceOf(p) == 160 { // one and a half seconds later
 			return append(r.held, p)
 		}
 		return [][]byte{p}
 	}}
-	b := bench{params: netp.Params{"rate": "100pps", "count": 70.0, "timeout": 0.3}, relay: path.open}
+	b := bench{params: netp.Params{"rate": "100pps", "count": 170.0, "timeout": 0.3}, relay: path.open}
 	m := b.merged(t)
-	if late, lost, received := figure(t, m, metricLate), figure(t, m, metricLost), figure(t, m, metricReceived); late != 1 || lost != 1 || received != 69 {
-		t.Errorf("late %v, lost %v, received %v; want 1, 1, 69", late, lost, received)
+	if late, lost, received := figure(t, m, metricLate), figure(t, m, metricLost), figure(t, m, metricReceived); late != 1 || lost != 1 || received != 169 {
+		t.Errorf("late %v, lost %v, received %v; want 1, 1, 169", late, lost, received)
 	}
 }
 

@@ -84,13 +84,13 @@ func dialFailure(ctx context.Context, err error) *netp.Failure {
 	var unreachable *port.Unreachable
 	switch {
 	case errors.As(err, &unreachable):
-		return &netp.Failure{Kind: netp.FailureUnreachable, Detail: sentence(err)}
+		return &netp.Failure{Kind: netp.FailureUnreachable, Detail: engine.Sentence(err)}
 	case ctx.Err() != nil:
 		return contextFailure(ctx)
 	case errors.Is(err, os.ErrPermission):
-		return &netp.Failure{Kind: netp.FailurePermission, Detail: sentence(err)}
+		return &netp.Failure{Kind: netp.FailurePermission, Detail: engine.Sentence(err)}
 	}
-	return &netp.Failure{Kind: netp.FailureInternal, Detail: sentence(err)}
+	return &netp.Failure{Kind: netp.FailureInternal, Detail: engine.Sentence(err)}
 }
 
 // Respond waits for the flows of the session and runs it.
@@ -134,7 +134,7 @@ func acceptFailure(ctx context.Context, err error, missing int) *netp.Failure {
 	case ctx.Err() != nil, errors.Is(err, port.ErrExpired):
 		return &netp.Failure{Kind: netp.FailureTimeout, Detail: fmt.Sprintf("The initiator did not open the flows of the session in time; %d are missing. Can it reach this agent's data port?", missing)}
 	}
-	return &netp.Failure{Kind: netp.FailureInternal, Detail: sentence(err)}
+	return &netp.Failure{Kind: netp.FailureInternal, Detail: engine.Sentence(err)}
 }
 
 // flows are the flows of a session by their place; nil until they are open.
@@ -182,17 +182,4 @@ func contextFailure(ctx context.Context) *netp.Failure {
 		return &netp.Failure{Kind: netp.FailureTimeout, Detail: "The session reached the hard end of its orders before it was over."}
 	}
 	return &netp.Failure{Kind: netp.FailureCancelled, Detail: "The session was cancelled."}
-}
-
-// sentence makes a sentence of an error.
-func sentence(err error) string {
-	text := err.Error()
-	if text == "" {
-		return ""
-	}
-	text = string(text[0]&^0x20) + text[1:]
-	if last := text[len(text)-1]; last != '.' && last != '?' {
-		text += "."
-	}
-	return text
 }

@@ -35,17 +35,23 @@ func newWindow(size int, lost func(uint64)) *window {
 	return &window{seen: make([]uint64, size/64), again: make([]uint64, size/64), lost: lost}
 }
 
-// add notes an arrival.
-func (w *window) add(sequence uint64) novelty {
+// reach slides the window to a sequence number, if it is beyond, and gives its place. It is not ok for one that was judged.
+func (w *window) reach(sequence uint64) (word, bit uint64, ok bool) {
 	if sequence < w.base {
-		return expired
+		return 0, 0, false
 	}
-	size := uint64(len(w.seen)) * 64
-	if sequence >= w.base+size {
+	if size := uint64(len(w.seen)) * 64; sequence >= w.base+size {
 		w.slide((sequence-size)/64*64 + 64)
 	}
-	word, bit := sequence/64%uint64(len(w.seen)), uint64(1)<<(sequence%64)
+	return sequence / 64 % uint64(len(w.seen)), uint64(1) << (sequence % 64), true
+}
+
+// add notes an arrival.
+func (w *window) add(sequence uint64) novelty {
+	word, bit, ok := w.reach(sequence)
 	switch {
+	case !ok:
+		return expired
 	case w.seen[word]&bit == 0:
 		w.seen[word] |= bit
 		if sequence < w.next {
@@ -58,6 +64,20 @@ func (w *window) add(sequence uint64) novelty {
 		return secondCopy
 	}
 	return furtherCopy
+}
+
+// overdue notes an arrival after the timeout, of what counts as lost: it is fresh, a further copy, or expired. The bit is that of copies,
+// which has no meaning as long as the packet has not arrived.
+func (w *window) overdue(sequence uint64) novelty {
+	word, bit, ok := w.reach(sequence)
+	switch {
+	case !ok:
+		return expired
+	case w.again[word]&bit != 0:
+		return furtherCopy
+	}
+	w.again[word] |= bit
+	return fresh
 }
 
 // addRun notes n arrivals in a row that are all beyond any before, as add would one by one.
