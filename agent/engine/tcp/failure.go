@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/engine"
 	"github.com/netpupper/netp/agent/port"
 )
 
@@ -33,9 +34,9 @@ func failureOf(ctx context.Context, err error) *netp.Failure {
 	case ctx.Err() != nil:
 		return failure(netp.FailureCancelled, "The session was stopped. The figures are of what was transferred until then.")
 	case errors.As(err, &unreachable) && unreachable.Cause == port.Rejected:
-		return failure(netp.FailureRefused, "%s.", unreachable)
+		return failure(netp.FailureRefused, "%s", engine.Sentence(unreachable))
 	case errors.As(err, &unreachable):
-		return failure(netp.FailureUnreachable, "%s", unreachable)
+		return failure(netp.FailureUnreachable, "%s", engine.Sentence(unreachable))
 	case errors.Is(err, context.DeadlineExceeded):
 		return failure(netp.FailureTimeout, "The connections of the session did not stand in time: %v.", err)
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):

@@ -33,7 +33,7 @@ func TestNobodyThere(t *testing.T) {
 }
 
 func TestNotExpected(t *testing.T) {
-	p := newPair(t, netp.Params{"timeout": 1.0})
+	p := newPair(t, netp.Params{"timeout": 4.0})
 	p.initiator.ID++
 	wantFailure(t, p.engine.Initiate(p.initiatorCtx, p.initiator), netp.FailureRefused, "does not expect it")
 }
@@ -340,5 +340,54 @@ func TestFailureOf(t *testing.T) {
 	}
 	if !slices.Contains(abortable[:], netp.FailureCancelled) {
 		t.Error("a peer cannot say that it was cancelled")
+	}
+}
+
+// TestReportAfterTheReset: behind a deep queue the receiver's reset of the data, at the end of its time, comes before its report.
+func TestReportAfterTheReset(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, netp.Params{"duration": 0.5})
+	done := p.initiate()
+	e := p.answer(1)
+	e.drain()
+	eventually(t, "data flows", func() bool { return e.got.Load() > 1e6 })
+	at := time.Now()
+	after := func(d time.Duration) func() bool { return func() bool { return time.Since(at) > d } }
+	eventually(t, "the sender's time is over", after(600*time.Millisecond))
+	e.links.data[0].SetLinger(0)
+	e.links.data[0].Close()
+	eventually(t, "the report is on the way", after(600*time.Millisecond+2*reasonTime))
+	e.control.send(msgReport, report{bytes: uint64(e.got.Load()), elapsed: 500 * time.Millisecond, complete: true}.encode())
+	e.control.send(msgDone, nil)
+	if r := <-done; r.Failure != nil {
+		t.Error(r.Failure)
+	}
+}
+
+// TestSlowSessionsSaySeldom: on a slow path the control connection leaves the line to the data.
+func TestSlowSessionsSaySeldom(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, netp.Params{"duration": 2.0, "rate": 64e3})
+	done := p.initiate()
+	e := p.answer(1)
+	e.drain()
+	beats := 0
+	for {
+		m, err := e.control.receive()
+		if err != nil || m.kind == msgAbort || m.kind == msgDone {
+			break
+		}
+		if m.kind == msgBeat {
+			beats++
+			e.control.send(msgBeat, beat{}.appendTo(nil))
+		}
+		if beats == 5 {
+			e.control.send(msgReport, report{bytes: 1, elapsed: time.Second, complete: true}.encode())
+		}
+	}
+	if r := <-done; r.Failure != nil {
+		t.Error(r.Failure)
+	} else if took := r.Ended.Sub(r.Started); took < 4*slowBeat*interval {
+		t.Errorf("%d beats in %v", beats, took)
 	}
 }

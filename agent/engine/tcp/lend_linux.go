@@ -3,6 +3,7 @@ package tcp
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"syscall"
 
@@ -10,36 +11,70 @@ import (
 )
 
 // lender is a source that lends its bytes to the kernel instead of copying them: their pages go through a pipe of the kernel
-// into the segments.
+// into the segments. They are looked up once, for a pipe that keeps them; tee hands them to the other one again and again.
 type lender struct {
-	socket   syscall.RawConn
-	from, to int // ends of the pipe
-	bytes    [1]unix.Iovec
-	held     int // bytes in the pipe
-	most     int // of them, to send now
-	n        uintptr
-	errno    syscall.Errno
-	write    func(fd uintptr) bool
+	socket syscall.RawConn
+	kept   pipe
+	moved  pipe
+	size   int // bytes in kept
+	held   int // bytes in moved, the last of kept
+	most   int // of them, to send now
+	n      uintptr
+	errno  syscall.Errno
+	write  func(fd uintptr) bool
 }
 
-// lend makes a lender for at most size bytes at a time, or says why this system has none.
-func (p *rawPipe) lend(size int) (*lender, error) {
+// pipe is a pipe of the kernel.
+type pipe struct{ from, to int }
+
+func openPipe(size int) (p pipe, err error) {
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return p, fmt.Errorf("open a pipe: %w", err)
+	}
+	p = pipe{ends[0], ends[1]}
+	if _, err := unix.FcntlInt(uintptr(p.to), unix.F_SETPIPE_SZ, size); err != nil { // refused to users with many pipes
+		p.close()
+		return p, fmt.Errorf("prepare a pipe of %d bytes: %w", size, err)
+	}
+	return p, nil
+}
+
+func (p pipe) close() {
+	_ = unix.Close(p.from)
+	_ = unix.Close(p.to)
+}
+
+// lend makes a lender for a pattern in memory of newPages, or says why this system has none.
+func (p *rawPipe) lend(pattern []byte) (*lender, error) {
 	if !lendsWell() {
 		return nil, errors.ErrUnsupported
 	}
-	var ends [2]int
-	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
-		return nil, fmt.Errorf("open a pipe: %w", err)
+	kept, err := openPipe(len(pattern))
+	if err != nil {
+		return nil, err
 	}
-	l := &lender{socket: p.raw, from: ends[0], to: ends[1]}
+	moved, err := openPipe(len(pattern))
+	if err != nil {
+		kept.close()
+		return nil, err
+	}
+	l := &lender{socket: p.raw, kept: kept, moved: moved, size: len(pattern)}
 	l.write = l.move
-	_, err := unix.FcntlInt(uintptr(l.to), unix.F_SETPIPE_SZ, size) // refused to users with many pipes
-	if err == nil {
-		_, err = unix.Vmsplice(l.to, nil, 0) // refused by some sandboxes
+	all := []unix.Iovec{{Base: &pattern[0]}}
+	all[0].SetLen(len(pattern))
+	n, err := unix.Vmsplice(kept.to, all, unix.SPLICE_F_NONBLOCK) // refused by some sandboxes
+	switch {
+	case err != nil:
+		err = os.NewSyscallError("vmsplice", err)
+	case n < len(pattern):
+		err = io.ErrShortWrite
+	default:
+		err = l.refill() // refused by others
 	}
 	if err != nil {
 		l.close()
-		return nil, fmt.Errorf("prepare a pipe of %d bytes: %w", size, err)
+		return nil, err
 	}
 	return l, nil
 }
@@ -58,13 +93,21 @@ func lendsWell() bool {
 	return major > 6 || major == 6 && minor >= 5
 }
 
+// refill hands the whole pattern to the pipe that is empty.
+func (l *lender) refill() error {
+	n, errno := call(unix.SYS_TEE, uintptr(l.kept.from), uintptr(l.moved.to), uintptr(l.size), unix.SPLICE_F_NONBLOCK, 0)
+	if errno != 0 {
+		return os.NewSyscallError("tee", errno)
+	}
+	l.held = int(n)
+	return nil
+}
+
 // push fills the pipe when it is empty, and moves what it holds into the socket.
 func (l *lender) push(b []byte) (n int, err error) {
 	if l.held == 0 {
-		l.bytes[0] = unix.Iovec{Base: &b[0]}
-		l.bytes[0].SetLen(len(b))
-		if l.held, err = unix.Vmsplice(l.to, l.bytes[:], unix.SPLICE_F_NONBLOCK); err != nil {
-			return 0, os.NewSyscallError("vmsplice", err)
+		if err := l.refill(); err != nil {
+			return 0, err
 		}
 	}
 	l.most = min(l.held, len(b))
@@ -80,15 +123,15 @@ func (l *lender) push(b []byte) (n int, err error) {
 
 // move reports whether there is a result; false waits for the socket.
 func (l *lender) move(fd uintptr) bool {
-	l.n, l.errno = call(unix.SYS_SPLICE, uintptr(l.from), 0, fd, 0, uintptr(l.most))
+	l.n, l.errno = call(unix.SYS_SPLICE, uintptr(l.moved.from), 0, fd, 0, uintptr(l.most))
 	return l.errno != syscall.EAGAIN
 }
 
 func (l *lender) copies() bool { return false }
 
 func (l *lender) close() {
-	_ = unix.Close(l.from)
-	_ = unix.Close(l.to)
+	l.kept.close()
+	l.moved.close()
 }
 
 // newPages gives n bytes of memory whose pages are never used for anything else as long as the kernel needs them, also when they

@@ -32,11 +32,12 @@ func (l *load) tick(late, pause time.Duration) {
 	}
 }
 
-// motion is when the data of a direction moved at this end. Any of its streams may use it.
-type motion struct{ last, longest atomic.Int64 }
+// motion is when the data of a direction moved at this end, and how many bytes it was. Any of its streams may use it.
+type motion struct{ last, longest, bytes atomic.Int64 }
 
-// moved notes that data moved at now (monotonic, ns).
-func (m *motion) moved(now int64) {
+// moved notes that n bytes moved at now (monotonic, ns).
+func (m *motion) moved(now int64, n int) {
+	m.bytes.Add(int64(n))
 	pause := now - m.last.Swap(now)
 	for known := m.longest.Load(); pause > known && !m.longest.CompareAndSwap(known, pause); known = m.longest.Load() {
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"math/rand/v2"
 	"net"
 	"os"
 	"strings"
@@ -245,8 +244,9 @@ func FuzzControl(f *testing.F) {
 func TestHotLoopsAllocateNothing(t *testing.T) {
 	for _, w := range ways {
 		a, b := connected(t)
-		out, in := w.open(t, a, b)
-		flow := &outflow{sender: &sender{pattern: pages(t, 64<<10)}, left: -1, pacer: newPacer(1e12), grant: grant{meter: unlimited{}, overhead: 1}}
+		pattern := pages(t, 64<<10)
+		out, in := w.open(t, a, b, pattern)
+		flow := &outflow{sender: &sender{pattern: pattern}, left: -1, pacer: newPacer(1e12), grant: grant{meter: unlimited{}, overhead: 1}}
 		account := newSeries(options{duration: time.Hour})
 		buffer := make([]byte, 64<<10)
 		allocated := testing.AllocsPerRun(100, func() {
@@ -269,19 +269,19 @@ func TestHotLoopsAllocateNothing(t *testing.T) {
 
 // ways are those to move payload through connections.
 var ways = append(systemWays, []way{
-	{"portable", func(c *net.TCPConn, _ int) (source, error) { return netPipe{c}, nil }, func(c *net.TCPConn, _ bool) (sink, error) { return netPipe{c}, nil }},
+	{"portable", func(c *net.TCPConn, _ []byte) (source, error) { return netPipe{c}, nil }, func(c *net.TCPConn, _ bool) (sink, error) { return netPipe{c}, nil }},
 	{"fastest", openSource, openSink},
 }...)
 
 type way struct {
 	name   string
-	source func(*net.TCPConn, int) (source, error)
+	source func(*net.TCPConn, []byte) (source, error)
 	sink   func(*net.TCPConn, bool) (sink, error)
 }
 
-// open opens both ends of a connection.
-func (w way) open(t *testing.T, a, b *net.TCPConn) (source, sink) {
-	out, err := w.source(a, bufferSize)
+// open opens both ends of a connection, for a pattern.
+func (w way) open(t *testing.T, a, b *net.TCPConn, pattern []byte) (source, sink) {
+	out, err := w.source(a, pattern)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -320,22 +320,27 @@ func connected(t *testing.T) (a, b *net.TCPConn) {
 	return dialled.(*net.TCPConn), accepted.(*net.TCPConn)
 }
 
-// TestWays moves a random text and wants it whole, then the end, then the deadline.
+// TestWays moves a random pattern a few times and wants it whole, then the end, then the deadline.
 func TestWays(t *testing.T) {
-	text := pages(t, 3<<20)
-	rand.NewChaCha8([32]byte{1}).Read(text)
+	pattern, err := newPattern(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer freePages(pattern)
+	text := bytes.Repeat(pattern, 6)
 	for _, w := range ways {
 		a, b := connected(t)
-		out, in := w.open(t, a, b)
+		out, in := w.open(t, a, b, pattern)
 		failed := make(chan error, 1)
 		go func() {
-			for rest := text; len(rest) > 0; {
-				n, err := out.push(rest)
+			for sent := 0; sent < len(text); {
+				at := sent % len(pattern)
+				n, err := out.push(pattern[at:min(at+100_000, len(pattern))])
 				if err != nil {
 					failed <- err
 					return
 				}
-				rest = rest[n:]
+				sent += n
 			}
 			failed <- a.CloseWrite()
 		}()
@@ -354,7 +359,7 @@ func TestWays(t *testing.T) {
 		if err := <-failed; err != nil || !bytes.Equal(got.Bytes(), text) {
 			t.Errorf("%s: %d bytes arrived of %d, %v", w.name, got.Len(), len(text), err)
 		}
-		_, back := w.open(t, b, a)
+		_, back := w.open(t, b, a, pattern)
 		a.SetReadDeadline(time.Unix(1, 0))
 		if _, err := back.pull(buffer); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("%s: read past the deadline: %v", w.name, err)
@@ -364,17 +369,21 @@ func TestWays(t *testing.T) {
 
 // TestPushEndsAtTheDeadline has a peer that does not read, and the next push goes on where the last one ended.
 func TestPushEndsAtTheDeadline(t *testing.T) {
-	text := pages(t, 64<<20)
-	rand.NewChaCha8([32]byte{2}).Read(text)
+	pattern, err := newPattern(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer freePages(pattern)
+	text := bytes.Repeat(pattern, 128)
 	for _, w := range ways {
 		a, b := connected(t)
-		out, in := w.open(t, a, b)
+		out, in := w.open(t, a, b, pattern)
 		a.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
 		sent := 0
 		var err error
 		for err == nil && sent < len(text) {
 			var n int
-			n, err = out.push(text[sent:])
+			n, err = out.push(pattern[sent%len(pattern):])
 			sent += n
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -390,7 +399,8 @@ func TestPushEndsAtTheDeadline(t *testing.T) {
 			}
 			got.Write(buffer[:n])
 		}
-		n, err := out.push(text[sent:][:100])
+		at := sent % len(pattern)
+		n, err := out.push(pattern[at:min(at+100, len(pattern))])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -407,7 +417,7 @@ func TestPushAfterReset(t *testing.T) {
 	text := pages(t, bufferSize)
 	for _, w := range ways {
 		a, b := connected(t)
-		out, _ := w.open(t, a, b)
+		out, _ := w.open(t, a, b, text)
 		b.SetLinger(0)
 		b.Close()
 		for range 3 {
@@ -453,6 +463,41 @@ func TestSpec(t *testing.T) {
 	}
 }
 
+// TestLeastRTT: the kernel forgets a round-trip time after 300 s; the path was as short all the same.
+func TestLeastRTT(t *testing.T) {
+	m := newSampler(0)
+	reading := func(least time.Duration) []figures {
+		return []figures{{known: true, rtt: 110 * time.Millisecond, minRTT: least, queued: 1}}
+	}
+	m.begin(0, reading(10*time.Millisecond))
+	for i := range int64(3) {
+		m.tick((i+1)*100*ms, reading(110*time.Millisecond), false)
+	}
+	if got := m.minRTT(); got != 10*time.Millisecond {
+		t.Errorf("%v; want 10 ms", got)
+	}
+}
+
+// TestLongTransfer: the samples of a transfer of an hour are of 100 ms, so that a short outage shows.
+func TestLongTransfer(t *testing.T) {
+	s := newSeries(options{bytes: 1, duration: 24 * time.Hour})
+	s.begin(5)
+	for at := int64(0); at < int64(time.Hour); at += 10 * ms {
+		if in := at % int64(time.Minute); in < 30e9 || in >= 30e9+500*ms {
+			s.add(5+at, 1000)
+		}
+	}
+	empty := 0
+	for _, b := range s.measure(0, true).interval {
+		if b == 0 {
+			empty++
+		}
+	}
+	if empty < 4*60 || empty > 5*60 {
+		t.Errorf("%d samples without a byte; want 4 to 5 for each of 60 outages of half a second", empty)
+	}
+}
+
 // TestStall: a beat that had to wait is a stall of the host only as far as no data moved meanwhile.
 func TestStall(t *testing.T) {
 	const late = 250 // ms, of a beat that is due every 100
@@ -467,13 +512,13 @@ func TestStall(t *testing.T) {
 		"a pause from before": {[]int64{90, 150, 240, 330}, 110 * time.Millisecond},
 	} {
 		s := &session{in: &receiver{}, out: &sender{}, started: 1, ticked: 1000 * ms}
-		s.in.motion.moved(980 * ms)
+		s.in.motion.moved(980*ms, 1)
 		for at := range int64(late+100) / 10 {
-			s.out.motion.moved((1000 + 10*at) * ms) // the other direction does not count
+			s.out.motion.moved((1000+10*at)*ms, 1) // the other direction does not count
 		}
 		s.pause(1000 * ms)
 		for _, at := range c.moved {
-			s.in.motion.moved((1000 + at) * ms)
+			s.in.motion.moved((1000+at)*ms, 1)
 		}
 		now := s.ticked + (late+100)*ms
 		s.load.tick(time.Duration(now-s.ticked)-interval, s.pause(now))

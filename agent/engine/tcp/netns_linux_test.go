@@ -89,13 +89,15 @@ func TestBottleneck(t *testing.T) {
 				near *= slower
 			}
 			ideal := rate * 1e6 * 1448 / 1514
+			// What a reader that is held up for 0.1 s finds in its socket at the start counts, too.
+			most := ideal * (1.01 + 0.1/r.Measured.Seconds())
 			for name, m := range r.Metrics {
 				if base(name) != "throughput" {
 					continue
 				}
 				got := m.Distribution.Member("mean")
 				t.Logf("%s %.4f Mbit/s, %.4f of the ideal", name, got/1e6, got/ideal)
-				if got > 1.01*ideal || got < near*ideal && healthy(r, "host_stall") {
+				if got > most || got < near*ideal && healthy(r, "host_stall") {
 					t.Errorf("%s is %.3f Mbit/s, the line carries %.3f", name, got/1e6, ideal/1e6)
 				}
 			}

@@ -8,7 +8,8 @@ import (
 // source brings payload into one connection, for one goroutine. It allocates nothing after it was opened.
 type source interface {
 	// push blocks until some of the first bytes of b went, or the deadline of the connection passed (os.ErrDeadlineExceeded).
-	// What did not go must come first in the next push, and no byte may ever change: the kernel may still need it.
+	// b is a piece of the pattern for which the source was opened: the next one after all that went, the first one again after the
+	// last. No byte may ever change: the kernel may still need it.
 	push(b []byte) (int, error)
 	// copies reports whether each byte is copied into the kernel, as programs usually do.
 	copies() bool

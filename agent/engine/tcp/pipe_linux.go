@@ -24,13 +24,13 @@ type rawPipe struct {
 	write, read func(fd uintptr) bool
 }
 
-// openSource gives the fastest source that the system has, for bytes that lie in size bytes of memory of newPages.
-func openSource(conn *net.TCPConn, size int) (source, error) {
+// openSource gives the fastest source that the system has, for a pattern in memory of newPages.
+func openSource(conn *net.TCPConn, pattern []byte) (source, error) {
 	p, err := openRaw(conn, unix.MSG_NOSIGNAL)
 	if err != nil {
 		return nil, err
 	}
-	if lender, err := p.lend(size); err == nil {
+	if lender, err := p.lend(pattern); err == nil {
 		return lender, nil
 	}
 	return p, nil

@@ -6,8 +6,8 @@ import "net"
 
 const canDiscard = false
 
-// openSource gives the fastest source that the system has.
-func openSource(conn *net.TCPConn, _ int) (source, error) { return netPipe{conn}, nil }
+// openSource gives the fastest source that the system has, for a pattern.
+func openSource(conn *net.TCPConn, _ []byte) (source, error) { return netPipe{conn}, nil }
 
 // openSink gives the fastest sink that the system has.
 func openSink(conn *net.TCPConn, _ bool) (sink, error) { return netPipe{conn}, nil }

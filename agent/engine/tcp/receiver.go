@@ -114,7 +114,7 @@ func (f *inflow) run() error {
 		if n > 0 {
 			now := clock.Mono()
 			f.receiver.series.add(now, n)
-			f.receiver.motion.moved(now)
+			f.receiver.motion.moved(now, n)
 			if f.left > 0 {
 				f.left -= int64(n)
 			}

@@ -38,6 +38,8 @@ type sampler struct {
 	inRow  int                // ticks in the last row
 	// idle is the time in which a held sender had nothing in flight.
 	idle time.Duration
+	// least is the smallest minRTT of all readings: the kernel's own is that of the last 300 s (net.ipv4.tcp_min_rtt_wlen).
+	least time.Duration
 }
 
 func newSampler(omit int64) sampler {
@@ -47,6 +49,7 @@ func newSampler(omit int64) sampler {
 // begin takes the reading before the first byte.
 func (m *sampler) begin(now int64, f []figures) {
 	m.start, m.last, m.atLast = now, f, now
+	m.lowest(f)
 	if m.omit == 0 {
 		m.base, m.atBase = f, now
 	}
@@ -59,6 +62,7 @@ func (m *sampler) tick(now int64, f []figures, held bool) {
 			f[i] = m.last[i]
 		}
 	}
+	m.lowest(f)
 	if m.base == nil {
 		if now-m.start >= m.omit {
 			m.base, m.atBase = f, now
@@ -156,14 +160,15 @@ func busy(f []figures) bool {
 }
 
 // minRTT is the smallest round-trip time any stream has seen, set-up included: that of the empty path. 0 when unknown.
-func (m *sampler) minRTT() time.Duration {
-	var least time.Duration
-	for i := range m.last {
-		if r := m.last[i].minRTT; r > 0 && (least == 0 || r < least) {
-			least = r
+func (m *sampler) minRTT() time.Duration { return m.least }
+
+// lowest keeps the smallest round-trip time of a reading.
+func (m *sampler) lowest(f []figures) {
+	for i := range f {
+		if r := f[i].minRTT; r > 0 && (m.least == 0 || r < m.least) {
+			m.least = r
 		}
 	}
-	return least
 }
 
 // change is what happened during the measurement, all streams together; valid says which of its fields are known.

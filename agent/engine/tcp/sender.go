@@ -132,7 +132,7 @@ func (f *outflow) prepare(s *session) error {
 		f.source = netPipe{f.conn.TCPConn}
 		return nil
 	}
-	f.source, err = openSource(f.conn.TCPConn, len(f.sender.pattern))
+	f.source, err = openSource(f.conn.TCPConn, f.sender.pattern)
 	return err
 }
 
@@ -211,7 +211,7 @@ func (f *outflow) run() error {
 		before := clock.Mono()
 		n, err := f.source.push(f.sender.pattern[f.at : f.at+n])
 		now := clock.Mono()
-		f.sender.motion.moved(now)
+		f.sender.motion.moved(now, n)
 		if took := time.Duration(now - before); took > time.Millisecond {
 			f.pacer.excused += took
 		}

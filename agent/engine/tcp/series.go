@@ -11,7 +11,7 @@ import (
 
 const (
 	firstCell = int64(time.Millisecond) // of a series whose length is not known
-	maxCells  = 4096
+	maxCells  = 1 << 21                 // so that they stay shorter than an interval for a day, the longest transfer
 )
 
 // series counts the payload that arrives on all streams of a direction, in cells of equal length. All times are monotonic
@@ -37,7 +37,7 @@ type series struct {
 func newSeries(o options) *series {
 	s := &series{omit: int64(o.omit), limit: int64(o.omit + o.duration), begun: make(chan struct{}), width: firstCell}
 	if o.bytes > 0 {
-		s.cells = make([]uint64, 0, maxCells)
+		s.cells = make([]uint64, 0, 1<<12)
 		return s
 	}
 	n := intervalsIn(o.duration)

@@ -11,7 +11,7 @@ import (
 
 // systemWays are those that are not the fastest of every Linux.
 var systemWays = []way{
-	{"copying", func(c *net.TCPConn, _ int) (source, error) { return openRaw(c, unix.MSG_NOSIGNAL) }, openSink},
+	{"copying", func(c *net.TCPConn, _ []byte) (source, error) { return openRaw(c, unix.MSG_NOSIGNAL) }, openSink},
 }
 
 // TestDecodeOfOlderKernels has the lengths that older kernels answered.
