@@ -242,7 +242,7 @@ func TestForeignReflectors(t *testing.T) {
 			map[string]float64{metricLost: 0}, true, "stateless, or nothing was lost on the way there", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			params := netp.Params{"count": float64(count), "interval": 0.001, "timeout": 0.5, "size": 200.0}
+			params := netp.Params{"count": float64(count), "interval": 0.001, "timeout": 3.0, "size": 200.0}
 			j := job(t, params)
 			j.Path = netp.Path{Dest: test.reflector.start(t), Endpoint: true}
 			near := new(Engine).Initiate(deadlined(t), j)

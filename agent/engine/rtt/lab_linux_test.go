@@ -86,7 +86,7 @@ func TestLossIsTold(t *testing.T) {
 			if test.back != "" {
 				l.rule(l.near, test.back)
 			}
-			params := netp.Params{"count": 200.0, "interval": 0.002, "timeout": 0.5}
+			params := netp.Params{"count": 200.0, "interval": 0.002, "timeout": 3.0}
 			initiator, responder := between(t, port.Where{Netns: l.far}, port.Where{Netns: l.near}, params)
 			initiator.Peer = addrPort(t, l.farA, initiator.Peer.Port())
 			near, far := play(deadlined(t), initiator, responder)

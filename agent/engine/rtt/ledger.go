@@ -27,7 +27,7 @@ type ledger struct {
 	received   uint64 // of these, settled and answered in time
 	late       uint64 // settled and answered later
 	lost       uint64 // settled and not answered in time
-	answers    uint64 // answers in time to probes of any kind, as they came
+	answers    uint64 // probes of any kind that were answered, also too late, as it came
 	stale      uint64 // answers to probes that are settled
 	longest    uint64
 	losing     uint64 // lost one after the other until now
@@ -146,13 +146,13 @@ func (l *ledger) answered(sequence uint64, a answer) reception {
 		p.again = true
 		return receivedAgain
 	}
+	l.answers++
 	p.rtt, p.user, p.hasBack, p.back = a.rtt, a.user, a.hasBack, a.back
 	if a.rtt > l.timeout {
 		p.state = tooLate
 		return receivedLate
 	}
 	p.state = inTime
-	l.answers++
 	return receivedFirst
 }
 

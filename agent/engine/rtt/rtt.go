@@ -20,7 +20,6 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"github.com/netpupper/netp"
@@ -174,28 +173,15 @@ func failure(ctx context.Context, err error) *netp.Failure {
 	case errors.Is(err, context.Canceled):
 		return &netp.Failure{Kind: netp.FailureCancelled, Detail: "The session was stopped before its end."}
 	case errors.As(err, &unreachable):
-		return &netp.Failure{Kind: netp.FailureUnreachable, Detail: sentence(err)}
+		return &netp.Failure{Kind: netp.FailureUnreachable, Detail: engine.Sentence(err)}
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return &netp.Failure{Kind: netp.FailureTimeout, Detail: "The session did not end in the time its orders gave it."}
 	case errors.Is(err, fs.ErrPermission):
-		return &netp.Failure{Kind: netp.FailurePermission, Detail: sentence(err)}
+		return &netp.Failure{Kind: netp.FailurePermission, Detail: engine.Sentence(err)}
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETDOWN):
 		return &netp.Failure{Kind: netp.FailureUnreachable, Detail: fmt.Sprintf("This host has no way to the destination: %v. Check its routes and interfaces.", err)}
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.Is(err, port.ErrExpired):
-		return &netp.Failure{Kind: netp.FailureTimeout, Detail: sentence(err)}
+		return &netp.Failure{Kind: netp.FailureTimeout, Detail: engine.Sentence(err)}
 	}
-	return &netp.Failure{Kind: netp.FailureInternal, Detail: sentence(err)}
-}
-
-// sentence writes an error as a sentence.
-func sentence(err error) string {
-	text := err.Error()
-	if text == "" {
-		return ""
-	}
-	text = strings.ToUpper(text[:1]) + text[1:]
-	if last := text[len(text)-1]; last != '.' && last != '?' {
-		text += "."
-	}
-	return text
+	return &netp.Failure{Kind: netp.FailureInternal, Detail: engine.Sentence(err)}
 }

@@ -406,10 +406,12 @@ func (s *session) follow(count uint32, left int64) {
 	if a.count != count || a.left == 0 || p == nil {
 		return
 	}
-	if late := left - a.left; late >= 0 && late <= p.rtt {
+	switch late := left - a.left; {
+	case late < 0: // the path made a copy of the probe, and what came answers that: the answer that is told of left before, and was lost
+	case late <= p.rtt:
 		p.rtt -= late
 		s.seen.followed++
-	} else {
+	default:
 		s.seen.odd++
 	}
 	a.left = 0

@@ -11,6 +11,7 @@ import (
 	"github.com/netpupper/netp/agent/clock"
 	"github.com/netpupper/netp/agent/engine/internal/ancillary"
 	"github.com/netpupper/netp/agent/engine/internal/departure"
+	"github.com/netpupper/netp/agent/port"
 )
 
 const kernelSockets = true
@@ -26,19 +27,13 @@ type kernelSocket struct {
 	polled [1]unix.PollFd
 }
 
-const (
-	receiveBuffer = 4 << 20
-	stampFlags    = unix.SOF_TIMESTAMPING_SOFTWARE | unix.SOF_TIMESTAMPING_RX_SOFTWARE
-)
+const stampFlags = unix.SOF_TIMESTAMPING_SOFTWARE | unix.SOF_TIMESTAMPING_RX_SOFTWARE
 
 // newKernelSocket takes a blocking, connected socket, whose packets are stamped when they come, and with departing also when
 // they leave. Closing it calls done.
 func newKernelSocket(fd int, departing bool, done func() error) (*kernelSocket, error) {
 	s := &kernelSocket{fd: fd, departing: departing, out: departure.New(fd, stampFlags), done: done}
-	// As much as the host allows, so that a stall drops nothing; what it does drop is counted.
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
-	}
+	port.SetReceiveBuffer(fd, port.ReceiveBuffer) // what a stall drops all the same is counted
 	for _, o := range [][2]int{
 		{unix.SOL_SOCKET, unix.SO_RXQ_OVFL},
 		{unix.IPPROTO_IP, unix.IP_RECVTTL}, {unix.IPPROTO_IP, unix.IP_RECVTOS}, {unix.IPPROTO_IP, unix.IP_RECVERR},
