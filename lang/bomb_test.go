@@ -40,6 +40,7 @@ func bombs() map[string]string {
 		return b.String()
 	}
 	const n = bombSize
+	const measured = "agent \"a\" {}\nagent \"b\" {}\npath \"p\" { mesh = [agent.a, agent.b] }\nprofile \"rtt\" \"r\" {}\ntest \"t\" {\n path = path.p\n profile = profile.rtt.r\n"
 	return map[string]string{
 		"brackets":         "locals { x = " + many("[", n),
 		"parentheses":      "locals { x = " + many("(", n),
@@ -67,8 +68,15 @@ func bombs() map[string]string {
 		"exponent":         "locals { x = \"${1e999999999}\" }",
 		"grown exponent":   levels(40, "1e300", "@ * @") + "agent \"a\" { name = \"x${local.l40}\" }",
 		"number text":      `locals { x = "` + many("9", 5*n) + `" + 1 }`,
+		"text number":      "variable \"v\" {\n  type = number\n  default = \"1e600000000\"\n}\nlocals { x = \"x${var.v}\" }",
+		"text operand":     `locals { x = "1e600000000" % 7 }`,
+		"text argument":    `locals { x = try(cidrhost("10.0.0.0/8", "1e600000000"), 1) }`,
+		"text summand":     `locals { x = sum(["1e600000000", 1]) }`,
+		"format digits":    `locals { x = format("%% %[2]s %d", "7", 1, "1e600000000") }`,
+		"formatlist text":  `locals { x = formatlist("%f", ["1", "1p2000000000"]) }`,
+		"text limit":       measured + `assert "x" { condition = rtt.p99 < "1e600000000" % 7 } }`,
 		"nested for":       "locals { x = [for a in range(1000) : [for b in range(1000) : [for c in range(1000) : a + b + c]]] }",
-		"for in condition": "agent \"a\" {}\nagent \"b\" {}\npath \"p\" { mesh = [agent.a, agent.b] }\nprofile \"rtt\" \"r\" {}\ntest \"t\" {\n path = path.p\n profile = profile.rtt.r\n assert \"x\" { condition = rtt.p99 < length([for a in range(1000) : [for b in range(1000) : [for c in range(1000) : a]]]) }\n}",
+		"for in condition": measured + "assert \"x\" { condition = rtt.p99 < length([for a in range(1000) : [for b in range(1000) : [for c in range(1000) : a]]]) }\n}",
 		"setproduct":       "locals { x = setproduct(range(100), range(100), range(100), range(100)) }",
 		"range":            "locals { x = range(1000000000) }",
 		"doubling":         levels(60, `["a", "b"]`, "[@, @]"),
@@ -122,6 +130,28 @@ func TestBombs(t *testing.T) {
 				t.Errorf("%d diagnostics", len(ds))
 			}
 		})
+	}
+}
+
+// TestNumberOfAVariable shows that a number from outside is bounded as one that is written: to write 1e600000000 out takes all memory.
+func TestNumberOfAVariable(t *testing.T) {
+	for _, c := range []struct{ declared, given string }{
+		{"number", `"1e600000000"`},
+		{"list(number)", `["1", "1e600000000"]`},
+		{"object({ a = optional(number, \"1e600000000\") })", "{}"},
+		{"number", `"1e-600000000"`},
+	} {
+		dir := t.TempDir()
+		text := "suite \"s\" {}\nvariable \"v\" { type = " + c.declared + " }\nlocals { x = [var.v] }\n"
+		if err := os.WriteFile(filepath.Join(dir, "main.netp.hcl"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o := testOptions()
+		o.Variables = []VariableValue{{Name: "v", Text: c.given, Source: "-var"}}
+		_, ds := Load(dir, o)
+		if len(ds) != 1 || ds[0].Summary != sumTooLarge || !strings.Contains(ds[0].Detail, `The variable "v"`) {
+			t.Errorf("%s of %s: got %+v", c.given, c.declared, ds)
+		}
 	}
 }
 

@@ -48,7 +48,8 @@ func (c *collector) warn(rng hcl.Range, summary, format string, args ...any) {
 }
 
 // aboutAbsence are the faults that a lost piece of a file makes up.
-var aboutAbsence = []string{sumUnknownReference, sumMissingArgument, sumUnknownPair, sumEmptyPath, sumNoSuite, sumUnused}
+var aboutAbsence = []string{sumUnknownReference, sumMissingArgument, sumUnknownPair, sumEmptyPath, sumNoSuite, sumUnused,
+	sumNoVariableValue}
 
 // add keeps a diagnostic once per place: the instances of one block repeat the
 // same fault, and reading it once is enough.
@@ -59,7 +60,7 @@ func (c *collector) add(d diag.Diagnostic, rng hcl.Range) {
 	if rng.End.Byte < rng.Start.Byte { // of an expression that did not parse
 		rng.End = rng.Start
 	}
-	d.Detail = c.secrets.redact(d.Detail)
+	d.Detail = c.secrets.redact(diag.Plain(d.Detail))
 	key := d.Summary + "\x00" + rng.String()
 	if rng == (hcl.Range{}) || !strings.Contains(d.Address, "[") {
 		key += "\x00" + d.Detail
@@ -100,9 +101,7 @@ func (c *collector) hcl(ds hcl.Diagnostics) {
 			out.Severity = diag.Warning
 		}
 		if call, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallUnknownDiagExtra](d); ok {
-			name := call.CalledFunctionName()
-			out.Summary = sumUnknownFunction
-			out.Detail = fmt.Sprintf("There is no function %q here.%s", name, suggest.Sentence(name, c.callable))
+			out.Summary, out.Detail = sumUnknownFunction, c.noFunction(call.CalledFunctionName())
 		}
 		if secretCall(d) {
 			out.Detail = "An argument is sensitive, so what the function says about it is not shown."
@@ -116,6 +115,14 @@ func (c *collector) hcl(ds hcl.Diagnostics) {
 		}
 		c.add(out, rng)
 	}
+}
+
+// noFunction says that a function is not there to be called, or only not in where, which has fewer.
+func (c *collector) noFunction(name string) string {
+	if slices.Contains(c.callable, name) {
+		return fmt.Sprintf("The function %q cannot be used in where, which has the functions that need neither file nor environment. Refer to a variable or a local instead.", name)
+	}
+	return fmt.Sprintf("There is no function %q here.%s", name, suggest.Sentence(name, c.callable))
 }
 
 func toRange(r hcl.Range) *diag.Range {

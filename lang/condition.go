@@ -187,9 +187,11 @@ func (a *arguments) rehearse(x hclsyntax.Expression, vars map[string]cty.Value) 
 func costly(x hclsyntax.Expression) bool {
 	found := false
 	_ = hclsyntax.Walk(x, visitor(func(n hclsyntax.Node) {
-		switch n.(type) {
+		switch n := n.(type) {
 		case *hclsyntax.ForExpr, *hclsyntax.SplatExpr, *hclsyntax.FunctionCallExpr:
 			found = true
+		case *hclsyntax.BinaryOpExpr: // makes numbers of strings
+			found = found || n.Op.Type == cty.Number
 		}
 	}))
 	return found

@@ -46,6 +46,9 @@ func checkFaults(t *testing.T, file string) {
 	got := map[string]int{}
 	for _, d := range ds {
 		got[describe(d)]++
+		if strings.Contains(d.Detail, "goroutine") {
+			t.Errorf("%s shows the stack: %s", describe(d), d.Detail)
+		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("diagnostics (-want +got):\n%s", diff)

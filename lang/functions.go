@@ -16,7 +16,7 @@ import (
 // same suite is the same plan. Each reports to the meter, and those that can make
 // much out of little look at their arguments first.
 func pureFunctions(m *meter) map[string]function.Function {
-	g := guards{m.limits}
+	g := guards{m}
 	plain := map[string]function.Function{
 		"abs": stdlib.AbsoluteFunc, "ceil": stdlib.CeilFunc, "floor": stdlib.FloorFunc, "log": stdlib.LogFunc,
 		"max": stdlib.MaxFunc, "min": stdlib.MinFunc, "pow": stdlib.PowFunc, "signum": stdlib.SignumFunc,
@@ -24,7 +24,7 @@ func pureFunctions(m *meter) map[string]function.Function {
 		"strrev": stdlib.ReverseFunc, "substr": stdlib.SubstrFunc, "trimspace": stdlib.TrimSpaceFunc,
 		"trimprefix": stdlib.TrimPrefixFunc, "trimsuffix": stdlib.TrimSuffixFunc,
 		"startswith": startsWithFunc, "endswith": endsWithFunc, "strcontains": strContainsFunc,
-		"alltrue": allTrueFunc, "anytrue": anyTrueFunc, "sum": sumFunc, "one": oneFunc, "length": lengthFunc,
+		"alltrue": allTrueFunc, "anytrue": anyTrueFunc, "one": oneFunc, "length": lengthFunc,
 		"index": indexFunc, "lookup": lookupFunc, "transpose": transposeFunc, "coalesce": stdlib.CoalesceFunc,
 		"chunklist": stdlib.ChunklistFunc, "coalescelist": stdlib.CoalesceListFunc, "compact": stdlib.CompactFunc,
 		"concat": stdlib.ConcatFunc, "contains": stdlib.ContainsFunc, "element": stdlib.ElementFunc,
@@ -55,7 +55,7 @@ func pureFunctions(m *meter) map[string]function.Function {
 	}{
 		"range": {rangeFunc(m.limits.Expansion), nil}, "setproduct": {stdlib.SetProductFunc, g.product},
 		"distinct": {stdlib.DistinctFunc, g.pairs}, "matchkeys": {matchKeysFunc, g.pairs},
-		"format": {stdlib.FormatFunc, g.widths}, "formatlist": {stdlib.FormatListFunc, g.widths},
+		"format": {stdlib.FormatFunc, g.format}, "formatlist": {stdlib.FormatListFunc, g.format}, "sum": {sumFunc, g.sum},
 		"indent": {stdlib.IndentFunc, g.indent}, "join": {stdlib.JoinFunc, g.join}, "split": {stdlib.SplitFunc, g.split},
 		"replace": {replaceFunc, g.replace}, "trim": {stdlib.TrimFunc, g.cutset},
 		"regex": {stdlib.RegexFunc, g.regex}, "regexall": {stdlib.RegexAllFunc, g.regex}, "parseint": {stdlib.ParseIntFunc, g.digits},
@@ -74,6 +74,11 @@ type guard func(args []cty.Value) error
 // the function does, in both of the calls that cty makes.
 func (m *meter) metered(f function.Function, check guard) function.Function {
 	before := func(args []cty.Value) error {
+		for _, a := range args {
+			if a.Type() == cty.Number { // which HCL may have made of a string
+				m.measure(a, &extent{}, 0)
+			}
+		}
 		if m.spent() {
 			return function.NewArgErrorf(0, "%s", m.reason)
 		}

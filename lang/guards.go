@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/zclconf/go-cty/cty"
@@ -13,7 +14,7 @@ import (
 )
 
 // guards are the checks before functions that can make much out of little.
-type guards struct{ limits Limits }
+type guards struct{ *meter }
 
 // text is a known string argument; "" for anything else.
 func text(args []cty.Value, i int) string {
@@ -70,7 +71,50 @@ func (g guards) pairs(args []cty.Value) error {
 
 var width = regexp.MustCompile(`%[^a-zA-Z%]*[0-9]{4,}|%[^a-zA-Z%]*\*`)
 
-// widths bounds format and formatlist, whose verbs may ask for any width.
+// verb is what stands in a format for an argument: its number, if it is named, and what is made of it.
+var verb = regexp.MustCompile(`%%|%[^a-zA-Z%\[]*(?:\[([0-9]+)\])?([a-zA-Z])`)
+
+// format bounds format and formatlist, whose verbs may make numbers of strings, and ask for any width.
+func (g guards) format(args []cty.Value) error {
+	next := 1
+	for _, v := range verb.FindAllStringSubmatch(text(args, 0), -1) {
+		if v[0] == "%%" {
+			continue
+		}
+		if v[1] != "" {
+			next, _ = strconv.Atoi(v[1])
+		}
+		if next < len(args) && strings.Contains("bdoxXeEfgG", v[2]) {
+			g.numerals(args[next])
+		}
+		next++
+	}
+	if g.over {
+		return errors.New(g.reason)
+	}
+	return g.widths(args)
+}
+
+// numerals bounds the numbers that are made of a string, or of the strings of a collection.
+func (g guards) numerals(v cty.Value) {
+	g.numeral(v)
+	if size(v) > 0 {
+		v, _ = v.Unmark()
+		for it := v.ElementIterator(); it.Next(); {
+			_, e := it.Element()
+			g.numeral(e)
+		}
+	}
+}
+
+func (g guards) sum(args []cty.Value) error {
+	if g.numerals(args[0]); g.over {
+		return errors.New(g.reason)
+	}
+	return nil
+}
+
+// widths bounds what a format makes of its arguments, and of how many.
 func (g guards) widths(args []cty.Value) error {
 	v, _ := args[0].Unmark()
 	if slices.ContainsFunc(texts(v), width.MatchString) {

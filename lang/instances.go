@@ -56,7 +56,47 @@ func (it *item) elements() (list []element, many, ok bool) {
 		return []element{{}}, false, true
 	}
 	list, ok = it.forEach(it.scope.env(), attr)
+	if ok && len(list) == 0 && it.kind != "module" { // what a module refers to may not be declared yet
+		it.shared(true).dormant(it.block.Body)
+	}
 	return list, true, ok
+}
+
+// dormant finds unknown names in a body that is not evaluated, because for_each is empty.
+func (e *env) dormant(body *hclsyntax.Body) {
+	for _, name := range attributeNames(body) {
+		e.dormantNames(name, body.Attributes[name].Expr)
+	}
+	for _, b := range body.Blocks {
+		inner := *e
+		if b.Type == "dynamic" && len(b.Labels) == 1 {
+			iterator := b.Labels[0]
+			if a := b.Body.Attributes["iterator"]; a != nil {
+				iterator = hcl.ExprAsKeyword(a.Expr)
+			}
+			inner.names = append(slices.Clone(e.names), iterator)
+		}
+		inner.dormant(b.Body)
+	}
+}
+
+// dormantNames looks at an argument. Which metrics a condition or message may name is known only where the test has a profile.
+func (e *env) dormantNames(argument string, x hclsyntax.Expression) {
+	own := *e
+	if argument == "where" {
+		own.names = slices.Concat(e.names, whereNames)
+	}
+	for _, t := range hclsyntax.Variables(x) {
+		if _, ok := referable[t.RootName()]; ok || argument != "condition" && argument != "message" {
+			own.refer(t, rootValues{}, map[string]cty.Value{})
+		}
+	}
+	_ = hclsyntax.Walk(x, visitor(func(n hclsyntax.Node) { // which makes no diagnostics
+		call, ok := n.(*hclsyntax.FunctionCallExpr)
+		if l := e.scope.loader; ok && !slices.Contains(l.callable, call.Name) {
+			l.fail(call.NameRange, sumUnknownFunction, "%s", l.noFunction(call.Name))
+		}
+	}))
 }
 
 // shared is the environment of the instances of a block, which share its contexts.

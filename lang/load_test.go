@@ -236,6 +236,24 @@ func TestEncodings(t *testing.T) {
 	}
 }
 
+// TestBrokenFile shows that nothing is said of what may stand in the part of a file that does not parse.
+func TestBrokenFile(t *testing.T) {
+	dir := t.TempDir()
+	text := "suite \"s\" {}\nvariable \"a\" { type = number\n  default = 1 }\nlocals { x = [var.a, var.b] }\nvariable \"b\" { default = 1\n"
+	if err := os.WriteFile(filepath.Join(dir, "main.hcl"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, ds := Load(dir, Options{})
+	if len(ds) == 0 {
+		t.Fatal("no diagnostics")
+	}
+	for _, d := range ds {
+		if d.Summary != "Invalid single-argument block definition" {
+			t.Errorf("got %s: %s", d.Summary, d.Detail)
+		}
+	}
+}
+
 func TestLinksOutOfTheSuiteAreRefused(t *testing.T) {
 	outside := t.TempDir()
 	secret := filepath.Join(outside, "secret.hcl")

@@ -196,13 +196,26 @@ func (m *meter) play(r role, v cty.Value) cty.Value {
 		v = m.written(v)
 		m.made(v)
 	case operand:
-		if s, _ := v.Unmark(); s != cty.NilVal && s.Type() == cty.String && s.IsKnown() && !s.IsNull() && len(s.AsString()) > maxOperandText {
-			m.refuse("A string of more than %d bytes stands where a number is needed.", maxOperandText)
-		}
+		m.numeral(v)
 	case argument:
 		return m.uniform(v)
 	}
 	return v
+}
+
+// numeral measures what becomes of a string where a number is needed.
+func (m *meter) numeral(v cty.Value) {
+	v, _ = v.Unmark()
+	if v == cty.NilVal || v.Type() != cty.String || !v.IsKnown() || v.IsNull() {
+		return
+	}
+	if len(v.AsString()) > maxOperandText {
+		m.refuse("A string of more than %d bytes stands where a number is needed.", maxOperandText)
+		return
+	}
+	if n, err := cty.ParseNumberVal(v.AsString()); err == nil {
+		m.measure(n, &extent{}, 0)
+	}
 }
 
 // UnwrapExpression gives static analysis the expression itself.

@@ -241,15 +241,20 @@ func clip(s string) string {
 
 // converted brings a value to the type of its variable.
 func (it *item) converted(v cty.Value, ty cty.Type, defaults *typeexpr.Defaults, rng hcl.Range) cty.Value {
-	if v == cty.NilVal || !v.IsKnown() {
+	l := it.scope.loader
+	if v == cty.NilVal || !v.IsKnown() || l.meter.over {
 		return cty.DynamicVal
 	}
 	if defaults != nil && !v.IsNull() {
 		v = defaults.Apply(v)
 	}
-	out, err := convert.Convert(it.scope.loader.meter.uniformDeep(v), ty)
+	out, err := convert.Convert(l.meter.uniformDeep(v), ty)
 	if err != nil {
-		it.scope.loader.fail(rng, sumInvalidVariable, "The variable %q has the type %s, and this value does not fit: %s.", it.name, typeexpr.TypeString(ty), pathError(err))
+		l.fail(rng, sumInvalidVariable, "The variable %q has the type %s, and this value does not fit: %s.", it.name, typeexpr.TypeString(ty), pathError(err))
+		return cty.DynamicVal
+	}
+	if !l.meter.charge(out) { // a short text can be a number that is long to write out
+		l.fail(rng, sumTooLarge, "The variable %q cannot have this value. %s Give it one within the bounds.", it.name, l.meter.reason)
 		return cty.DynamicVal
 	}
 	return out

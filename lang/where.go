@@ -16,6 +16,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/lang/diag"
 )
 
 // whereNames are what `where` says of an agent.
@@ -156,7 +157,7 @@ func (w *where) matches(a netp.Agent) (bool, error) {
 		"interfaces": textList(interfaces), "kinds": textList(kinds),
 	})
 	if ds.HasErrors() {
-		return false, errors.New(ds[0].Summary + ": " + strings.TrimSuffix(ds[0].Detail, "."))
+		return false, errors.New(ds[0].Summary + ": " + strings.TrimSuffix(diag.Plain(ds[0].Detail), "."))
 	}
 	ok, known := truth(v)
 	if !known || !v.IsKnown() {

@@ -99,6 +99,8 @@ func TestDiagnostics(t *testing.T) {
 			diag.Warning, "Assertion cannot be decided", []string{"3 000 packets", "needs 3 688 packets, that is 73.8 s"}},
 		{"limit of zero", func(in *Input) { in.Suite.Tests[1].Asserts[0].Condition = "loss.ratio <= 0" },
 			diag.Warning, "Assertion cannot be decided", []string{"no number of packets can", "on the count"}},
+		{"limit of more than all", func(in *Input) { in.Suite.Tests[1].Asserts[0].Condition = "loss.ratio <= 5" },
+			diag.Warning, "Assertion cannot fail", []string{"loss.ratio <= 5 is true of every path", "written 5 * percent"}},
 		{"clock not synchronised", func(in *Input) {
 			in.Inventory[1].Clock = netp.ClockState{Known: true, MaxError: 38 * time.Millisecond, Source: "chrony"}
 		}, diag.Warning, "Clock not fit for one-way assertions", []string{"per's clock is not synchronised (chrony) and off by up to 38 ms", "will be inconclusive"}},

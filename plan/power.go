@@ -1,9 +1,12 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -54,6 +57,9 @@ func (b *builder) weigh(p *Plan, t *Test, spec netp.KindSpec, a assert.Assertion
 		}
 		w := weighing{test: t, a: a, limit: c, metric: metric, length: measured(t), samples: samples(spec, t, metric)}
 		w.limit.Unit = metric.Unit
+		if w.cannotFail() {
+			b.infallible(w)
+		}
 		text := w.text(member)
 		if text == "" {
 			continue
@@ -62,7 +68,7 @@ func (b *builder) weigh(p *Plan, t *Test, spec netp.KindSpec, a assert.Assertion
 			Test: t.Addr, Assertion: a.Name, Metric: c.Metric, Samples: w.samples,
 			Needed: w.needed, Detects: w.detects, Text: fmt.Sprintf("%s %q: %s", t.Addr, a.Name, text),
 		})
-		if w.needed > 0 {
+		if w.needed > 0 && w.decides() {
 			b.undecidable(w, text)
 		}
 	}
@@ -127,19 +133,64 @@ func (w *weighing) upper() bool { return strings.HasPrefix(w.limit.Op, "<") }
 // lower reports whether it asks for much.
 func (w *weighing) lower() bool { return strings.HasPrefix(w.limit.Op, ">") }
 
+// cannotFail reports whether the limit is one that no share exceeds.
+func (w *weighing) cannotFail() bool {
+	return w.metric.Shape == netp.RatioShape && w.upper() && (w.limit.Value > 1 || w.limit.Value == 1 && w.limit.Op == "<=")
+}
+
+// decides reports whether the assertion fails when this comparison does, whatever the others say: not where it stands below an "||".
+func (w *weighing) decides() bool {
+	others := w.a.Comparisons()
+	verdict := w.a.Judge(func(metric string) (netp.Estimate, error) {
+		value := beyond(w.limit)
+		if metric != w.limit.Metric {
+			i := slices.IndexFunc(others, func(l netp.Limit) bool { return l.Metric == metric })
+			if i < 0 {
+				return netp.Estimate{}, errors.New("not compared with a limit")
+			}
+			value = within(others[i])
+		}
+		return netp.Estimate{Metric: metric, Point: value, Low: value, High: value}, nil
+	})
+	return verdict.Status == netp.Fail
+}
+
+// within is the value next to a limit that keeps it, beyond the one that does not.
+func within(l netp.Limit) float64 {
+	switch l.Op {
+	case "<":
+		return math.Nextafter(l.Value, math.Inf(-1))
+	case ">", "!=":
+		return math.Nextafter(l.Value, math.Inf(1))
+	}
+	return l.Value
+}
+
+func beyond(l netp.Limit) float64 {
+	switch l.Op {
+	case "<=", "==":
+		return math.Nextafter(l.Value, math.Inf(1))
+	case ">=":
+		return math.Nextafter(l.Value, math.Inf(-1))
+	}
+	return l.Value
+}
+
 func (w *weighing) ratio() string {
 	limit := w.limit.Value
-	if w.lower() { // a share of at least x is a share of what fails of at most 1 − x
+	none, all := w.limit.Op == "==" && limit == 0, w.limit.Op == "==" && limit == 1 // the ends are limits of one side
+	switch {
+	case w.lower(), all: // a share of at least x is a share of what fails of at most 1 − x
 		limit = 1 - limit
-	} else if !w.upper() {
+	case !w.upper() && !none:
 		return ""
 	}
-	detects := estimate.RatioDetects(w.samples, limit, w.a.Confidence, detection)
+	detects := estimate.RatioDetects(w.samples, max(0, limit), w.a.Confidence, detection)
 	needed := estimate.RatioNeeded(limit, w.a.Confidence)
 	able := fmt.Sprintf("no share would be judged a fail with certainty (%s)", w.basis())
 	if detects < 1 {
 		shown := detects
-		if w.lower() {
+		if w.lower() || all {
 			shown = 1 - detects
 		}
 		w.detects = shown
@@ -216,6 +267,18 @@ func (b *builder) undecidable(w weighing, text string) {
 	b.diags = append(b.diags, assertionFault(diag.Warning, "Assertion cannot be decided", fmt.Sprintf(
 		"A session of %s measures %s %s. At a confidence of %s that %s. A path without any fault would be inconclusive. %s",
 		w.test.Addr, quantity.Count(w.samples), w.metric.Basis, percent(w.a.Confidence), gap, advice), w.test.Addr, w.a))
+}
+
+// infallible warns of a limit that says nothing.
+func (b *builder) infallible(w weighing) {
+	number := strconv.FormatFloat(w.limit.Value, 'g', -1, 64)
+	advice := "Assert a limit below 1."
+	if w.limit.Value < 100 {
+		advice = fmt.Sprintf("A limit in percent is written %s * percent.", number)
+	}
+	b.diags = append(b.diags, assertionFault(diag.Warning, "Assertion cannot fail", fmt.Sprintf(
+		"%s is a share, from 0 to 1, so that %s %s %s is true of every path. %s",
+		w.limit.Metric, w.limit.Metric, w.limit.Op, number, advice), w.test.Addr, w.a))
 }
 
 // assertionFault makes a diagnostic that points at an assertion's condition.

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -30,6 +31,9 @@ func TestPower(t *testing.T) {
 		{"a high quantile from below", voice, condition("x", "delay.p999 >= 1 * ms", "delay.p999"), 3000, 0, "delay.p999 from"},
 		{"a mean", bulk, condition("x", "throughput.mean >= 1 * Mbps", "throughput.mean"), 100, 0, "throughput.mean within ± 1.98 % if its samples vary by 10 % (100 intervals, 95 %)"},
 		{"a mean of one interval", profile("tcp", "short", netp.Params{"duration": 0.1}), condition("x", "throughput.mean >= 1", "throughput.mean"), 1, 2, "needs 2 intervals"},
+		{"no loss at all", voice, condition("x", "loss.ratio == 0", "loss.ratio"), 3000, math.MaxUint64, "cannot show loss.ratio == 0 %: no number of packets can"},
+		{"all of it", web, condition("x", "ok.ratio == 1", "ok.ratio"), 20, math.MaxUint64, "would fail a path with ok.ratio"},
+		{"a share in between", voice, condition("x", "loss.ratio == 0.5", "loss.ratio"), 3000, 0, ""},
 		{"an exact figure", voice, condition("x", "loss.count == 0", "loss.count"), 0, 0, ""},
 		{"the other end of a comparison", voice, condition("x", "1 * percent >= loss.ratio", "loss.ratio"), 3000, 0, "would fail a path"},
 	} {
@@ -73,6 +77,50 @@ func TestPowerDetects(t *testing.T) {
 		}
 		if want := estimate.RatioDetects(3000, 0.001, 0.95, 0.9); power.Detects != want || want < 0.003 || want > 0.005 {
 			t.Errorf("got %v, want %v", power.Detects, want)
+		}
+	}
+}
+
+// A limit that is no limit is told; what a session cannot show is told only where the assertion needs it.
+func TestWarningsOfConditions(t *testing.T) {
+	const undecided, infallible = "Assertion cannot be decided", "Assertion cannot fail"
+	for text, want := range map[string]string{
+		"loss.ratio <= 5":           infallible,
+		"loss.ratio <= 1":           infallible,
+		"!(loss.ratio > 2.5 * 1)":   infallible,
+		"loss.ratio < 200":          infallible,
+		"loss.ratio < 1":            "",
+		"loss.ratio <= 5 * percent": "",
+		"loss.count <= 5":           "",
+		"loss.ratio >= 5":           undecided,
+
+		"loss.ratio == 0":                                                           undecided,
+		"loss.ratio <= 0.01 * percent":                                              undecided,
+		"loss.count == 0 && loss.ratio <= 0.01 * percent":                           undecided,
+		"loss.count == 0 || loss.ratio <= 0.01 * percent":                           "",
+		"loss.ratio <= 0.01 * percent || loss.count < 1":                            "",
+		"loss.ratio <= 0.01 * percent || loss.count != 7":                           "",
+		"!(loss.count > 0 && loss.ratio > 0.01 * percent)":                          "",
+		"!(loss.count > 0 || loss.ratio > 0.01 * percent)":                          undecided,
+		"loss.ratio <= 0.01 * percent || loss.ratio <= 1 * percent":                 "",
+		"loss.ratio <= 0.01 * percent && (loss.count == 0 || delay.p99 <= 60 * ms)": undecided,
+		"loss.ratio <= 0.01 * percent || delay.p99 - delay.p50 <= 1 * ms":           "",
+		"loss.ratio <= 0.01 * percent && delay.p99 - delay.p50 <= 1 * ms":           undecided,
+	} {
+		s := threeSites()
+		s.Tests = []lang.Test{test("t", voice, "core")}
+		s.Tests[0].Asserts = []assert.Assertion{condition("x", text, "loss.ratio")}
+		var got []string
+		for _, w := range build(t, input(s)).Warnings {
+			if w.Summary == undecided || w.Summary == infallible {
+				got = append(got, w.Summary)
+				if w.Range == nil || w.Range.Filename != "suite.hcl" || w.Range.Start.Line != 41 {
+					t.Errorf("%s: the warning is at %+v", text, w.Range)
+				}
+			}
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%s: got %q, want %q", text, got, want)
 		}
 	}
 }

@@ -118,6 +118,12 @@ func TestJudge(t *testing.T) {
 		"pow(loss.count, 2) == 169":                                netp.Pass,         // but known at a point
 		"loss.count == 13":                                         netp.Pass,
 		"loss.count != 13":                                         netp.Fail,
+		"loss.count == \"13\"":                                     netp.Pass,
+		"\"12\" != loss.count":                                     netp.Pass,
+		"(loss.count == 13) == \"true\"":                           netp.Pass,
+		"\"${loss.count}\" == 13":                                  netp.Pass,
+		"\"v${loss.count}\" == 13":                                 netp.Errored,
+		"delay.p99 == \"0.04\"":                                    netp.Inconclusive,
 		"loss.count % 2 == 1":                                      netp.Pass,
 		"delay.p99 == 40 * ms":                                     netp.Inconclusive,
 		"delay.p99 == 50 * ms":                                     netp.Fail,
@@ -156,6 +162,14 @@ func TestJudge(t *testing.T) {
 		if j.Condition != condition || j.Location.Line != 3 || j.Severity != netp.SeverityError || j.Assertion != "a" {
 			t.Errorf("%s: %+v", condition, j)
 		}
+	}
+}
+
+func TestResultThatIsNoNumber(t *testing.T) {
+	j := compile(t, source("pow(loss.count - 14, 0.5) <= 1")).Judge(given(session()...))
+	want := "The condition could not be evaluated: pow: for these values there is no result, or none that is a number."
+	if j.Status != netp.Errored || j.Reason != want {
+		t.Errorf("got %s: %s\nwant %s", j.Status, j.Reason, want)
 	}
 }
 

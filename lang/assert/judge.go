@@ -19,10 +19,10 @@ import (
 
 // Judge evaluates the condition with every metric replaced by its interval: true
 // for all values the intervals allow is a pass, false for all a fail, anything
-// else inconclusive. lookup estimates a metric at the assertion's confidence; when
-// it has no data the assertion can still fail on the others, and never passes. An
-// assertion that cannot be evaluated at all (a damaged plan) is in error. Judge
-// does not panic.
+// else inconclusive. lookup estimates a metric at the assertion's confidence, and
+// gives its unit in any case; when it has no data the assertion can still fail on
+// the others, and never passes. An assertion that cannot be evaluated at all (a
+// damaged plan) is in error. Judge does not panic.
 func (a Assertion) Judge(lookup func(metric string) (netp.Estimate, error)) (j netp.Judgement) {
 	j = netp.Judgement{
 		Assertion: a.Name, Severity: a.Severity, Condition: a.Condition, Location: a.Location,
@@ -163,8 +163,8 @@ type gathered struct {
 }
 
 type missing struct {
-	metric string
-	err    error
+	metric, unit string
+	err          error
 }
 
 func gather(names []string, lookup func(string) (netp.Estimate, error)) gathered {
@@ -175,7 +175,7 @@ func gather(names []string, lookup func(string) (netp.Estimate, error)) gathered
 			err = errors.New("the estimate is not a number")
 		}
 		if err != nil {
-			g.missing = append(g.missing, missing{name, err})
+			g.missing = append(g.missing, missing{name, e.Unit, err})
 			continue
 		}
 		e.Metric = name
@@ -202,6 +202,9 @@ func (g gathered) find(metric string) (netp.Estimate, bool) {
 }
 
 func (g gathered) unit(metric string) string {
+	if at := slices.IndexFunc(g.missing, func(m missing) bool { return m.metric == metric }); at >= 0 {
+		return g.missing[at].unit
+	}
 	e, _ := g.find(metric)
 	return e.Unit
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/function"
+
+	"github.com/netpupper/netp/lang/diag"
 )
 
 // value is what an expression may be, as far as it is known: a number between two
@@ -228,9 +230,9 @@ func (m *machine) binary(e *hclsyntax.BinaryOpExpr) value {
 	case "||":
 		return verdict(m.asTruth(left, e.LHS).or(m.asTruth(right, e.RHS)))
 	case "==":
-		return verdict(equal(left, right))
+		return verdict(m.same(e, left, right))
 	case "!=":
-		return verdict(equal(left, right).not())
+		return verdict(m.same(e, left, right).not())
 	}
 	a, b := m.asNumber(left, e.LHS), m.asNumber(right, e.RHS)
 	switch op {
@@ -259,6 +261,17 @@ func (m *machine) checkDivisor(b interval, at hclsyntax.Expression) {
 		return
 	}
 	m.undefined = fmt.Sprintf("%s is zero and something is divided by it.", m.text(at))
+}
+
+// same answers ==: beside a number the other side must be one, too, and beside a truth a truth.
+func (m *machine) same(e *hclsyntax.BinaryOpExpr, left, right value) truth {
+	switch {
+	case left.kind == numberValue || right.kind == numberValue:
+		left, right = number(m.asNumber(left, e.LHS)), number(m.asNumber(right, e.RHS))
+	case left.kind == truthValue || right.kind == truthValue:
+		left, right = verdict(m.asTruth(left, e.LHS)), verdict(m.asTruth(right, e.RHS))
+	}
+	return equal(left, right)
 }
 
 // equal compares values of any kind; those of different kinds differ.
@@ -403,7 +416,7 @@ func (m *machine) apply(e *hclsyntax.FunctionCallExpr, f function.Function, args
 	}
 	out, err := f.Call(vals)
 	if err != nil {
-		return m.report(sumInvalid, e.Range(), "%s: %s.", e.Name, err)
+		return m.report(sumInvalid, e.Range(), "%s", diag.Plain(fmt.Sprintf("%s: %s.", e.Name, err)))
 	}
 	if !out.IsWhollyKnown() {
 		return unknownOf(out.Type())

@@ -65,11 +65,12 @@ func Parse(expression, zone string) (*Schedule, error) {
 		return nil, fault("A cron expression has at most %d characters.", maxLength)
 	}
 	p := parse.MustNewParser(parse.Minute | parse.Hour | parse.Dom | parse.Month | parse.Dow | parse.Descriptor | parse.DowOrDom)
-	parsed, err := p.WithMaxSearchYears(searchYears).Parse(expression)
+	p = p.WithMaxSearchYears(searchYears)
+	parsed, err := p.Parse(expression)
 	spec, ok := parsed.(*parse.SpecSchedule)
 	if err != nil || !ok {
 		return nil, fault("This is not a cron expression: %s. Write minute, hour, day of the month, month and day of the week: \"0 2 * * *\" is every day at two.",
-			strings.TrimSuffix(fmt.Sprint(err), "."))
+			wrong(p, expression))
 	}
 	spec.Location = time.UTC
 	s := &Schedule{wall: spec, zone: where, hourly: spec.Hour&everyHour == everyHour}
@@ -77,6 +78,34 @@ func Parse(expression, zone string) (*Schedule, error) {
 		return nil, Fault("No day has this date, so the test would never run.")
 	}
 	return s, nil
+}
+
+// fields are those of an expression, and what they take.
+var fields = []struct{ name, takes string }{
+	{"minute", "0 to 59"},
+	{"hour", "0 to 23"},
+	{"day of the month", "1 to 31"},
+	{"month", "1 to 12 or JAN to DEC"},
+	{"day of the week", "0 to 7 or SUN to SAT"},
+}
+
+// wrong says what is wrong with an expression that does not parse: mostly the first field that does not by itself.
+func wrong(p parse.Parser, expression string) string {
+	given := strings.Fields(expression)
+	switch {
+	case strings.HasPrefix(expression, "@"):
+		return fmt.Sprintf("there is no %q, but @hourly, @daily, @weekly, @monthly and @yearly", expression)
+	case len(given) != len(fields):
+		return fmt.Sprintf("it has %d fields, not five", len(given))
+	}
+	for i, f := range fields {
+		alone := []string{"*", "*", "*", "*", "*"}
+		alone[i] = given[i]
+		if _, err := p.Parse(strings.Join(alone, " ")); err != nil {
+			return fmt.Sprintf("its %s is %q, and takes %s, or lists, ranges and steps of these, as in 1,5 or 2-5 or */2", f.name, given[i], f.takes)
+		}
+	}
+	return "its fields do not go together"
 }
 
 // Zone is the time zone of an IANA name; UTC for "". The controller's own zone is

@@ -130,9 +130,14 @@ func TestRhythm(t *testing.T) {
 func TestParseSaysWhatIsWrong(t *testing.T) {
 	for _, c := range []struct{ expression, zone, says string }{
 		{"every day", "", "not a cron expression"},
-		{"0 25 * * *", "", "not a cron expression"},
-		{"", "", "not a cron expression"},
-		{"0 0 2 * * *", "", "not a cron expression"},
+		{"0 25 * * *", "", `its hour is "25", and takes 0 to 23, or lists`},
+		{"MON * * * *", "", `its minute is "MON", and takes 0 to 59`},
+		{"0 2 1- * *", "", `its day of the month is "1-", and takes 1 to 31`},
+		{"0 2 * */x *", "", `its month is "*/x", and takes 1 to 12 or JAN to DEC`},
+		{"0 2 * * 5L", "", `its day of the week is "5L", and takes 0 to 7 or SUN to SAT`},
+		{"@reboot", "", `there is no "@reboot", but @hourly`},
+		{"", "", "it has 0 fields, not five"},
+		{"0 0 2 * * *", "", "it has 6 fields, not five"},
 		{"@every 5m", "", "Write every ="},
 		{"TZ=UTC 0 2 * * *", "", "Write the zone as time_zone"},
 		{"CRON_TZ=UTC 0 2 * * *", "", "Write the zone as time_zone"},

@@ -33,6 +33,15 @@ type Diagnostic struct {
 	Address string `json:"address,omitempty"`
 }
 
+// Plain is a detail in which the panic of a function, which the evaluator hands on with the stack of Go, is a sentence.
+func Plain(detail string) string {
+	before, _, panicked := strings.Cut(detail, "panic in function implementation: ")
+	if !panicked {
+		return detail
+	}
+	return before + "for these values there is no result, or none that is a number."
+}
+
 // Range is a part of a file; Filename is relative to the suite's directory as given.
 type Range struct {
 	Filename string `json:"filename"`

@@ -17,6 +17,7 @@ test "t" {
   assert "fn" { condition = abz(delay.p99) < 1 } #! Unknown function
   assert "ref" { condition = delay.p99 < var.nope } #! Unknown reference
   assert "secret" { condition = delay.p99 < local.secret } #! Sensitive value in an assertion
+  assert "limit" { condition = delay.p99 < 1 / 0 % 2 } #! Invalid expression | no result
   assert "const" { condition = 1 < 2 } #! Condition uses no metric
 }
 test "both" {

@@ -15,6 +15,9 @@ locals {
   l = agent.syd.nam #! Unsupported attribute
   m = profile.udp #! Invalid reference | profile.KIND.NAME
   n = self.name #! Invalid reference
+  o = log(-1, 10) #! Error in function call | "log" failed: for these values there is no result
+  p = sum([1 / 0, -1 / 0]) #! Error in function call | no result
+  q = 1 / 0 % 2 #! Operation failed | Error during operation: for these values there is no result
 }
 agent "syd" {}
 agent "many" {
@@ -32,6 +35,8 @@ agent "named" {
 agents "w" { where = tags.x == "1" && 5 } #! Invalid operand
 agents "w2" { where = tags.x } #! Wrong type | must be true or false
 agents "w3" { where = tag.x == "1" } #! Unknown reference | Did you mean "tags"?
+agents "w5" { where = 1 / 0 % 2 == 1 } #! Operation failed | no result
+agents "w6" { where = tags.x == file("main.netp.hcl") } #! Unknown function | "file" cannot be used in where, which has the functions that need neither file nor environment
 agents "w4" {} #! Missing argument | "where"
 path "p" {
   mesh = [agent.syd, agent.sid] #! Unknown reference | Did you mean "agent.syd"?
