@@ -65,8 +65,8 @@ type Config struct {
 	Drain time.Duration
 	// Clock is what results are stamped by; nil for the host's.
 	Clock *clock.Clock
-	// Rest, if set, is told after each announcement how many there have been since the
-	// agent last had an order. It holds up the orders that come meanwhile.
+	// Rest, if set, is told after each announcement, answered or not, how many there have
+	// been since the agent last had an order. It holds up the orders that come meanwhile.
 	Rest func(announcements int)
 	// Version is the build's, for the controller's list of agents.
 	Version string

@@ -70,6 +70,7 @@ func (d *daemon) announce(ctx context.Context) error {
 			d.cfg.Logger.Info("joined", "agent", d.cfg.Name, "data port", d.ports.address())
 		}
 		joined = err == nil
+		d.rest()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -111,12 +112,13 @@ func (d *daemon) renew(ctx context.Context) error {
 	close(d.answer)
 	d.answer = make(chan struct{})
 	d.forget()
-	d.rest()
 	return nil
 }
 
-// rest counts the announcements during which no order was valid and no session ran. d.mu is held.
+// rest counts the announcements during which no order was valid and no session ran.
 func (d *daemon) rest() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.quiet++
 	if len(d.orders)+len(d.sessions) > 0 {
 		d.quiet = 0

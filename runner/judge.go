@@ -93,7 +93,7 @@ func lookup(metric string, metrics []netp.MetricSpec, r netp.Result, confidence 
 	}
 	m, ok := r.Metrics[spec.Name]
 	if !ok {
-		return netp.Estimate{}, &estimate.NoDataError{Metric: metric, Reason: "The session delivered no " + spec.Name + "."}
+		return netp.Estimate{Unit: spec.Unit}, &estimate.NoDataError{Metric: metric, Reason: "The session delivered no " + spec.Name + "."}
 	}
 	return estimate.Of(metric, spec, member, m, confidence)
 }

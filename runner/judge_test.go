@@ -61,6 +61,8 @@ func TestJudge(t *testing.T) {
 		judgements, whole := Judge([]assert.Assertion{loss(c.severity)}, lossMetric(), c.r)
 		if j := judgements[0]; j.Status != c.one || whole != c.whole || !strings.Contains(j.Reason, c.reason) {
 			t.Errorf("%s: assertion %s (%s), session %s; want %s, %s (%s)", c.name, j.Status, j.Reason, whole, c.one, c.whole, c.reason)
+		} else if j.Status != netp.Errored && (len(j.Limits) != 1 || j.Limits[0].Unit != "1") {
+			t.Errorf("%s: limits %+v; want one, with its unit", c.name, j.Limits)
 		}
 	}
 }

@@ -324,6 +324,11 @@ func (tr *try) merge() netp.Result {
 		return tr.without(tr.task, tr.attempt, tr.whyMissing())
 	}
 	result := netp.Merge(parts...)
+	for _, p := range parts { // an end that failed by itself explains what the other one concluded from that
+		if p.Failure != nil && !explained(p.Failure.Kind) && explained(result.Failure.Kind) {
+			result.Failure = p.Failure
+		}
+	}
 	result.Health = append(result.Health, Contradictions(tr.task.test.Params, result)...)
 	missing := len(parts) < len(tr.members) // also an end that never began
 	if missing || tr.failure != nil && !result.Completed {

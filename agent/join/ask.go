@@ -58,11 +58,11 @@ func askOne(ctx context.Context, client *http.Client, url string, body []byte) (
 		return has, wire.Decode(data, &has)
 	}
 	var no wire.Refusal
-	if wire.Decode(data, &no) != nil || no.Error == "" {
-		no.Error = response.Status
+	if wire.Decode(data, &no) != nil || no.Detail == "" {
+		no.Detail = response.Status
 	}
 	if response.StatusCode >= http.StatusInternalServerError || response.StatusCode == http.StatusTooManyRequests {
-		return has, errors.New(no.Error) // its trouble, not its opinion
+		return has, errors.New(no.Detail) // its trouble, not its opinion
 	}
-	return has, &Refused{Reason: no.Error}
+	return has, &Refused{Reason: no.Detail}
 }

@@ -53,9 +53,10 @@ type Membership struct {
 	Controllers []string `json:"controllers"`
 }
 
-// Refusal is the body of every answer that is no success.
+// Refusal is the body of every answer that is no success, as of all others of the controller's API.
 type Refusal struct {
-	Error string `json:"error"`
+	Code   string `json:"error"`  // a word to branch on
+	Detail string `json:"detail"` // what is wrong and what to do, in full sentences
 }
 
 // maxName is the longest name of an agent [B].

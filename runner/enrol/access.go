@@ -62,11 +62,11 @@ func (a *Authority) GrantAccess(r AccessRequest) (wire.AccessToken, Access, erro
 	}
 	switch {
 	case len(r.Name) > maxAccessName || !accessName.MatchString(r.Name):
-		return t, Access{}, refuse(badRequest, "%q is no name for a token: letters, digits and _ . @ -, at most 63", r.Name)
+		return t, Access{}, refuse(badRequest, "%q is no name for a token: letters, digits and _ . @ -, at most 63.", r.Name)
 	case r.Role.rank() == 0:
-		return t, Access{}, refuse(badRequest, "there is no role %q; the roles are %s, %s and %s", r.Role, Viewer, Operator, Admin)
+		return t, Access{}, refuse(badRequest, "There is no role %q; the roles are %s, %s and %s.", r.Role, Viewer, Operator, Admin)
 	case r.Life < 0 || r.Life > MaxAccessLife:
-		return t, Access{}, refuse(badRequest, "a role token is good for at most two years")
+		return t, Access{}, refuse(badRequest, "A role token is good for at most two years.")
 	}
 	rand.Read(t.Secret) // never fails
 	a.mu.Lock()
@@ -74,9 +74,9 @@ func (a *Authority) GrantAccess(r AccessRequest) (wire.AccessToken, Access, erro
 	now := a.cfg.Now().UTC()
 	switch old := a.state.Access[r.Name]; {
 	case old != nil && now.Before(old.Expires):
-		return t, Access{}, refuse(conflict, "there is a token %q already; give this one another name, or revoke that one first (netp tokens revoke %s)", r.Name, r.Name)
+		return t, Access{}, refuse(conflict, "There is a token %q already; give this one another name, or revoke that one first (netp tokens revoke %s).", r.Name, r.Name)
 	case old == nil && len(a.state.Access) >= maxAccess:
-		return t, Access{}, refuse(conflict, "there are %d role tokens; revoke some that nobody uses", maxAccess)
+		return t, Access{}, refuse(conflict, "There are %d role tokens; revoke some that nobody uses.", maxAccess)
 	}
 	a.state.Access[r.Name] = &access{Hash: tokenKey(t.Secret), Role: r.Role, Made: now, Expires: now.Add(r.Life)}
 	if err := a.save(); err != nil {
@@ -92,7 +92,7 @@ func (a *Authority) RevokeAccess(name string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.state.Access[name] == nil {
-		return refuse(unknown, "there is no role token %q; netp tokens list shows those there are", name)
+		return refuse(unknown, "There is no role token %q; netp tokens list shows those there are.", name)
 	}
 	delete(a.state.Access, name)
 	a.cfg.Logger.Warn("role token revoked", "token", name)

@@ -47,7 +47,7 @@ func TestRoleTokens(t *testing.T) {
 	for _, r := range []AccessRequest{{Name: "ci", Role: Viewer}, {Name: "", Role: Viewer}, {Name: "a b", Role: Viewer}, {Name: "x", Role: "root"},
 		{Name: strings.Repeat("x", maxAccessName+1), Role: Viewer},
 		{Name: "x", Role: Viewer, Life: -1}, {Name: "x", Role: Viewer, Life: 3 * MaxAccessLife}} {
-		if _, _, err := d.GrantAccess(r); reasonOf(err) == 0 {
+		if _, _, err := d.GrantAccess(r); reasonOf(err) == "" {
 			t.Errorf("%+v: %v, want a refusal", r, err)
 		}
 	}
@@ -93,14 +93,13 @@ func TestRolesAtTheRoutes(t *testing.T) {
 	}
 	tokens := map[Role]string{Viewer: d.grant("v", Viewer, 0), Operator: d.grant("o", Operator, 0), Admin: d.grant("a", Admin, 0), "": "nonsense"}
 	roles := []Role{"", Viewer, Operator, Admin}
-	for _, route := range a.routes() {
+	for _, route := range a.Routes() {
 		for _, role := range roles {
-			method, path, _ := strings.Cut(route.pattern, " ")
-			path = strings.ReplaceAll(path, "{name}", "nobody")
-			status := call(tokens[role], method, path, `{"name":"n","role":"viewer"}`)
+			path := strings.ReplaceAll(route.Path, "{name}", "nobody")
+			status := call(tokens[role], route.Method, path, `{"name":"n","role":"viewer"}`)
 			allowed := status != http.StatusUnauthorized && status != http.StatusForbidden
-			if want := slices.Index(roles, role) >= slices.Index(roles, route.least); allowed != want || role == "" && status != http.StatusUnauthorized {
-				t.Errorf("%s as %q: %d", route.pattern, role, status)
+			if want := slices.Index(roles, role) >= slices.Index(roles, route.Least); allowed != want || role == "" && status != http.StatusUnauthorized {
+				t.Errorf("%s %s as %q: %d", route.Method, path, role, status)
 			}
 		}
 	}
@@ -120,8 +119,8 @@ func (*deadlines) SetReadDeadline(time.Time) error { return nil }
 func TestDrainLastsUntilResume(t *testing.T) {
 	d := open(t, t.TempDir())
 	d.enrol("syd")
-	expectRefusal(t, "drain nobody", d.Drain("mel"), unknown, "no agent")
-	expectRefusal(t, "resume nobody", d.Resume("mel"), unknown, "no agent")
+	expectRefusal(t, "drain nobody", d.Drain("mel"), unknown, "No agent")
+	expectRefusal(t, "resume nobody", d.Resume("mel"), unknown, "No agent")
 	for range 2 {
 		if err := d.Drain("syd"); err != nil || !d.Drained("syd") || d.Drained("mel") {
 			t.Fatalf("drain: %v", err)

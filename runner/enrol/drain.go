@@ -12,7 +12,7 @@ func (a *Authority) Drain(id netp.AgentID) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.state.Agents[id] == nil {
-		return refuse(unknown, "no agent with the name %q belongs to this controller", id)
+		return refuse(unknown, "No agent with the name %q belongs to this controller.", id)
 	}
 	if _, already := a.state.Drained[id]; already {
 		return nil
@@ -27,7 +27,7 @@ func (a *Authority) Resume(id netp.AgentID) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.state.Agents[id] == nil {
-		return refuse(unknown, "no agent with the name %q belongs to this controller", id)
+		return refuse(unknown, "No agent with the name %q belongs to this controller.", id)
 	}
 	if _, drained := a.state.Drained[id]; !drained {
 		return nil

@@ -236,7 +236,7 @@ func TestRevokedStaysOut(t *testing.T) {
 	if err := d.Revoke("syd"); err != nil {
 		t.Fatal(err)
 	}
-	expectRefusal(t, "revoke twice", d.Revoke("syd"), unknown, "no agent")
+	expectRefusal(t, "revoke twice", d.Revoke("syd"), unknown, "No agent")
 	check := func(when string) {
 		_, err := d.Admit(cert)
 		expectRefusal(t, when+": bus", err, forbidden, "was revoked")
@@ -376,7 +376,8 @@ func TestAPI(t *testing.T) {
 	mux := http.NewServeMux()
 	API{Authority: d.Authority, Expel: func(id netp.AgentID) { expelled <- id },
 		Present: func() []Presence {
-			return []Presence{{Agent: netp.Agent{Name: "syd", Version: "1"}, Running: 2, Seen: d.now}, {Agent: netp.Agent{Name: "gone"}}}
+			return []Presence{{Agent: netp.Agent{Name: "syd", Version: "1"}, Running: 2, Seen: d.now}, {Agent: netp.Agent{Name: "gone"}},
+				{Agent: netp.Agent{Name: "bne", Version: "2"}, Away: true, Running: 3, Seen: d.now}}
 		}}.Register(mux)
 	server := httptest.NewUnstartedServer(mux)
 	server.TLS = d.HTTPTLS()
@@ -434,8 +435,14 @@ func TestAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	var no wire.Refusal
-	if status := call("POST", wire.EnrolPath, "", strings.NewReader("{"), &no); status != http.StatusBadRequest || no.Error == "" {
-		t.Errorf("torn JSON: %d %q", status, no.Error)
+	if status := call("POST", wire.EnrolPath, "", strings.NewReader("{"), &no); status != http.StatusBadRequest || no.Code != "bad_request" || no.Detail == "" {
+		t.Errorf("torn JSON: %d %+v", status, no)
+	}
+	if status := call("PUT", "/api/v1/access", token.String(), nil, &no); status != http.StatusMethodNotAllowed || no.Code != "method_not_allowed" || no.Detail != "/api/v1/access takes GET and POST, not PUT." {
+		t.Errorf("a wrong method: %d %+v", status, no)
+	}
+	if status := call("POST", "/api/v1/agents/nobody/drain", token.String(), nil, &no); status != http.StatusNotFound || no.Code != "not_found" || !strings.HasSuffix(no.Detail, ".") {
+		t.Errorf("an agent that is not there: %d %+v", status, no)
 	}
 	if status := call("POST", wire.EnrolPath, "", strings.NewReader(`{"name":"`+strings.Repeat("a", wire.MaxEnrolment)+`"}`), &no); status != http.StatusRequestEntityTooLarge {
 		t.Errorf("large body: %d", status)
@@ -447,8 +454,8 @@ func TestAPI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status := call("POST", wire.EnrolPath, "", bytes.NewReader(other), &no); status != http.StatusForbidden || !strings.Contains(no.Error, "used") {
-		t.Errorf("used token: %d %q", status, no.Error)
+	if status := call("POST", wire.EnrolPath, "", bytes.NewReader(other), &no); status != http.StatusForbidden || !strings.Contains(no.Detail, "used") {
+		t.Errorf("used token: %d %q", status, no.Detail)
 	}
 	if status := call("POST", wire.RenewPath, "", nil, &no); status != http.StatusForbidden {
 		t.Errorf("renewal without certificate: %d", status)
@@ -458,7 +465,7 @@ func TestAPI(t *testing.T) {
 	if status := call("GET", "/api/v1/agents", token.String(), nil, &list); status != http.StatusOK || len(list.Agents) != 2 {
 		t.Fatalf("list: %d, %+v", status, list)
 	}
-	if bne, syd := list.Agents[0], list.Agents[1]; bne.State != "away" || syd.State != "ready" || syd.Running != 2 || syd.Version != "1" {
+	if bne, syd := list.Agents[0], list.Agents[1]; bne.State != "away" || bne.Version != "2" || bne.Running != 0 || !bne.LastSeen.Equal(d.now) || syd.State != "ready" || syd.Running != 2 || syd.Version != "1" {
 		t.Errorf("list: %+v", list)
 	}
 	if status := call("POST", "/api/v1/agents/nobody/revoke", token.String(), nil, &no); status != http.StatusNotFound {

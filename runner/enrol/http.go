@@ -17,16 +17,17 @@ import (
 // API is the authority over HTTP. All fields are required.
 type API struct {
 	Authority *Authority
-	// Present lists the agents that are there; what belongs to the controller and is
-	// not there is listed beside them.
+	// Present lists the agents that are there, and as they were last those that were; what else belongs to the controller is
+	// listed beside them.
 	Present func() []Presence
 	// Expel closes the connections of a revoked agent, and forgets that it was there, at once.
 	Expel func(netp.AgentID)
 }
 
-// Presence is an agent that is there.
+// Presence is an agent that is there, or was.
 type Presence struct {
 	Agent    netp.Agent
+	Away     bool
 	Running  int
 	Draining bool
 	Health   []netp.Check
@@ -58,45 +59,43 @@ type TokenAnswer struct {
 func (a API) Register(mux *http.ServeMux) {
 	mux.HandleFunc("POST "+wire.EnrolPath, a.enrol)
 	mux.HandleFunc("POST "+wire.RenewPath, a.renew)
-	for _, route := range a.routes() {
-		mux.Handle(route.pattern, a.Authority.require(route.least, route.serve))
+	methods := map[string][]string{wire.EnrolPath: {http.MethodPost}, wire.RenewPath: {http.MethodPost}}
+	for _, r := range a.Routes() {
+		mux.Handle(r.Method+" "+r.Path, a.Authority.require(r.Least, r.serve))
+		methods[r.Path] = append(methods[r.Path], r.Method)
 	}
+	RefuseOthers(mux, methods, func(w http.ResponseWriter, _ *http.Request, status int, why wire.Refusal) { answer(w, status, why) })
 }
 
-// route is what needs a token, and the least role that may.
-type route struct {
-	pattern string
-	least   Role
-	serve   http.HandlerFunc
+// Route is what needs a token, and the least role that may.
+type Route struct {
+	Method, Path string
+	Least        Role
+	serve        http.HandlerFunc
 }
 
-func (a API) routes() []route {
-	return []route{
-		{"GET /api/v1/agents", Viewer, a.list},
-		{"POST /api/v1/agents/{name}/drain", Operator, a.named(a.Authority.Drain)},
-		{"POST /api/v1/agents/{name}/resume", Operator, a.named(a.Authority.Resume)},
-		{"POST /api/v1/agents/{name}/revoke", Admin, a.named(a.revoke)},
-		{"POST /api/v1/tokens", Admin, a.token},
-		{"GET /api/v1/access", Admin, a.listAccess},
-		{"POST /api/v1/access", Admin, a.grantAccess},
-		{"DELETE /api/v1/access/{name}", Admin, a.revokeAccess},
+// Routes lists what needs a token.
+func (a API) Routes() []Route {
+	return []Route{
+		{"GET", "/api/v1/agents", Viewer, a.list},
+		{"POST", "/api/v1/agents/{name}/drain", Operator, a.named(a.Authority.Drain)},
+		{"POST", "/api/v1/agents/{name}/resume", Operator, a.named(a.Authority.Resume)},
+		{"POST", "/api/v1/agents/{name}/revoke", Admin, a.named(a.revoke)},
+		{"POST", "/api/v1/tokens", Admin, a.token},
+		{"GET", "/api/v1/access", Admin, a.listAccess},
+		{"POST", "/api/v1/access", Admin, a.grantAccess},
+		{"DELETE", "/api/v1/access/{name}", Admin, a.revokeAccess},
 	}
 }
 
 // require lets requests through whose token has at least a role.
 func (a *Authority) require(least Role, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		word, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		role, known := a.Authorise(word)
-		switch {
-		case !bearer || !known:
-			w.Header().Set("WWW-Authenticate", `Bearer realm="netp"`)
-			answer(w, http.StatusUnauthorized, wire.Refusal{Error: "the token is missing, wrong or expired: set NETP_TOKEN to one of netp tokens create, or to the content of admin.token in the controller's data directory"})
-		case !role.May(least):
-			answer(w, http.StatusForbidden, wire.Refusal{Error: fmt.Sprintf("this needs the role %s; the token has the role %s", least, role)})
-		default:
-			next(w, r)
+		if status, why := Deny(r, least, a.Authorise); status != 0 {
+			answer(w, status, why)
+			return
 		}
+		next(w, r)
 	})
 }
 
@@ -117,7 +116,7 @@ func (a API) enrol(w http.ResponseWriter, r *http.Request) {
 
 func (a API) renew(w http.ResponseWriter, r *http.Request) {
 	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
-		a.reply(w, nil, refuse(forbidden, "a renewal needs the agent's certificate"))
+		a.reply(w, nil, refuse(forbidden, "A renewal needs the agent's certificate."))
 		return
 	}
 	m, err := a.Authority.Renew(r.TLS.PeerCertificates[0])
@@ -186,12 +185,9 @@ func (a API) agents() []Listed {
 	for _, m := range a.Authority.Members() {
 		l := Listed{Agent: netp.Agent{Name: m.Name}, State: "away", Joined: m.Joined, CertificateEnds: m.Ends}
 		if p, ok := there[m.Name]; ok {
-			l.Agent, l.State, l.Running, l.Health, l.LastSeen = p.Agent, "ready", p.Running, p.Health, p.Seen
-			switch {
-			case p.Draining:
-				l.State = "draining"
-			case a.Authority.Drained(m.Name):
-				l.State = "drained"
+			l.Agent, l.LastSeen = p.Agent, p.Seen
+			if !p.Away {
+				l.State, l.Running, l.Health = a.state(p), p.Running, p.Health
 			}
 		}
 		l.Drained = a.Authority.Drained(m.Name)
@@ -201,6 +197,17 @@ func (a API) agents() []Listed {
 	return out
 }
 
+// state is the word for an agent that is there.
+func (a API) state(p Presence) string {
+	switch {
+	case p.Draining:
+		return "draining"
+	case a.Authority.Drained(p.Agent.Name):
+		return "drained"
+	}
+	return "ready"
+}
+
 // bodyTimeout bounds how long a body may take: nobody has proved anything yet.
 const bodyTimeout = 10 * time.Second
 
@@ -208,24 +215,24 @@ const bodyTimeout = 10 * time.Second
 // the answer is given.
 func read(w http.ResponseWriter, r *http.Request, into any) bool {
 	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
-		answer(w, http.StatusInternalServerError, wire.Refusal{Error: "the connection cannot be bounded in time"})
+		decline(w, http.StatusInternalServerError, "internal", "The connection cannot be bounded in time.")
 		return false
 	}
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, wire.MaxEnrolment))
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		answer(w, http.StatusRequestEntityTooLarge, wire.Refusal{Error: "the request is too large"})
+		decline(w, http.StatusRequestEntityTooLarge, "too_large", "The request has more than %d bytes.", wire.MaxEnrolment)
 		return false
 	case err != nil:
-		answer(w, http.StatusRequestTimeout, wire.Refusal{Error: "the request did not come in time"})
+		decline(w, http.StatusRequestTimeout, "timeout", "The request did not come in %s.", bodyTimeout)
 		return false
 	}
 	if len(data) == 0 {
 		return true
 	}
 	if err := wire.Decode(data, into); err != nil {
-		answer(w, http.StatusBadRequest, wire.Refusal{Error: "the request is not the JSON expected here"})
+		decline(w, http.StatusBadRequest, "bad_request", "The request is not the JSON expected here.")
 		return false
 	}
 	return true
@@ -238,21 +245,30 @@ func (a API) reply(w http.ResponseWriter, value any, err error) {
 		answer(w, http.StatusOK, value)
 		return
 	}
+	why := reasonOf(err)
 	status, known := map[reason]int{
 		badRequest: http.StatusBadRequest, forbidden: http.StatusForbidden,
 		conflict: http.StatusConflict, unknown: http.StatusNotFound,
-	}[reasonOf(err)]
+	}[why]
 	if !known {
 		a.Authority.cfg.Logger.Error("request failed", "error", err)
-		answer(w, http.StatusInternalServerError, wire.Refusal{Error: "the controller could not do this; its log says why"})
+		decline(w, http.StatusInternalServerError, "internal", "The controller could not do this; its log says why.")
 		return
 	}
-	answer(w, status, wire.Refusal{Error: err.Error()})
+	decline(w, status, string(why), "%s", err)
+}
+
+// decline writes why there is no answer.
+func decline(w http.ResponseWriter, status int, code, format string, args ...any) {
+	answer(w, status, wire.Refusal{Code: code, Detail: fmt.Sprintf(format, args...)})
 }
 
 func answer(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
+	if status == http.StatusUnauthorized {
+		Challenge(w.Header())
+	}
 	w.WriteHeader(status)
 	json.NewEncoder(w).Encode(value) // an error means that the asker is gone
 }

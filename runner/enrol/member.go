@@ -36,7 +36,7 @@ func keyOf(c *x509.Certificate) string {
 // type *Refused is for the one who asked; any other is the controller's own trouble.
 func (a *Authority) Enrol(e wire.Enrolment) (wire.Membership, error) {
 	if err := wire.CheckName(e.Name); err != nil {
-		return wire.Membership{}, refuse(badRequest, "%v", err)
+		return wire.Membership{}, refuse(badRequest, "%v.", err)
 	}
 	public, err := requestedKey(e.Request)
 	if err != nil {
@@ -71,10 +71,10 @@ func (a *Authority) Enrol(e wire.Enrolment) (wire.Membership, error) {
 // admissible says whether a name and a key may become a member. a.mu is held.
 func (a *Authority) admissible(id netp.AgentID, key string) error {
 	if _, ok := a.state.Revoked[key]; ok {
-		return refuse(forbidden, "this agent's key has been revoked; remove its data directory and join with a new token")
+		return refuse(forbidden, "This agent's key has been revoked; remove its data directory and join with a new token.")
 	}
 	if m := a.state.Agents[id]; m != nil && m.Key != key {
-		return refuse(conflict, "an agent with the name %q belongs to this controller already; give this one another name, or revoke that one first (netp agents revoke %s)", id, id)
+		return refuse(conflict, "An agent with the name %q belongs to this controller already; give this one another name, or revoke that one first (netp agents revoke %s).", id, id)
 	}
 	return nil
 }
@@ -94,7 +94,7 @@ func requestedKey(der []byte) (any, error) {
 		err = r.CheckSignature()
 	}
 	if err != nil {
-		return nil, refuse(badRequest, "the certificate request cannot be read: %v", err)
+		return nil, refuse(badRequest, "The certificate request cannot be read: %v.", err)
 	}
 	switch key := r.PublicKey.(type) {
 	case ed25519.PublicKey:
@@ -104,7 +104,7 @@ func requestedKey(der []byte) (any, error) {
 			return key, nil
 		}
 	}
-	return nil, refuse(badRequest, "an agent's key is Ed25519 or ECDSA P-256")
+	return nil, refuse(badRequest, "An agent's key is Ed25519 or ECDSA P-256.")
 }
 
 // Renew gives an agent a new certificate for the key it has, by the one it shows:
@@ -113,7 +113,7 @@ func requestedKey(der []byte) (any, error) {
 func (a *Authority) Renew(shown *x509.Certificate) (wire.Membership, error) {
 	now := a.cfg.Now()
 	if now.After(shown.NotAfter.Add(renewGrace)) {
-		return wire.Membership{}, refuse(forbidden, "the certificate ended at %s, more than 30 days ago; revoke the agent, remove its data directory, and join with a new token", shown.NotAfter.UTC().Format(time.RFC3339))
+		return wire.Membership{}, refuse(forbidden, "The certificate ended at %s, more than 30 days ago; revoke the agent, remove its data directory, and join with a new token.", shown.NotAfter.UTC().Format(time.RFC3339))
 	}
 	at := now
 	if at.After(shown.NotAfter) {
@@ -150,11 +150,11 @@ func (a *Authority) Admit(cert *x509.Certificate) (netp.AgentID, error) {
 func (a *Authority) identify(cert *x509.Certificate, at time.Time) (netp.AgentID, error) {
 	_, err := cert.Verify(x509.VerifyOptions{Roots: a.roots(), CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	if err != nil {
-		return "", refuse(forbidden, "the certificate is not good here: %v", err)
+		return "", refuse(forbidden, "The certificate is not good here: %v.", err)
 	}
 	id, err := wire.CertificateAgent(cert)
 	if err != nil {
-		return "", refuse(forbidden, "%v", err)
+		return "", refuse(forbidden, "%v.", err)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -164,10 +164,10 @@ func (a *Authority) identify(cert *x509.Certificate, at time.Time) (netp.AgentID
 // belongs says whether the agent with this key is a member. a.mu is held.
 func (a *Authority) belongs(id netp.AgentID, key string) error {
 	if when, ok := a.state.Revoked[key]; ok {
-		return refuse(forbidden, "agent %q was revoked at %s; to let it in again, remove its data directory and join with a new token", id, when.Format(time.RFC3339))
+		return refuse(forbidden, "Agent %q was revoked at %s; to let it in again, remove its data directory and join with a new token.", id, when.Format(time.RFC3339))
 	}
 	if m := a.state.Agents[id]; m == nil || m.Key != key {
-		return refuse(forbidden, "agent %q with this key does not belong to this controller", id)
+		return refuse(forbidden, "Agent %q with this key does not belong to this controller.", id)
 	}
 	return nil
 }
@@ -180,7 +180,7 @@ func (a *Authority) Revoke(id netp.AgentID) error {
 	defer a.mu.Unlock()
 	m := a.state.Agents[id]
 	if m == nil {
-		return refuse(unknown, "no agent with the name %q belongs to this controller", id)
+		return refuse(unknown, "No agent with the name %q belongs to this controller.", id)
 	}
 	a.state.Revoked[m.Key] = a.cfg.Now().UTC().Truncate(time.Second)
 	delete(a.state.Agents, id)

@@ -46,21 +46,21 @@ func (a *Authority) Token(r TokenRequest) (wire.JoinToken, error) {
 	t := wire.JoinToken{Controllers: a.cfg.Controllers, Pin: a.Pin(), Secret: make([]byte, wire.SecretSize)}
 	if r.Name != "" {
 		if err := wire.CheckName(r.Name); err != nil {
-			return t, refuse(badRequest, "%v", err)
+			return t, refuse(badRequest, "%v.", err)
 		}
 	}
 	if r.Life == 0 {
 		r.Life = TokenLife
 	}
 	if r.Life < 0 || r.Life > MaxTokenLife {
-		return t, refuse(badRequest, "a join token is good for at most %s", quantity.Duration(MaxTokenLife))
+		return t, refuse(badRequest, "A join token is good for at most %s.", quantity.Duration(MaxTokenLife))
 	}
 	rand.Read(t.Secret) // never fails
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.forgetTokens()
 	if len(a.state.Tokens) >= maxTokens {
-		return t, refuse(conflict, "there are %d join tokens; wait until some have expired", maxTokens)
+		return t, refuse(conflict, "There are %d join tokens; wait until some have expired.", maxTokens)
 	}
 	a.state.Tokens[tokenKey(t.Secret)] = &token{Expires: a.cfg.Now().Add(r.Life).UTC(), Name: r.Name}
 	return t, a.save()
@@ -87,25 +87,25 @@ func (a *Authority) find(secret []byte, id netp.AgentID, key string) (*token, er
 	t := a.state.Tokens[tokenKey(secret)]
 	switch {
 	case t == nil:
-		return nil, refuse(forbidden, "this controller knows no such join token; make one with netp agents token")
+		return nil, refuse(forbidden, "This controller knows no such join token; make one with netp agents token.")
 	case t.UsedBy != "" && t.UsedBy != key:
-		return nil, refuse(forbidden, "the join token has been used: one token lets one agent in; make another with netp agents token")
+		return nil, refuse(forbidden, "The join token has been used: one token lets one agent in; make another with netp agents token.")
 	case a.cfg.Now().After(t.Expires):
-		return nil, refuse(forbidden, "the join token expired at %s; make another with netp agents token", t.Expires.Format(time.RFC3339))
+		return nil, refuse(forbidden, "The join token expired at %s; make another with netp agents token.", t.Expires.Format(time.RFC3339))
 	case t.Name != "" && t.Name != id:
-		return nil, refuse(forbidden, "the join token is for another agent's name than %q", id)
+		return nil, refuse(forbidden, "The join token is for another agent's name than %q.", id)
 	}
 	return t, nil
 }
 
-// reason is why somebody is refused, for who speaks HTTP.
-type reason int
+// reason is why somebody is refused: a code of the controller's API.
+type reason string
 
 const (
-	badRequest reason = iota + 1
-	forbidden
-	conflict
-	unknown
+	badRequest reason = "bad_request"
+	forbidden  reason = "forbidden"
+	conflict   reason = "conflict"
+	unknown    reason = "not_found"
 )
 
 // Refused is a no of the authority: a sentence for the one who asked.
@@ -114,18 +114,18 @@ type Refused struct {
 	text   string
 }
 
-// Error is the sentence.
+// Error is the sentence, or the sentences.
 func (r *Refused) Error() string { return r.text }
 
 func refuse(r reason, format string, args ...any) error {
 	return &Refused{r, fmt.Sprintf(format, args...)}
 }
 
-// reasonOf finds why; 0 when the error is no refusal.
+// reasonOf finds why; empty when the error is no refusal.
 func reasonOf(err error) reason {
 	var r *Refused
 	if errors.As(err, &r) {
 		return r.reason
 	}
-	return 0
+	return ""
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -65,7 +66,8 @@ type Fleet struct {
 
 	mu      sync.Mutex // guards what follows
 	members map[netp.AgentID]*member
-	changed chan struct{} // closed and replaced when an agent comes or goes
+	away    map[netp.AgentID]Member // those that were there, as they were last
+	changed chan struct{}           // closed and replaced when an agent comes or goes
 }
 
 type member struct {
@@ -77,7 +79,7 @@ type member struct {
 
 // New gives a fleet without agents. Run must run for leases to end.
 func New(cfg Config) *Fleet {
-	return &Fleet{cfg: cfg, members: make(map[netp.AgentID]*member), changed: make(chan struct{})}
+	return &Fleet{cfg: cfg, members: make(map[netp.AgentID]*member), away: make(map[netp.AgentID]Member), changed: make(chan struct{})}
 }
 
 // Run ends leases that ran out, and learns from other controllers, until ctx is done.
@@ -144,6 +146,7 @@ func (f *Fleet) Expel(id netp.AgentID) {
 	if m := f.members[id]; m != nil {
 		f.remove(id, m)
 	}
+	delete(f.away, id)
 	f.mu.Unlock()
 	f.withdraw(id)
 }
@@ -189,6 +192,7 @@ func (f *Fleet) take(g grant) {
 		m = &member{gone: make(chan struct{})}
 		m.Gone = m.gone
 		f.members[h.Agent.Name] = m
+		delete(f.away, h.Agent.Name)
 		defer f.announceChange()
 	}
 	m.Agent, m.Installation, m.Incarnation = h.Agent, h.Installation, h.Incarnation
@@ -200,6 +204,7 @@ func (f *Fleet) take(g grant) {
 // remove takes an agent out. f.mu is held.
 func (f *Fleet) remove(id netp.AgentID, m *member) {
 	delete(f.members, id)
+	f.away[id] = m.Member
 	close(m.gone)
 	f.announceChange()
 }
@@ -279,6 +284,13 @@ func (f *Fleet) Members() []Member {
 	}
 	slices.SortFunc(out, func(a, b Member) int { return strings.Compare(string(a.Agent.Name), string(b.Agent.Name)) })
 	return out
+}
+
+// Away lists, as they were last, the agents that were there since this controller began and are not now, in no order.
+func (f *Fleet) Away() []Member {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Collect(maps.Values(f.away))
 }
 
 // Agents lists the agents that are there as a plan wants its inventory.

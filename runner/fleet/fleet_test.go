@@ -88,9 +88,16 @@ func TestLeaseEndsWithSilence(t *testing.T) {
 		if ended(m.Gone) {
 			t.Error("gone though the lease was renewed")
 		}
+		said := time.Now()
 		time.Sleep(2 * time.Second)
 		if !ended(m.Gone) || len(f.Agents()) != 0 {
 			t.Error("still there after its lease")
+		}
+		if away := f.Away(); len(away) != 1 || away[0].Agent.Name != "syd" || said.Sub(away[0].Seen) != lease-time.Second {
+			t.Errorf("away: %+v", away)
+		}
+		if f.Welcome(hello("syd", "i", "1")); len(f.Away()) != 0 {
+			t.Errorf("away though it is back: %+v", f.Away())
 		}
 	})
 }
@@ -130,7 +137,9 @@ func TestExpelledIsGoneAtOnce(t *testing.T) {
 		if f.Expel("syd"); !there || !ended(m.Gone) || !ended(seen.Gone) || len(f.Agents())+len(other.Agents()) != 0 {
 			t.Errorf("known to the other controller %v; gone %v, there %v; still there: %v, %v", there, ended(m.Gone), ended(seen.Gone), f.Agents(), other.Agents())
 		}
-		f.Expel("nobody")
+		if f.Expel("nobody"); len(f.Away()) != 0 {
+			t.Errorf("remembered: %+v", f.Away())
+		}
 	})
 }
 

@@ -157,16 +157,14 @@ type Suite struct {
 
 // load compiles every suite of a snapshot in a child and, when all are sound, loads
 // them here. One that is not makes the whole revision a fault: a commit is applied
-// as one.
-func load(ctx context.Context, s *Snapshot, o CompileOptions) ([]Suite, error) {
-	var suites []Suite
-	var found diag.List
+// as one. Without an error, what it found are warnings.
+func load(ctx context.Context, s *Snapshot, o CompileOptions) (suites []Suite, found diag.List, err error) {
 	names := map[string]string{}
 	for _, dir := range s.Suites {
 		full := path.Join(s.Dir, dir)
 		c, err := Compile(ctx, full, o)
 		if err != nil {
-			return nil, fault(ReasonLoad, "suite in %s: %w", dir, err)
+			return nil, nil, fault(ReasonLoad, "suite in %s: %w", dir, err)
 		}
 		found = append(found, fromRoot(dir, c.Diagnostics)...)
 		if !c.OK {
@@ -174,10 +172,10 @@ func load(ctx context.Context, s *Snapshot, o CompileOptions) ([]Suite, error) {
 		}
 		suite, ds := lang.Load(full, o.options())
 		if suite == nil || suite.Hash != c.Hash {
-			return nil, fault(ReasonLoad, "suite in %s: the child loaded it and this process does not: %v", dir, ds.Err())
+			return nil, nil, fault(ReasonLoad, "suite in %s: the child loaded it and this process does not: %v", dir, ds.Err())
 		}
 		if other, ok := names[suite.Name]; ok {
-			return nil, fault(ReasonLoad, "the suites in %s and %s are both named %q: names keep their records apart", other, dir, suite.Name)
+			return nil, nil, fault(ReasonLoad, "the suites in %s and %s are both named %q: names keep their records apart", other, dir, suite.Name)
 		}
 		names[suite.Name] = dir
 		suites = append(suites, Suite{Dir: dir, Suite: suite})
@@ -185,9 +183,9 @@ func load(ctx context.Context, s *Snapshot, o CompileOptions) ([]Suite, error) {
 	if found.HasErrors() {
 		f := fault(ReasonLoad, "%w", found.Err())
 		f.Diagnostics = found
-		return nil, f
+		return nil, nil, f
 	}
-	return suites, nil
+	return suites, found, nil
 }
 
 // fromRoot makes the file names of diagnostics start at the source's root.

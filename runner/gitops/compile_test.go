@@ -76,9 +76,9 @@ func TestCompileLimits(t *testing.T) {
 // TestOneBadSuite makes the whole revision a fault, as do two of one name.
 func TestOneBadSuite(t *testing.T) {
 	dir := suiteDir(t, map[string]string{"a/a.hcl": suiteText("wan"), "b/b.hcl": "suite {"})
-	_, err := load(t.Context(), &Snapshot{Dir: dir, Suites: []string{"a", "b"}}, CompileOptions{})
+	_, _, err := load(t.Context(), &Snapshot{Dir: dir, Suites: []string{"a", "b"}}, CompileOptions{})
 	wantFault(t, err, ReasonLoad, "b/b.hcl:1")
 	dir = suiteDir(t, map[string]string{"a/a.hcl": suiteText("wan"), "b/b.hcl": suiteText("wan")})
-	_, err = load(t.Context(), &Snapshot{Dir: dir, Suites: []string{"a", "b"}}, CompileOptions{})
+	_, _, err = load(t.Context(), &Snapshot{Dir: dir, Suites: []string{"a", "b"}}, CompileOptions{})
 	wantFault(t, err, ReasonLoad, "both named")
 }

@@ -104,7 +104,7 @@ func (w *Watcher) conclude(err error) {
 func (w *Watcher) succeeded() {
 	r := w.current.Revision
 	w.verified(w.current)
-	w.status.Observed, w.status.LastAttempted, w.status.Diagnostics = r, r, nil
+	w.status.Observed, w.status.LastAttempted, w.status.Diagnostics = r, r, w.warnings()
 	w.set(Condition{Type: Ready, Status: True, Reason: ReasonSucceeded, Message: "applied " + string(r), Revision: r})
 	w.set(Condition{Type: Reconciling, Status: False, Reason: ReasonSucceeded, Revision: r})
 	w.set(Condition{Type: Stalled, Status: False, Reason: ReasonSucceeded, Revision: r})

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/netpupper/netp/lang/diag"
 )
 
 func openDir(t *testing.T, watched string, b Budget) *Directory {
@@ -34,13 +36,13 @@ func TestDirectory(t *testing.T) {
 	}
 	seen := make(chan string, 100)
 	w, err := NewWatcher(Config{Name: "dir", Source: openDir(t, link, Budget{}), Interval: 1 << 50,
-		Reconcile: func(_ context.Context, _ Revision, suites []Suite) error {
+		Reconcile: func(_ context.Context, _ Revision, suites []Suite) (diag.List, error) {
 			names := ""
 			for _, s := range suites {
 				names += s.Dir + "=" + s.Name + " "
 			}
 			seen <- names
-			return nil
+			return nil, nil
 		}})
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())

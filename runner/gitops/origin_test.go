@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/netpupper/netp/lang/diag"
 )
 
 // origin is a real repository that tests push to.
@@ -114,10 +116,11 @@ type handed struct {
 // watch is a watcher driven step by step.
 type watch struct {
 	*Watcher
-	t     *testing.T
-	calls []handed
-	saved State
-	fail  error
+	t       *testing.T
+	calls   []handed
+	saved   State
+	fail    error
+	planned diag.List // what Reconcile finds
 }
 
 func newWatch(t *testing.T, s Source, state State) *watch {
@@ -126,13 +129,13 @@ func newWatch(t *testing.T, s Source, state State) *watch {
 	var err error
 	w.Watcher, err = NewWatcher(Config{Name: "test", Source: s, State: state, Now: time.Now,
 		Save: func(s State) error { w.saved = s; return nil },
-		Reconcile: func(_ context.Context, r Revision, suites []Suite) error {
+		Reconcile: func(_ context.Context, r Revision, suites []Suite) (diag.List, error) {
 			var names []string
 			for _, s := range suites {
 				names = append(names, s.Dir+"="+s.Name)
 			}
 			w.calls = append(w.calls, handed{r, strings.Join(names, " ")})
-			return w.fail
+			return w.planned, w.fail
 		}})
 	must(t, err)
 	return w

@@ -29,8 +29,8 @@ type Config struct {
 	// Reconcile plans and applies the suites of a revision, all of them: a suite
 	// that is not in the list is no longer in the source. It is called by one
 	// goroutine, again with the same revision on demand and after an error, and once
-	// after a restart. It may block; it must end with ctx.
-	Reconcile func(ctx context.Context, r Revision, suites []Suite) error
+	// after a restart. It may block; it must end with ctx. What it finds without an error are warnings.
+	Reconcile func(ctx context.Context, r Revision, suites []Suite) (diag.List, error)
 	// State is what Save was last given; Save is called after each new revision.
 	State State
 	Save  func(State) error
@@ -57,6 +57,8 @@ type Watcher struct {
 	state   State
 	current *Snapshot // of status.LastApplied
 	suites  []Suite   // of current
+	loaded  diag.List // the warnings of current, from its suites
+	planned diag.List // and from their plans
 	stale   bool      // handing over current again failed
 	partial bool      // a later revision was handed over and not taken, perhaps in part
 }
@@ -205,10 +207,21 @@ func (w *Watcher) renew(ctx context.Context) (look bool) {
 // refresh hands over the applied revision again; when that fails, the next look
 // tries again.
 func (w *Watcher) refresh(ctx context.Context) error {
-	err := w.c.Reconcile(ctx, w.current.Revision, w.suites)
-	w.stale = err != nil
-	return err
+	warnings, err := w.c.Reconcile(ctx, w.current.Revision, w.suites)
+	if w.stale = err != nil; w.stale {
+		return err
+	}
+	w.planned = warnings
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.status.Condition(Ready).Status == True {
+		w.status.Diagnostics = w.warnings()
+	}
+	return nil
 }
+
+// warnings are those of the applied revision.
+func (w *Watcher) warnings() diag.List { return slices.Concat(w.loaded, w.planned) }
 
 // advance applies the source's head, if it is new.
 func (w *Watcher) advance(ctx context.Context, force bool) error {
@@ -257,21 +270,21 @@ func (w *Watcher) restore(ctx context.Context) error {
 func (w *Watcher) hand(ctx context.Context, snap *Snapshot) error {
 	w.progress(snap.Revision, "loading")
 	loading, cancel := context.WithTimeout(ctx, w.c.LoadTime)
-	suites, err := load(loading, snap, w.c.Compile)
+	suites, loaded, err := load(loading, snap, w.c.Compile)
 	cancel()
 	if err != nil {
 		os.RemoveAll(snap.Dir)
 		return asFault(err, ReasonLoad, snap.Revision)
 	}
 	w.progress(snap.Revision, "reconciling")
-	err = w.c.Reconcile(ctx, snap.Revision, suites)
+	planned, err := w.c.Reconcile(ctx, snap.Revision, suites)
 	w.partial = err != nil
 	if err != nil {
 		os.RemoveAll(snap.Dir)
 		return asFault(err, ReasonReconcile, snap.Revision)
 	}
 	w.release(snap)
-	w.suites, w.stale = suites, false
+	w.suites, w.loaded, w.planned, w.stale = suites, loaded, planned, false
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.status.LastApplied, w.status.LastAppliedAt = snap.Revision, w.c.Now()
@@ -308,7 +321,7 @@ type Status struct {
 	Conditions    []Condition `json:"conditions"`
 	// Suites are those of LastApplied.
 	Suites []SuiteStatus `json:"suites"`
-	// Diagnostics are those of LastAttempted when it does not load.
+	// Diagnostics are those of LastAttempted: why it is not applied, or warnings.
 	Diagnostics diag.List `json:"diagnostics"`
 }
 

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/netpupper/netp/lang/diag"
 )
 
 // TestFollow walks a repository through its life: good, bad and mended commits,
@@ -165,6 +168,34 @@ func (w *watch) renewed(ready, reason string, calls int) Status {
 
 // TestRefresh hands over again what is applied, whatever the source is like, and
 // until it is taken; but never an earlier revision after a part of a later one.
+// TestWarnings: what suites and plans warn of is told while the revision is applied, as it is now.
+func TestWarnings(t *testing.T) {
+	o := newOrigin(t)
+	o.commit(map[string]string{"lan/a.hcl": suiteText("lan") + "agent \"idle\" {\n}\n"})
+	w := newWatch(t, open(t, RepositoryOptions{URL: o.url()}), State{})
+	warned := func(want ...string) {
+		t.Helper()
+		var got []string
+		for _, d := range w.Status().Diagnostics {
+			got = append(got, d.Summary+" "+d.Range.Filename)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("warnings %q, want %q", got, want)
+		}
+	}
+	w.look(True, ReasonSucceeded, 1)
+	warned("Unused declaration lan/a.hcl")
+	w.planned = diag.List{{Severity: diag.Warning, Summary: "No agent yet", Range: &diag.Range{Filename: "lan/a.hcl"}}}
+	w.renewed(True, ReasonSucceeded, 2)
+	warned("Unused declaration lan/a.hcl", "No agent yet lan/a.hcl")
+	w.planned = nil
+	w.renewed(True, ReasonSucceeded, 3)
+	warned("Unused declaration lan/a.hcl")
+	o.commit(map[string]string{"lan/a.hcl": suiteText("lan")})
+	w.look(True, ReasonSucceeded, 4)
+	warned()
+}
+
 func TestRefresh(t *testing.T) {
 	o := newOrigin(t)
 	first := o.commit(map[string]string{"a.hcl": suiteText("wan")})
@@ -212,7 +243,7 @@ func TestRun(t *testing.T) {
 	first := o.commit(map[string]string{"a.hcl": suiteText("wan")})
 	seen := make(chan Revision, 10)
 	w, err := NewWatcher(Config{Name: "run", Source: open(t, RepositoryOptions{URL: o.url()}), Interval: 1 << 50, Suspended: true,
-		Reconcile: func(_ context.Context, r Revision, _ []Suite) error { seen <- r; return nil }})
+		Reconcile: func(_ context.Context, r Revision, _ []Suite) (diag.List, error) { seen <- r; return nil, nil }})
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

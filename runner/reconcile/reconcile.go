@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/lang/diag"
 	"github.com/netpupper/netp/runner/apply"
 	"github.com/netpupper/netp/runner/fleet"
 	"github.com/netpupper/netp/runner/gitops"
@@ -148,7 +149,7 @@ func (r *Reconciler) watcher(ctx context.Context, s Source) (*gitops.Watcher, er
 		Save: func(state gitops.State) error {
 			return r.cfg.Store.SaveNote(context.WithoutCancel(ctx), stateNote(s.Name), state)
 		},
-		Reconcile: func(ctx context.Context, revision gitops.Revision, suites []gitops.Suite) error {
+		Reconcile: func(ctx context.Context, revision gitops.Revision, suites []gitops.Suite) (diag.List, error) {
 			return r.take(ctx, s.Name, revision, suites)
 		},
 	})

@@ -56,7 +56,7 @@ func TestOneShotsSurviveKills(t *testing.T) {
 	w.there(edge("x"), edge("y"))
 	suite := w.mesh("once", "")
 	w.executor.fail = errors.New("the disk is full")
-	if err := w.take(t.Context(), "wan", "main@sha1:1", []gitops.Suite{suite}); err == nil {
+	if _, err := w.take(t.Context(), "wan", "main@sha1:1", []gitops.Suite{suite}); err == nil {
 		t.Error("a run that did not begin is no error")
 	}
 	w.executor.fail = nil
@@ -181,7 +181,7 @@ func TestDeclaredAgents(t *testing.T) {
 	suites := []gitops.Suite{w.mesh("other", ""), w.suite("pair", declared)}
 	suites[0].Suite = w.suite("other", strings.ReplaceAll(declared, `every   = "5m"`, "")).Suite
 	var f *gitops.Fault
-	err := w.take(t.Context(), "wan", "main@sha1:1", suites)
+	_, err := w.take(t.Context(), "wan", "main@sha1:1", suites)
 	if !errors.As(err, &f) || f.Reason != gitops.ReasonPlan || !f.Diagnostics.HasErrors() {
 		t.Fatalf("without y: %v, want a fault of the plan", err)
 	}
@@ -208,7 +208,7 @@ func TestOwners(t *testing.T) {
 	w.there(edge("x"), edge("y"))
 	w.takes("main@sha1:1", w.mesh("ours", ""))
 	var owned *apply.Owned
-	if err := w.take(t.Context(), "lan", "main@sha1:9", []gitops.Suite{w.mesh("ours", "")}); !errors.As(err, &owned) || owned.Owner.Source != "wan" {
+	if _, err := w.take(t.Context(), "lan", "main@sha1:9", []gitops.Suite{w.mesh("ours", "")}); !errors.As(err, &owned) || owned.Owner.Source != "wan" {
 		t.Errorf("a second source: %v", err)
 	}
 	if _, err := w.applier.Destroy(t.Context(), "ours", "ann"); !errors.As(err, &owned) {
@@ -234,7 +234,7 @@ func TestOwners(t *testing.T) {
 	w.mustRan("ours "+xy, "ours "+yx, "ours "+xy, "ours "+yx)
 
 	w.byHand("hers")
-	if err := w.take(t.Context(), "wan", "main@sha1:2", []gitops.Suite{w.mesh("hers", "")}); !errors.As(err, &owned) || !strings.Contains(err.Error(), "netp destroy hers") {
+	if _, err := w.take(t.Context(), "wan", "main@sha1:2", []gitops.Suite{w.mesh("hers", "")}); !errors.As(err, &owned) || !strings.Contains(err.Error(), "netp destroy hers") {
 		t.Errorf("a suite applied by hand: %v", err)
 	}
 	if _, err := w.applier.Destroy(t.Context(), "hers", "ann"); err != nil {

@@ -17,28 +17,27 @@ import (
 
 // take makes the suites of a revision what the source has: those that are gone end,
 // the others are planned and applied. All of them are planned before the first is
-// applied, so that a fault in one holds back the whole revision.
-func (r *Reconciler) take(ctx context.Context, source string, revision gitops.Revision, suites []gitops.Suite) error {
-	var faults diag.List
+// applied, so that a fault in one holds back the whole revision. What it found without an error are warnings.
+func (r *Reconciler) take(ctx context.Context, source string, revision gitops.Revision, suites []gitops.Suite) (found diag.List, err error) {
 	for _, s := range suites {
-		_, found, err := r.plan(ctx, revision, s)
+		_, of, err := r.plan(ctx, revision, s)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		faults = append(faults, found...)
+		found = append(found, of...)
 	}
-	if faults.HasErrors() {
-		return &gitops.Fault{Reason: gitops.ReasonPlan, Revision: revision, Diagnostics: faults, Err: faults.Err()}
+	if found.HasErrors() {
+		return nil, &gitops.Fault{Reason: gitops.ReasonPlan, Revision: revision, Diagnostics: found, Err: found.Err()}
 	}
 	if err := r.drop(ctx, source, suites); err != nil {
-		return err
+		return nil, err
 	}
 	for _, s := range suites {
 		if err := r.install(ctx, source, revision, s); err != nil {
-			return fmt.Errorf("suite %s: %w", s.Name, err)
+			return nil, fmt.Errorf("suite %s: %w", s.Name, err)
 		}
 	}
-	return nil
+	return found, nil
 }
 
 // drop ends the source's suites that are not in the revision any more.

@@ -302,7 +302,7 @@ func (w *world) until(what string, holds func(gitops.Status) bool) {
 // takes has a revision taken and fails the test when it is not.
 func (w *world) takes(revision gitops.Revision, suites ...gitops.Suite) {
 	w.t.Helper()
-	if err := w.take(w.t.Context(), "wan", revision, suites); err != nil {
+	if _, err := w.take(w.t.Context(), "wan", revision, suites); err != nil {
 		w.t.Fatal(err)
 	}
 }
