@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -47,7 +48,7 @@ func (a *app) applyCommand() *cobra.Command {
 }
 
 func (a *app) apply(ctx context.Context, arg string, f *applying) error {
-	if err := errors.Join(checkInconclusive(f.inconclusive), f.output.check()); err != nil {
+	if err := errors.Join(checkInconclusive(f.inconclusive), checkNumber("parallelism", f.parallelism), f.output.check()); err != nil {
 		return err
 	}
 	p, b, err := a.planOrFile(ctx, arg, f.planning)
@@ -75,6 +76,7 @@ func (a *app) apply(ctx context.Context, arg string, f *applying) error {
 		a.tellDelivery(local.deliver(context.WithoutCancel(ctx)), f.json)
 	}
 	if err := f.output.files(report); err != nil {
+		a.code = cmp.Or(a.code, exitError) // as the verdict line is to say
 		return errors.Join(err, a.finish(report, p, b, f))
 	}
 	return a.finish(report, p, b, f)
@@ -118,7 +120,7 @@ func (a *app) runPlan(ctx context.Context, b backend, p *plan.Plan, f *applying)
 
 // watch shows the run for people until its events end.
 func (a *app) watch(ctx context.Context, p *plan.Plan, events <-chan runner.Event) {
-	progress := view.NewProgress(a.out(), p.Suite.Name, len(p.Sessions), p.Makespan, a.env.now())
+	progress := view.NewProgress(a.out(), p, a.env.now())
 	defer progress.Close()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -179,5 +181,5 @@ func (a *app) finish(report netp.Report, p *plan.Plan, b backend, f *applying) e
 		return nil
 	}
 	a.out().Printf("\n")
-	return a.out().Report(report, view.ReportOptions{SuiteDir: p.Suite.Dir, Exit: a.code, Stored: true, Dir: keptIn(b)})
+	return a.out().Report(report, view.ReportOptions{SuiteDir: cmp.Or(keptIn(b), p.Suite.Dir), Exit: a.code, Stored: true, Dir: keptIn(b)})
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/netpupper/netp/plan"
+	"github.com/netpupper/netp/runner/apply"
 )
 
 // approval is how a command may ask before it changes what others rely on.
@@ -47,9 +48,14 @@ func (a *app) approve(ctx context.Context, what string, how approval) error {
 // approvePlan asks before a plan changes standing tests on a controller; for
 // everything else no question is asked.
 func (a *app) approvePlan(ctx context.Context, b *remoteSite, p *plan.Plan, how approval) error {
-	before, err := b.State(ctx, p.Suite.Name)
-	if err != nil || !p.ChangesStanding(before) {
+	before, err := b.Suite(ctx, p.Suite.Name)
+	switch {
+	case err != nil:
 		return err
+	case before.Source != "" && p.Changed(): // the controller would say so after the question
+		return &apply.Owned{Suite: p.Suite.Name, Owner: apply.Owner{Source: before.Source}}
+	case !p.ChangesStanding(before.State):
+		return nil
 	}
 	return a.approve(ctx, fmt.Sprintf("This changes standing tests of suite %s on %s.", p.Suite.Name, b.URL()), how)
 }

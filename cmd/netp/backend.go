@@ -41,8 +41,8 @@ type site interface {
 type archive interface {
 	// Runs lists the latest runs, of all suites for "", at most limit; 0 for all.
 	Runs(ctx context.Context, suite string, limit int) ([]api.Run, error)
-	// Report is the whole report of a run; of the latest for "".
-	Report(ctx context.Context, run string) (netp.Report, error)
+	// Run is a run with the records that are there; the latest for "".
+	Run(ctx context.Context, run string) (api.Run, error)
 	// History lists records of a path, the latest first.
 	History(ctx context.Context, past store.Past) ([]netp.Record, error)
 	// Paths lists the paths that have records.

@@ -7,6 +7,7 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/runner/api"
 	"github.com/netpupper/netp/runner/enrol"
+	"github.com/netpupper/netp/runner/fleet"
 )
 
 // handler is everything the controller answers over HTTP.
@@ -40,8 +41,13 @@ func (d *controllerDaemon) handler() http.Handler {
 
 func (d *controllerDaemon) present() []enrol.Presence {
 	var out []enrol.Presence
-	for _, m := range d.runner.Fleet().Members() {
-		out = append(out, enrol.Presence{Agent: m.Agent, Running: m.Running, Draining: m.Draining, Health: m.Health, Seen: m.Seen})
+	add := func(members []fleet.Member, away bool) {
+		for _, m := range members {
+			out = append(out, enrol.Presence{Agent: m.Agent, Away: away, Running: m.Running, Draining: m.Draining, Health: m.Health, Seen: m.Seen})
+		}
 	}
+	// In this order: who comes in between is there.
+	add(d.runner.Fleet().Away(), true)
+	add(d.runner.Fleet().Members(), false)
 	return out
 }

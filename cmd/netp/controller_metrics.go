@@ -7,10 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/runner/apply"
+	"github.com/netpupper/netp/runner/enrol"
 	"github.com/netpupper/netp/runner/fleet"
 	"github.com/netpupper/netp/runner/gitops"
 	"github.com/netpupper/netp/runner/metrics"
@@ -70,10 +70,8 @@ func sizeBelow(dir string) int64 {
 // the operator said so.
 func (d *controllerDaemon) guardMetrics(to http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		_, known := d.authority.Authorise(token)
-		if !d.openMetrics && (!known || !strings.EqualFold(scheme, "Bearer")) {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="netp"`)
+		if !d.openMetrics && !d.known(r) {
+			enrol.Challenge(w.Header())
 			http.Error(w, "a token of this controller is needed: netp tokens create -role viewer -name prometheus", http.StatusUnauthorized)
 			return
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/netpupper/netp/runner/apply"
 )
 
 func (a *app) destroyCommand() *cobra.Command {
@@ -28,11 +30,14 @@ func (a *app) destroy(ctx context.Context, r reach, dir, suite string, how appro
 	}
 	ended := ""
 	if remote, ok := b.(*remoteSite); ok {
-		state, err := b.State(ctx, suite)
-		if err != nil {
+		there, err := remote.Suite(ctx, suite)
+		switch {
+		case err != nil:
 			return err
+		case there.Source != "": // the controller would say so after the question
+			return &apply.Owned{Suite: suite, Owner: apply.Owner{Source: there.Source}}
 		}
-		if n := standingTests(state); n > 0 {
+		if n := standingTests(there.State); n > 0 {
 			if err := a.approve(ctx, fmt.Sprintf("This ends the standing tests of suite %s on %s, %d in all.", suite, remote.URL(), n), how); err != nil {
 				return err
 			}

@@ -134,5 +134,8 @@ func replaceFile(path string, data []byte) error {
 	if err != nil {
 		return err
 	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("cannot rewrite %s: it is not a regular file\nGive - to read standard input and write to standard output.", path)
+	}
 	return durable.Replace(path, data, info.Mode().Perm())
 }

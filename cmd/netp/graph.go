@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -28,14 +29,14 @@ func (a *app) graphCommand() *cobra.Command {
 	return c
 }
 
-// writeGraph draws one edge per directed pair, labelled with its tests.
+// writeGraph draws one edge per directed pair and carrier, labelled with its tests.
 func writeGraph(w io.Writer, p *plan.Plan) error {
-	type edge struct{ from, to string }
+	type edge struct{ from, to, via string }
 	tests := map[edge][]string{}
 	var edges []edge
 	endpoints := map[string]bool{}
 	for _, s := range p.Sessions {
-		e := edge{string(s.Path.Source), s.Path.Dest}
+		e := edge{string(s.Path.Source), s.Path.Dest, s.Path.Via}
 		if tests[e] == nil {
 			edges = append(edges, e)
 		}
@@ -44,7 +45,9 @@ func writeGraph(w io.Writer, p *plan.Plan) error {
 			tests[e] = append(tests[e], name)
 		}
 	}
-	slices.SortFunc(edges, func(a, b edge) int { return strings.Compare(a.from+"\x00"+a.to, b.from+"\x00"+b.to) })
+	slices.SortFunc(edges, func(a, b edge) int {
+		return cmp.Or(strings.Compare(a.from, b.from), strings.Compare(a.to, b.to), strings.Compare(a.via, b.via))
+	})
 	var out strings.Builder
 	fmt.Fprintf(&out, "digraph %q {\n  rankdir = LR\n  node [shape = box]\n", p.Suite.Name)
 	for _, e := range edges {
@@ -52,7 +55,11 @@ func writeGraph(w io.Writer, p *plan.Plan) error {
 			fmt.Fprintf(&out, "  %q [shape = ellipse]\n", e.to)
 		}
 		slices.Sort(tests[e])
-		fmt.Fprintf(&out, "  %q -> %q [label = %q]\n", e.from, e.to, strings.Join(tests[e], ", "))
+		label := strings.Join(tests[e], ", ")
+		if e.via != "" {
+			label += " via " + e.via
+		}
+		fmt.Fprintf(&out, "  %q -> %q [label = %q]\n", e.from, e.to, label)
 	}
 	out.WriteString("}\n")
 	_, err := io.WriteString(w, out.String())

@@ -64,6 +64,9 @@ func (a *app) historyCommand() *cobra.Command {
 // past is what the flags ask for; its Path is "" to list paths.
 func (f pastFlags) past(args []string, now time.Time) (store.Past, error) {
 	past := store.Past{Suite: f.suite, Test: f.test, Limit: f.limit}
+	if err := checkNumber("limit", f.limit); err != nil {
+		return past, err
+	}
 	if len(args) == 0 {
 		if f.since != "" || f.suite != "" || f.test != "" {
 			return past, fmt.Errorf("-since, -suite and -test choose among the records of a path\nName the path: netp history 'syd->mel'; or list the paths: netp history")
@@ -72,9 +75,6 @@ func (f pastFlags) past(args []string, now time.Time) (store.Past, error) {
 	}
 	if past.Path = pathName(args[0]); past.Path == "" {
 		return past, fmt.Errorf("the name of the path is empty\nList the paths: netp history")
-	}
-	if f.limit < 0 {
-		return past, fmt.Errorf("-limit=%d: it is 1 or more, or 0 for all", f.limit)
 	}
 	if past.Test != "" && !strings.Contains("."+past.Test, ".test.") {
 		past.Test = "test." + past.Test
@@ -86,6 +86,14 @@ func (f pastFlags) past(args []string, now time.Time) (store.Past, error) {
 		}
 	}
 	return past, nil
+}
+
+// checkNumber refuses a flag that is below nothing.
+func checkNumber(flag string, n int) error {
+	if n < 0 {
+		return fmt.Errorf("-%s=%d: it is 1 or more, or 0 for all", flag, n)
+	}
+	return nil
 }
 
 // pathName takes a pair as tables show it, syd → mel, too.

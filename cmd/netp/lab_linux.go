@@ -83,7 +83,7 @@ func (a *app) labExec(ctx context.Context, l labfile.Lab, words []string) (err e
 	defer func() { err = errors.Join(err, made.Close()) }()
 	process := -1
 	c := exec.CommandContext(ctx, words[0], words[1:]...)
-	c.Stdin, c.Stdout, c.Stderr = a.env.stdin, a.env.stdout, a.env.stderr
+	c.Stdin, c.Stdout, c.Stderr = a.env.stdin, a.written.to, a.env.stderr
 	c.Env = append(a.env.environ, "NETP_LAB="+l.Name)
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
 	c.WaitDelay = 30 * time.Second

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -11,6 +12,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/netpupper/netp/runner"
 )
 
 const twoLengths = `
@@ -33,40 +37,138 @@ test "long" {
 }
 `
 
-// TestKilledRunIsSwept kills a local run; the next one removes what it left in the
-// directory for temporary files.
-func TestKilledRunIsSwept(t *testing.T) {
-	suite, temp := t.TempDir(), t.TempDir()
-	if err := os.WriteFile(filepath.Join(suite, "main.hcl"), []byte(twoLengths), 0o600); err != nil {
+// place is a suite of two tests and what its runs see of the world.
+type place struct {
+	t           *testing.T
+	suite, temp string
+}
+
+func newPlace(t *testing.T) place {
+	p := place{t, t.TempDir(), t.TempDir()}
+	if err := os.WriteFile(filepath.Join(p.suite, "main.hcl"), []byte(twoLengths), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	netp := func(args ...string) *exec.Cmd {
-		c := exec.Command("netp", append(args, suite)...)
-		c.Env = append(os.Environ(), "TMPDIR="+temp)
-		return c
+	return p
+}
+
+// netp makes a command that has the suite as its working directory.
+func (p place) netp(args ...string) *exec.Cmd {
+	c := exec.Command("netp", args...)
+	c.Dir, c.Env = p.suite, append(os.Environ(), "TMPDIR="+p.temp)
+	return c
+}
+
+// must gives what a command prints that has to end with the exit code.
+func (p place) must(code int, args ...string) string {
+	p.t.Helper()
+	c := p.netp(args...)
+	out, err := c.CombinedOutput()
+	if c.ProcessState == nil || c.ProcessState.ExitCode() != code {
+		p.t.Fatalf("netp %v: %v, want exit %d\n%s", args, err, code, out)
 	}
-	killed := netp("apply", "-json")
-	out, err := killed.StdoutPipe()
+	return string(out)
+}
+
+// begin starts a run that only a signal ends, and waits until its short session is over.
+func (p place) begin() *exec.Cmd {
+	c := p.netp("apply", "-json")
+	out, err := c.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
-	if err := killed.Start(); err != nil {
-		t.Fatal(err)
+	if err := c.Start(); err != nil {
+		p.t.Fatal(err)
 	}
 	for lines := bufio.NewScanner(out); lines.Scan() && !strings.Contains(lines.Text(), `"session_complete"`); {
 	}
-	if err := killed.Process.Kill(); err != nil {
-		t.Fatal(err)
+	return c
+}
+
+func (p place) kill(c *exec.Cmd) {
+	p.t.Helper()
+	if err := c.Process.Kill(); err != nil {
+		p.t.Fatal(err)
 	}
-	killed.Wait()
-	if left, err := os.ReadDir(temp); err != nil || len(left) == 0 {
+	_ = c.Wait() // killed
+}
+
+// TestKilledRunIsSwept kills a local run; the next one removes what it left in the
+// directory for temporary files.
+func TestKilledRunIsSwept(t *testing.T) {
+	p := newPlace(t)
+	p.kill(p.begin())
+	if left, err := os.ReadDir(p.temp); err != nil || len(left) == 0 {
 		t.Fatalf("the killed run left %v, %v: the test needs something to sweep", left, err)
 	}
-	if out, err := netp("apply", "-target=test.short").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	if left, err := os.ReadDir(temp); err != nil || len(left) != 0 {
+	p.must(exitPass, "apply", "-target=test.short")
+	if left, err := os.ReadDir(p.temp); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestOneLocalRunAtATime: who applies meanwhile is told of the run, and the lock ends with its process.
+func TestOneLocalRunAtATime(t *testing.T) {
+	p := newPlace(t)
+	p.must(exitPass, "plan", "-target=test.short", "-out=saved.plan")
+	first := p.begin()
+	for _, args := range [][]string{{"apply"}, {"apply", "-target=test.short"}, {"apply", "saved.plan"}} {
+		out := p.must(exitError, args...)
+		who := fmt.Sprintf("a suite that keeps its runs in .netp is being applied by process %d since 20", first.Process.Pid)
+		if !strings.Contains(out, who) || !strings.Contains(out, "Wait for it to end, or end that process") {
+			t.Errorf("netp %v: want %q\n%s", args, who, out)
+		}
+	}
+	for command, want := range map[string]string{"show": "RUNNING: 2 sessions in all", "runs": "running", "runs -json": `"state": "running"`} {
+		if out := p.must(exitPass, strings.Fields(command)...); !strings.Contains(out, want) {
+			t.Errorf("netp %s of a run in progress: want %q\n%s", command, want, out)
+		}
+	}
+	p.kill(first)
+	for command, want := range map[string]string{"show": "DID NOT END: its process was killed", "runs": "did not end", "runs -json": `"state": "killed"`} {
+		if out := p.must(exitPass, strings.Fields(command)...); !strings.Contains(out, want) {
+			t.Errorf("netp %s of a killed run: want %q\n%s", command, want, out)
+		}
+	}
+	p.must(exitPass, "apply", "-target=test.short")
+
+	second := p.begin()
+	if out := p.must(exitPass, "runs"); strings.Count(out, "running") != 1 || strings.Count(out, "did not end") != 1 {
+		t.Errorf("want one run in progress and one killed\n%s", out)
+	}
+	p.kill(second)
+}
+
+// TestHistoryThatCannotBeWritten reads runs where SQLite cannot make its log. A directory in its place keeps root from that, too.
+func TestHistoryThatCannotBeWritten(t *testing.T) {
+	p := newPlace(t)
+	p.must(exitPass, "apply", "-target=test.short")
+	if err := os.Mkdir(filepath.Join(p.suite, ".netp", "netp.db-wal"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"show", "runs", "history"} {
+		p.must(exitPass, command)
+	}
+	p.must(exitError, "apply", "-target=test.short")
+	p.must(exitError, "destroy", "s")
+}
+
+// TestAppliedSincePlanned: somebody who made no plan is not told to make a new one.
+func TestAppliedSincePlanned(t *testing.T) {
+	p := newPlace(t)
+	a := newApp(environment{
+		stdout: io.Discard, stderr: io.Discard, now: time.Now,
+		lookup: func(string) (string, bool) { return "", false },
+	})
+	made, b, err := a.plan(t.Context(), p.suite, planning{targets: []string{"test.short"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Apply(t.Context(), made, func(runner.Event) {}); err != nil {
+		t.Fatal(err)
+	}
+	want := "something else was applied of the suite s since this command began\nRun it again."
+	if _, err := b.Apply(t.Context(), made, func(runner.Event) {}); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 

@@ -7,10 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/cmd/netp/internal/view"
+	"github.com/netpupper/netp/hold"
 	"github.com/netpupper/netp/lang"
 	"github.com/netpupper/netp/plan"
 	"github.com/netpupper/netp/plan/planfile"
@@ -43,21 +46,58 @@ func (l *localSite) storeFile() string {
 	return filepath.Join(l.dir, ".netp", "netp.db")
 }
 
+// lockFile is what an apply holds for as long as it runs.
+func (l *localSite) lockFile() string {
+	return filepath.Join(filepath.Dir(l.storeFile()), "apply.lock")
+}
+
+// keepRunsElsewhere is what helps where the store cannot be used.
+const keepRunsElsewhere = "To keep runs elsewhere, set NETP_DATA_DIR to a directory that can be written."
+
+// claim keeps other processes from applying until the file is closed: two runs would measure each other.
+func (l *localSite) claim() (*os.File, error) {
+	lock, err := hold.Claim(l.lockFile(), l.app.env.now())
+	if held := (*hold.Held)(nil); errors.As(err, &held) {
+		return nil, l.busy(held.By)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keep other runs away: %w\n%s", err, keepRunsElsewhere)
+	}
+	return lock, nil
+}
+
+// busy is the error for a store that somebody applies to.
+func (l *localSite) busy(by hold.Holder) error {
+	who := "another process"
+	if by.PID != 0 {
+		who = fmt.Sprintf("process %d since %s", by.PID, by.Since.Local().Format(time.RFC3339))
+	}
+	return fmt.Errorf("a suite that keeps its runs in %s is being applied by %s: two runs at once would disturb each other\nWait for it to end, or end that process; then run this again.",
+		filepath.Dir(l.storeFile()), who)
+}
+
 // open opens the store, made when missing.
 func (l *localSite) open(ctx context.Context) (*store.Store, error) {
 	s, err := store.Open(ctx, l.storeFile(), func(text string) { l.app.err().Printf("%s\n", text) })
 	if err != nil {
-		return nil, fmt.Errorf("%w\nTo keep runs elsewhere, set NETP_DATA_DIR to a directory that can be written.", err)
+		return nil, fmt.Errorf("%w\n%s", err, keepRunsElsewhere)
 	}
 	return s, nil
 }
 
-// history opens the store; without one the error says how to get one.
+// history opens the store, if only to read what another user keeps; without one the error says how to get one.
 func (l *localSite) history(ctx context.Context) (*store.Store, error) {
 	if _, err := os.Stat(l.storeFile()); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no runs are kept in %s\nRun the suite first: netp apply %s; or name its directory with -dir.", filepath.Dir(l.storeFile()), l.dir)
+		return nil, fmt.Errorf("no runs are kept in %s\nRun the suite first: netp apply %s; or name its directory: netp runs DIR, netp show -dir=DIR.", filepath.Dir(l.storeFile()), l.dir)
 	}
-	return l.open(ctx)
+	s, err := l.open(ctx)
+	if err == nil {
+		return s, nil
+	}
+	if s, toRead := store.OpenToRead(ctx, l.storeFile(), nil); toRead == nil {
+		return s, nil
+	}
+	return nil, err // what keeps it from being written
 }
 
 func (l *localSite) Inventory(_ context.Context, suite *lang.Suite) (inventory, error) {
@@ -82,6 +122,11 @@ func (l *localSite) Apply(ctx context.Context, p *plan.Plan, events func(runner.
 		return report, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	lock, err := l.claim()
+	if err != nil {
+		return report, err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
 	if err := recordState(ctx, s, p); err != nil {
 		return report, err
 	}
@@ -96,8 +141,8 @@ func recordState(ctx context.Context, s *store.Store, p *plan.Plan) error {
 	if err != nil {
 		return err
 	}
-	if err := planfile.Check(p, before); err != nil {
-		return err
+	if planfile.Check(p, before) != nil { // it did fit when it was planned, or read
+		return fmt.Errorf("something else was applied of the suite %s since this command began\nRun it again.", p.Suite.Name)
 	}
 	return s.Apply(ctx, store.Application{
 		Suite: p.Suite.Name, PlanHash: p.Hash, Before: before,
@@ -136,26 +181,59 @@ func (l *localSite) Destroy(ctx context.Context, suite string) (n int, err error
 	return len(before.Tests), s.Apply(ctx, store.Application{Suite: suite, PlanHash: uuid.NewString(), Before: before, After: after})
 }
 
-// Runs leaves open where a run stands that has not ended: nobody is there to ask.
+// presence is whether a process applied to the store when it was looked at.
+type presence struct {
+	looked time.Time // zero where that cannot be known
+	held   bool
+	by     hold.Holder
+}
+
+func (l *localSite) presence() presence {
+	looked := l.app.env.now()
+	by, held, err := hold.HolderOf(l.lockFile())
+	if err != nil {
+		return presence{}
+	}
+	return presence{looked, held, by}
+}
+
+// state is where a run stands that was read after p: one that has not ended goes on with the process that holds the store since
+// before it began, or was killed. It is open for one of before the store had a lock.
+func (p presence) state(r store.Run) string {
+	began := r.Report.Started
+	switch {
+	case r.Finished():
+		return api.Ended
+	case p.looked.IsZero() || began.After(p.looked):
+		return ""
+	case p.held && !began.Before(p.by.Since):
+		return api.Running
+	}
+	return view.Killed
+}
+
 func (l *localSite) Runs(ctx context.Context, suite string, limit int) ([]api.Run, error) {
+	there := l.presence()
 	return fromHistory(ctx, l, func(s *store.Store) ([]api.Run, error) {
 		found, err := s.Runs(ctx, suite, limit)
 		out := make([]api.Run, len(found))
 		for i, one := range found {
-			out[i].Run = one
+			out[i] = api.Run{Run: one, State: there.state(one)}
 		}
 		return out, err
 	})
 }
 
-func (l *localSite) Report(ctx context.Context, id string) (netp.Report, error) {
-	return fromHistory(ctx, l, func(s *store.Store) (netp.Report, error) {
+func (l *localSite) Run(ctx context.Context, id string) (api.Run, error) {
+	there := l.presence()
+	return fromHistory(ctx, l, func(s *store.Store) (api.Run, error) {
 		found, err := l.find(ctx, s, id)
 		if err != nil {
-			return netp.Report{}, err
+			return api.Run{}, err
 		}
 		records, err := s.Records(ctx, found.Report.Run)
-		return found.With(records), err
+		found.Report = found.With(records)
+		return api.Run{Run: found, State: there.state(found)}, err
 	})
 }
 

@@ -1,15 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/netpupper/netp/cmd/netp/internal/view"
+	"github.com/netpupper/netp/hold"
 	"github.com/netpupper/netp/lang"
 	"github.com/netpupper/netp/lang/diag"
 	"github.com/netpupper/netp/plan"
@@ -190,41 +192,83 @@ func (a *app) readPlan(ctx context.Context, path string, r reach) (*plan.Plan, b
 	if err != nil {
 		return nil, nil, err
 	}
-	b, err := a.backendOf(r, p.Suite.Dir)
+	found := a.findSuite(path, p)
+	b, err := a.backend(r, cmp.Or(found.dir, p.Suite.Dir), found.controller())
 	if err != nil {
 		return nil, nil, err
 	}
-	if l, here := b.(*localSite); here { // a controller checks for itself, and attaches to the plan's run
-		if _, err := os.Stat(l.dir); errors.Is(err, fs.ErrNotExist) && a.env.get("NETP_DATA_DIR") == "" {
-			return nil, nil, fmt.Errorf("%s is of the suite in %s, which is not here\nGo to where the plan was made, or set NETP_DATA_DIR to where runs are kept.", path, p.Suite.Dir)
+	l, here := b.(*localSite)
+	if found.dir == "" && (here && a.env.get("NETP_DATA_DIR") == "" || len(p.Sinks) > 0) {
+		return nil, nil, fmt.Errorf("%s is of the suite %s in %s, which is not here\nGo to where the plan was made, or set NETP_DATA_DIR to where runs are kept.", path, p.Suite.Name, p.Suite.Dir)
+	}
+	if here { // a controller checks for itself, and attaches to the plan's run
+		if by, held, _ := hold.HolderOf(l.lockFile()); held { // what it applies makes the plan stale
+			return nil, nil, l.busy(by)
 		}
-		err = a.checkPlan(ctx, b, path, p)
-	}
-	if err != nil {
-		return nil, nil, err
+		if err := a.checkPlan(ctx, l, path, p); err != nil {
+			return nil, nil, err
+		}
 	}
 	if len(p.Sinks) > 0 { // a plan holds no secrets: the suite has them
-		suite, diags := a.load(p.Suite.Dir, inputs{})
-		if err := diags.Err(); err != nil {
+		if err := found.diags.Err(); err != nil {
 			return nil, nil, fmt.Errorf("the sinks of %s need the suite: %w", path, err)
 		}
-		a.suite = suite
+		a.suite = found.suite
 	}
 	return p, b, nil
 }
 
+// foundSuite is the suite of a saved plan: where it is from here, "" for nowhere, and what it loads as.
+type foundSuite struct {
+	dir   string
+	suite *lang.Suite
+	diags diag.List
+}
+
+// controller is the one that the suite names.
+func (f foundSuite) controller() string {
+	if f.suite == nil {
+		return ""
+	}
+	return f.suite.Settings.Controller
+}
+
+// findSuite looks for the suite of a plan. A relative directory is one of where the plan was made: that is here, or where its file
+// lies. A suite that does not load, for want of the plan's variables, is taken when there is no better one.
+func (a *app) findSuite(path string, p *plan.Plan) (perhaps foundSuite) {
+	places := []string{p.Suite.Dir}
+	if !filepath.IsAbs(p.Suite.Dir) {
+		places = append(places, filepath.Join(filepath.Dir(path), p.Suite.Dir))
+	}
+	for _, dir := range places {
+		suite, diags := a.load(dir, inputs{})
+		switch {
+		case suite != nil && (suite.Name == p.Suite.Name || suite.Hash == p.Suite.Hash):
+			return foundSuite{dir, suite, diags}
+		case suite == nil && perhaps.dir == "" && !slices.ContainsFunc(diags, isAbsence):
+			perhaps = foundSuite{dir, nil, diags}
+		}
+	}
+	return perhaps
+}
+
+// isAbsence reports whether a diagnostic says that there is no suite at all.
+func isAbsence(d diag.Diagnostic) bool {
+	return d.Summary == "No suite" || d.Summary == "No suite files"
+}
+
 // checkPlan says whether a saved plan still fits what is applied.
-func (a *app) checkPlan(ctx context.Context, b backend, path string, p *plan.Plan) error {
-	state, err := b.State(ctx, p.Suite.Name)
+func (a *app) checkPlan(ctx context.Context, l *localSite, path string, p *plan.Plan) error {
+	state, err := l.State(ctx, p.Suite.Name)
 	if err != nil {
 		return err
 	}
 	err = planfile.Check(p, state)
 	switch {
 	case errors.Is(err, planfile.ErrApplied):
-		return fmt.Errorf("%s has been applied already\nMake a new plan: netp plan -out=%s %s", path, path, p.Suite.Dir)
+		return fmt.Errorf("%s has been applied already\nMake a new plan: netp plan -out=%s %s", path, path, l.dir)
 	case errors.Is(err, planfile.ErrStale):
-		return fmt.Errorf("%s is stale: something else has been applied since it was made\nMake a new plan: netp plan -out=%s %s", path, path, p.Suite.Dir)
+		return fmt.Errorf("%s is stale: something else has been applied since it was made\nMake a new plan: netp plan -out=%s %s", path, path, l.dir)
 	}
 	return err
 }

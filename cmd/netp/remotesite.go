@@ -10,6 +10,7 @@ import (
 	"github.com/netpupper/netp/lang"
 	"github.com/netpupper/netp/plan"
 	"github.com/netpupper/netp/runner"
+	"github.com/netpupper/netp/runner/api"
 	"github.com/netpupper/netp/runner/api/client"
 )
 
@@ -56,7 +57,8 @@ func (r *remoteSite) Apply(ctx context.Context, p *plan.Plan, events func(runner
 	if err != nil {
 		return netp.Report{}, fmt.Errorf("%w\nTo see how it ended: netp show %s", err, view.ShortID(started.Run))
 	}
-	return r.Client.Report(context.WithoutCancel(ctx), started.Run)
+	ended, err := r.Client.Run(context.WithoutCancel(ctx), started.Run)
+	return ended.Report, err
 }
 
 // secrets are those of the suite's sinks, by address and name.
@@ -73,16 +75,16 @@ func secrets(suite *lang.Suite) map[string]map[string]string {
 	return out
 }
 
-func (r *remoteSite) Report(ctx context.Context, run string) (netp.Report, error) {
+func (r *remoteSite) Run(ctx context.Context, run string) (api.Run, error) {
 	if run == "" {
 		latest, err := r.Client.Runs(ctx, "", 1)
 		if err == nil && len(latest) == 0 {
 			err = fmt.Errorf("%s has no runs yet\nRun a suite first: netp apply DIR", r.URL())
 		}
 		if err != nil {
-			return netp.Report{}, err
+			return api.Run{}, err
 		}
 		run = latest[0].Report.Run
 	}
-	return r.Client.Report(ctx, run)
+	return r.Client.Run(ctx, run)
 }

@@ -18,6 +18,7 @@ import (
 // app is one invocation of netp: its environment, its flags, and the exit code.
 type app struct {
 	env       environment
+	written   *written // env.stdout
 	catalogue netp.Catalogue
 	code      int
 	chdir     string
@@ -28,7 +29,9 @@ type app struct {
 }
 
 func newApp(env environment) *app {
-	return &app{env: env, catalogue: agent.Catalogue()}
+	w := &written{to: env.stdout}
+	env.stdout = w
+	return &app{env: env, written: w, catalogue: agent.Catalogue()}
 }
 
 // out is the terminal for results, err the one for complaints.
@@ -46,7 +49,7 @@ func (a *app) execute(ctx context.Context) int {
 	root.SetOut(a.env.stdout)
 	root.SetErr(a.env.stderr)
 	root.SetIn(a.env.stdin)
-	err := root.ExecuteContext(ctx)
+	err := a.written.outcome(root.ExecuteContext(ctx))
 	switch {
 	case err == nil:
 		return a.code

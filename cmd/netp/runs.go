@@ -20,6 +20,9 @@ func (a *app) runsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "runs [DIR]", Short: "List runs, the latest first", Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := checkNumber("limit", limit); err != nil {
+				return err
+			}
 			b, err := a.backendOf(r, directory(args))
 			if err != nil {
 				return err
@@ -82,11 +85,11 @@ func findSession(ctx context.Context, b backend, arg string) (netp.Record, error
 	if !found || strings.Contains(run, "[") {
 		run, address = "", arg
 	}
-	report, err := b.Report(ctx, run)
+	whole, err := b.Run(ctx, run)
 	if err != nil {
 		return netp.Record{}, err
 	}
-	records := report.Records
+	records := whole.Report.Records
 	if at := strings.LastIndex(address, "["); at > 0 && run == "" {
 		past, err := pastFlags{test: address[:at], limit: 1}.past([]string{strings.Trim(address[at:], `["]`)}, time.Time{})
 		if err != nil {
@@ -103,5 +106,5 @@ func findSession(ctx context.Context, b backend, arg string) (netp.Record, error
 			return r, nil
 		}
 	}
-	return netp.Record{}, fmt.Errorf("run %s has no session %s\nList its sessions: netp show %s%s", view.ShortID(report.Run), address, view.DirFlag(keptIn(b)), view.ShortID(report.Run))
+	return netp.Record{}, fmt.Errorf("run %s has no session %s\nList its sessions: netp show %s%s", view.ShortID(whole.Report.Run), address, view.DirFlag(keptIn(b)), view.ShortID(whole.Report.Run))
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/netpupper/netp/cmd/netp/internal/view"
 	"github.com/netpupper/netp/durable"
 	"github.com/netpupper/netp/plan/planfile"
+	"github.com/netpupper/netp/runner/api"
 )
 
 // output are the flags that choose how a report is written.
@@ -31,15 +31,8 @@ func (o *output) check() error {
 		if path == "" {
 			continue
 		}
-		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			return fmt.Errorf("cannot write %s: it is a directory\n%s", path, nameAnotherFile)
-		}
-		probe, err := os.CreateTemp(filepath.Dir(path), ".netp-*")
-		if err != nil {
-			return fmt.Errorf("cannot write %s: %w\n%s", path, durable.Reason(err), nameAnotherFile)
-		}
-		if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
-			return err
+		if err := durable.Probe(path); err != nil {
+			return fmt.Errorf("cannot write %s: %w\n%s", path, err, nameAnotherFile)
 		}
 	}
 	return nil
@@ -85,6 +78,9 @@ func (a *app) showCommand() *cobra.Command {
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
+				if args[0] == "" {
+					return errors.New("the name of the run is empty\nList the runs: netp runs; or show the last one: netp show")
+				}
 				if info, err := os.Stat(args[0]); err == nil && !info.IsDir() {
 					return a.showSavedPlan(args[0], o, json)
 				}
@@ -93,11 +89,11 @@ func (a *app) showCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			report, err := b.Report(c.Context(), directoryOr(args, ""))
+			run, err := b.Run(c.Context(), directoryOr(args, ""))
 			if err != nil {
 				return err
 			}
-			return a.showReport(report, b, dir, o, json)
+			return a.showRun(run, b, dir, o, json)
 		},
 	}
 	o.flags(c)
@@ -125,14 +121,16 @@ func (a *app) showSavedPlan(path string, o output, json bool) error {
 	return nil
 }
 
-func (a *app) showReport(report netp.Report, b backend, dir string, o output, json bool) error {
-	if err := o.files(report); err != nil {
+func (a *app) showRun(run api.Run, b backend, dir string, o output, json bool) error {
+	if err := o.files(run.Report); err != nil {
 		return err
 	}
 	if json {
-		return view.Document(a.env.stdout, report)
+		return view.Document(a.env.stdout, run.Report)
 	}
-	return a.out().Report(report, view.ReportOptions{SuiteDir: dir, Exit: gate(report, ""), Stored: true, Dir: keptIn(b)})
+	return a.out().Report(run.Report, view.ReportOptions{
+		SuiteDir: dir, Exit: gate(run.Report, ""), Stored: true, Dir: keptIn(b), State: run.State, Planned: run.Sessions,
+	})
 }
 
 func directoryOr(args []string, otherwise string) string {

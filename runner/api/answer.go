@@ -8,6 +8,7 @@ import (
 
 	"github.com/netpupper/netp/plan/planfile"
 	"github.com/netpupper/netp/runner/apply"
+	"github.com/netpupper/netp/runner/enrol"
 	"github.com/netpupper/netp/runner/reconcile"
 	"github.com/netpupper/netp/runner/runs"
 	"github.com/netpupper/netp/runner/store"
@@ -83,7 +84,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		p = problem(http.StatusInternalServerError, "internal", "The controller could not do this; its log says why.")
 	}
 	if p.Status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="netp"`)
+		enrol.Challenge(w.Header())
 	}
 	_ = answer(w, p.Status, p)
 }

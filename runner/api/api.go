@@ -19,11 +19,12 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/wire"
 	"github.com/netpupper/netp/runner/apply"
+	"github.com/netpupper/netp/runner/enrol"
 	"github.com/netpupper/netp/runner/fleet"
 	"github.com/netpupper/netp/runner/gitops"
 	"github.com/netpupper/netp/runner/runs"
@@ -139,14 +140,11 @@ func (s *Server) Handler() http.Handler {
 	methods := map[string][]string{} // by path
 	for _, r := range s.routes() {
 		mux.Handle(r.method+" "+Prefix+r.path, s.guard(r))
-		methods[r.path] = append(methods[r.path], r.method)
+		methods[Prefix+r.path] = append(methods[Prefix+r.path], r.method)
 	}
-	for path, allowed := range methods {
-		mux.HandleFunc(Prefix+path, func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Allow", strings.Join(allowed, ", "))
-			s.refuse(w, r, problem(http.StatusMethodNotAllowed, "method_not_allowed", "%s takes %s, not %s.", r.URL.Path, strings.Join(allowed, " and "), r.Method))
-		})
-	}
+	enrol.RefuseOthers(mux, methods, func(w http.ResponseWriter, r *http.Request, status int, why wire.Refusal) {
+		s.refuse(w, r, &Problem{Status: status, Code: why.Code, Detail: why.Detail})
+	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, problem(http.StatusNotFound, "not_found", "There is no %s; GET %sopenapi.json lists what there is.", r.URL.Path, Prefix))
 	})

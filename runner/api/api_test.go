@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +12,9 @@ import (
 	"github.com/netpupper/netp/plan"
 	"github.com/netpupper/netp/runner"
 	"github.com/netpupper/netp/runner/apply"
+	"github.com/netpupper/netp/runner/enrol"
 	"github.com/netpupper/netp/runner/feed"
+	"github.com/netpupper/netp/runner/store"
 )
 
 func TestApply(t *testing.T) {
@@ -248,7 +251,7 @@ func TestDescription(t *testing.T) {
 	var doc struct {
 		OpenAPI    string
 		Components struct {
-			Schemas map[string]any
+			Schemas map[string]json.RawMessage
 		}
 		Paths map[string]map[string]struct {
 			Role      Role                       `json:"x-netp-role"`
@@ -264,6 +267,9 @@ func TestDescription(t *testing.T) {
 		described += len(methods)
 	}
 	routes := w.api.routes()
+	for _, r := range (enrol.API{}).Routes() {
+		routes = append(routes, route{method: r.Method, path: strings.TrimPrefix(r.Path, Prefix), role: r.Least})
+	}
 	if described != len(routes) {
 		t.Errorf("%d operations are described, there are %d", described, len(routes))
 	}
@@ -284,16 +290,24 @@ func TestDescription(t *testing.T) {
 			t.Errorf("the schema %s is named, but not there", name)
 		}
 	}
+	var run struct{ Properties map[string]json.RawMessage }
+	if err := json.Unmarshal(doc.Components.Schemas["Run"], &run); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range append(reflect.VisibleFields(reflect.TypeFor[Run]()), reflect.VisibleFields(reflect.TypeFor[store.Run]())...) {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" && run.Properties[name] == nil {
+			t.Errorf("the field %s of a run is not described", name)
+		}
+	}
 	var codes []string
-	schema, _ := json.Marshal(doc.Components.Schemas["Problem"])
 	var problem struct {
 		Properties struct{ Error struct{ Enum []string } }
 	}
-	if err := json.Unmarshal(schema, &problem); err != nil {
+	if err := json.Unmarshal(doc.Components.Schemas["Problem"], &problem); err != nil {
 		t.Fatal(err)
 	}
 	codes = problem.Properties.Error.Enum
-	for _, code := range []string{"unauthorized", "forbidden", "stale", "applied", "locked", "too_large", "bad_plan", "ended", "closing", "internal"} {
+	for _, code := range []string{"unauthorized", "forbidden", "stale", "applied", "locked", "too_large", "bad_plan", "ended", "closing", "internal", "conflict", "timeout"} {
 		if !slices.Contains(codes, code) {
 			t.Errorf("the code %s is not described", code)
 		}

@@ -125,7 +125,8 @@ func TestRemoteApply(t *testing.T) {
 	if len(done[0]) != 2 || strings.Join(done[0], " ") != strings.Join(done[1], " ") {
 		t.Errorf("the watchers heard %v and %v", done[0], done[1])
 	}
-	report, err := c.Report(t.Context(), started.Run)
+	ended, err := c.Run(t.Context(), started.Run)
+	report := ended.Report
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +172,8 @@ func TestRemoteCancel(t *testing.T) {
 	if err := c.Follow(ending, started.Run, func(runner.Event) {}); err != nil {
 		t.Fatal(err)
 	}
-	report, err := c.Report(t.Context(), started.Run)
+	ended, err := c.Run(t.Context(), started.Run)
+	report := ended.Report
 	if err != nil || !report.Cancelled || len(report.Records) != 2 || report.Counts.Skipped != 2 {
 		t.Errorf("the report is %+v, %v", report, err)
 	}

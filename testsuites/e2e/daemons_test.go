@@ -9,8 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -47,14 +49,22 @@ func buildNetp(t *testing.T) string {
 	return binary
 }
 
+// lastPort is the one that freeAddress gave last.
+var lastPort atomic.Int32
+
+// freeAddress gives an address that is free, below the ports that the system gives to those who ask for any: nobody else gets it
+// before it is used, or between two uses.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		address := fmt.Sprint("127.0.0.1:", 10_000+(os.Getpid()*97+int(lastPort.Add(1)))%20_000)
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no address is free")
+	return ""
 }
 
 // deploy starts a controller on loopback, with these flags beside the usual ones.
@@ -300,6 +310,9 @@ func daemonsJoin(t *testing.T, d *deployment) {
 		t.Errorf("a stopped agent exits with %d", code)
 	}
 	d.await("mel", "away")
+	if table := d.must("agents"); !regexp.MustCompile(`mel +away +[0-9.]+ m?s ago .*127\.0\.0\.1:`).MatchString(table) {
+		t.Errorf("the table says little of who is away:\n%s", table)
+	}
 	// Later starts need the directory only.
 	d.start(nil, "agent", "-data", d.path("mel"), "-listen", "127.0.0.1:0")
 	d.await("mel", "ready")
@@ -395,7 +408,7 @@ func daemonsRevoke(t *testing.T, d *deployment) {
 			t.Errorf("%+v: the revoked agent came back: %d\n%s", try, code, p.log)
 		}
 	}
-	if _, complaint, err := d.command("agents", "revoke", "nobody"); err == nil || !strings.Contains(complaint, "no agent with the name") {
+	if _, complaint, err := d.command("agents", "revoke", "nobody"); err == nil || !strings.Contains(complaint, "No agent with the name") {
 		t.Errorf("revoke nobody: %v %s", err, complaint)
 	}
 	d.await("syd", "ready")

@@ -324,6 +324,9 @@ func standingCommit(t *testing.T, binary string, flags ...string) {
 	if s := d.status().Standing; len(s) != 1 || s[0].Suite != "beat" || s[0].Test != "test.reach" || s[0].Sessions != 2 || s[0].Next.IsZero() {
 		t.Errorf("the standing tests are %+v", s)
 	}
+	if _, complaint, err := d.command("destroy", "beat"); err == nil || !strings.Contains(complaint, "belongs to the source wan") { // without a question
+		t.Errorf("destroy of a source's standing tests: %v %s", err, complaint)
+	}
 	d.controller.kill()
 	d.startController()
 	before := turns()
@@ -383,6 +386,9 @@ func TestApplyOutlivesTheController(t *testing.T) {
 	command := d.start(nil, "apply", "-json", "-inconclusive=pass", suite)
 	command.awaitOutput(`"session_start"`)
 	d.env = nil
+	if shown := d.must("show"); !strings.Contains(shown, "RUNNING: 2 sessions in all") {
+		t.Errorf("the run that goes on is shown as\n%s", shown)
+	}
 	d.controller.kill()
 	d.startController()
 	again := d.commandEventually("apply", "-json", "-inconclusive=pass", suite) // the same command attaches, too

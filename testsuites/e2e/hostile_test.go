@@ -194,7 +194,7 @@ func TestAgentDeliversAfterTheControllerComesBack(t *testing.T) {
 	syd := w.start("syd", spool, nil)
 	w.await("syd")
 	o := w.startOrder("syd", "r1")
-	o.Session.Params = netp.Params{"duration": 0.3}
+	o.Session.Params = long(nil)
 	if reply, err := w.send(w.private, o, patience); err != nil || !reply.Accepted {
 		t.Fatalf("got %+v, %v", reply, err)
 	}

@@ -45,7 +45,7 @@ func TestRunJudgesEveryEnd(t *testing.T) {
 		{"unreachable", session{params: netp.Params{"act": "unreachable"}, asserts: lossAtMost("loss.ratio <= 0.1")}, netp.Errored, netp.FailureUnreachable, 1},
 		{"panic", session{params: netp.Params{"act": "panic"}}, netp.Errored, netp.FailureInternal, 3},
 		{"no number", session{params: netp.Params{"act": "nan"}}, netp.Errored, netp.FailureInternal, 3},
-		{"hard end", session{params: long(nil), timeout: 300 * time.Millisecond}, netp.Errored, netp.FailureTimeout, 1},
+		{"hard end", session{params: long(nil), timeout: 3 * time.Second}, netp.Errored, netp.FailureTimeout, 1},
 	} {
 		c.s.from, c.s.to = "syd", "mel"
 		if c.s.params == nil {
@@ -70,7 +70,7 @@ func TestEventsComeInOrder(t *testing.T) {
 	w.agent("mel", nil)
 	var got []string
 	progress := false
-	w.run(t.Context(), makePlan(session{from: "syd", to: "mel", params: netp.Params{"duration": 0.05}}), func(e runner.Event) {
+	w.run(t.Context(), makePlan(session{from: "syd", to: "mel", params: netp.Params{"duration": 2.0}}), func(e runner.Event) {
 		switch e := e.(type) {
 		case runner.Progress:
 			progress = true
@@ -283,7 +283,7 @@ func TestTwoAgentsCannotShareASpool(t *testing.T) {
 
 func TestAgentThatNeverComes(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{lease: 300 * time.Millisecond})
+	w := newWorld(t, options{lease: 3 * time.Second})
 	w.agent("syd", nil)
 	r := only(t, w.run(t.Context(), makePlan(session{from: "syd", to: "mel", params: netp.Params{}}), nil))
 	if r.Status != netp.Errored || failureKind(r) != netp.FailureAgentLost || r.Result.Failure.Agent != "mel" {

@@ -22,14 +22,15 @@ import (
 // shares no code with netp looks for what is lost or doubled.
 func TestMission(t *testing.T) {
 	m := newMission(t)
+	begun := time.Now()
 	m.commit("the suite", map[string]string{"wan/wan.hcl": m.suite("2s", "3s", "syd", "mel", "per")})
 	m.startController()
 	for site := range m.addresses {
 		m.join(site)
 	}
-	m.awaitVerdicts("test.once", 6) // every ordered pair of three sites, once, because it is new
-	m.awaitVerdicts("test.beat", 6)
-	m.awaitVerdicts("test.voice", 6)
+	m.awaitVerdicts("test.once", begun, 6) // every ordered pair of three sites, once, because it is new
+	m.awaitVerdicts("test.beat", begun, 6)
+	m.awaitVerdicts("test.voice", begun, 6)
 
 	t.Run("a bad commit changes nothing", m.badCommit)
 	t.Run("kills", m.kills)
@@ -263,28 +264,28 @@ func (m *mission) startAgent(site string, more ...string) {
 	m.agents[site] = m.start(m.in(site), append([]string{"agent", "-data", m.path(site), "-listen", m.addresses[site] + ":8620"}, more...)...)
 }
 
-// records of a test, as the controller tells.
-func (m *mission) verdicts(test string) (out []netp.Record) {
+// verdicts are the records of a test since a time, the latest first.
+func (m *mission) verdicts(test string, since time.Time) []netp.Record {
 	m.t.Helper()
-	for _, pair := range []string{"syd->mel", "syd->per", "mel->syd", "mel->per", "per->syd", "per->mel"} {
-		text, _, err := m.command("history", pair, "-json", "-limit", "1000")
-		if err != nil {
-			continue // nothing yet, or the controller is on its way back
-		}
-		var page struct{ Records []netp.Record }
-		if err := json.Unmarshal([]byte(text), &page); err != nil {
-			m.t.Fatalf("history -json: %v\n%s", err, text)
-		}
-		for _, r := range page.Records {
-			if r.Test == test {
-				out = append(out, r)
-			}
-		}
-	}
-	return out
+	return m.history("-test", test, "-since", since.Format(time.RFC3339Nano), "-limit", "0")
 }
 
-func (m *mission) awaitVerdicts(test string, n int) {
+// history gives the records of all paths that the flags choose, as the controller tells.
+func (m *mission) history(flags ...string) []netp.Record {
 	m.t.Helper()
-	eventually(m.t, fmt.Sprintf("%d verdicts of %s", n, test), func() bool { return len(m.verdicts(test)) >= n })
+	text, _, err := m.command(append([]string{"history", "path.mesh", "-json"}, flags...)...)
+	if err != nil {
+		return nil // nothing yet, or the controller is on its way back
+	}
+	var page struct{ Records []netp.Record }
+	if err := json.Unmarshal([]byte(text), &page); err != nil {
+		m.t.Fatalf("history -json: %v\n%s", err, text)
+	}
+	return page.Records
+}
+
+// awaitVerdicts waits until a test has had n more sessions that were recorded since a time.
+func (m *mission) awaitVerdicts(test string, since time.Time, n int) {
+	m.t.Helper()
+	eventually(m.t, fmt.Sprintf("%d verdicts of %s", n, test), func() bool { return len(m.verdicts(test, since)) >= n })
 }

@@ -55,8 +55,7 @@ func (m *mission) badCommit(t *testing.T) {
 		s := m.status()
 		return strings.Contains(s, bad) && strings.Contains(s, "LoadFailed")
 	})
-	n := len(m.verdicts("test.beat"))
-	m.awaitVerdicts("test.beat", n+6)
+	m.awaitVerdicts("test.beat", time.Now(), 6)
 	if now := m.revision(); now != before {
 		t.Errorf("records are of %s after a bad commit, were of %s", now, before)
 	}
@@ -75,13 +74,10 @@ func (m *mission) status() string {
 
 // revision of the newest record of the standing test.
 func (m *mission) revision() string {
-	newest := netp.Record{}
-	for _, r := range m.verdicts("test.beat") {
-		if r.Written.After(newest.Written) {
-			newest = r
-		}
+	for _, r := range m.history("-test", "beat", "-limit", "1") {
+		return r.Revision
 	}
-	return newest.Revision
+	return ""
 }
 
 // kills ends processes as a power cut would, at random times, and starts them again.
@@ -97,8 +93,7 @@ func (m *mission) kills(t *testing.T) {
 	for site := range m.agents {
 		m.await(netp.AgentID(site), "ready")
 	}
-	n := len(m.verdicts("test.beat"))
-	m.awaitVerdicts("test.beat", n+6)
+	m.awaitVerdicts("test.beat", time.Now(), 6)
 }
 
 // killOne kills a process and starts it again.
@@ -182,14 +177,13 @@ func (m *mission) spoofed(t *testing.T) {
 	eventually(t, "the kills are over and done with", func() bool { return m.steady(begun) })
 	since := time.Now()
 	frames := m.sniff(200)
-	n := len(m.verdicts("test.beat"))
 	heard := m.attack(frames)
-	m.awaitVerdicts("test.beat", n+12)
+	m.awaitVerdicts("test.beat", time.Now(), 12)
 	if heard > 0 {
 		t.Errorf("the agents answered the thief with %d bytes", heard)
 	}
 	for _, test := range []string{"test.beat", "test.voice"} {
-		for _, r := range m.verdicts(test) {
+		for _, r := range m.verdicts(test, since) {
 			if r.Scheduled.After(since) && r.Status != netp.Pass && r.Status != netp.Inconclusive {
 				t.Errorf("%s: %s, %v", r.ID, r.Status, r.Result.Failure)
 			}
@@ -201,7 +195,7 @@ func (m *mission) spoofed(t *testing.T) {
 func (m *mission) steady(since time.Time) bool {
 	newest := map[string]netp.Record{}
 	for _, test := range []string{"test.beat", "test.voice"} {
-		for _, r := range m.verdicts(test) {
+		for _, r := range m.verdicts(test, since) {
 			if r.Scheduled.After(since) && r.Scheduled.After(newest[r.Session.Addr].Scheduled) {
 				newest[r.Session.Addr] = r
 			}
@@ -346,8 +340,8 @@ func (m *mission) revoked(t *testing.T) {
 	}
 	since := time.Now()
 	eventually(t, "the others go on", func() bool {
-		for _, r := range m.verdicts("test.beat") {
-			if r.Session.Path.Key() == "syd->mel" && r.Written.After(since) && r.Status == netp.Pass {
+		for _, r := range m.verdicts("test.beat", since) {
+			if r.Session.Path.Key() == "syd->mel" && r.Status == netp.Pass {
 				return true
 			}
 		}

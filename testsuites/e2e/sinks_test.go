@@ -165,7 +165,7 @@ webhook { secret_file = "` + secret + `" }
 
 	// A suite of a source is not applied by hand; unchanged it may be run.
 	write(meshSuite("mesh", `every = "1h"`, ""))
-	if _, complaint, err := d.command("apply", "-auto-approve", suite); err == nil || !strings.Contains(complaint, "belongs to the source wan") {
+	if _, complaint, err := d.command("apply", suite); err == nil || !strings.Contains(complaint, "belongs to the source wan") { // without a question
 		t.Errorf("another mesh: %v %s", err, complaint)
 	}
 	write(meshSuite("mesh", "", sinkBlock("noc", "mesh.jsonl")))

@@ -148,10 +148,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, heade
 	if json.Unmarshal(data, p) != nil || p.Code == "" {
 		p.Code = "unknown"
 	}
-	switch {
-	case p.Detail == "" && strings.Contains(p.Code, " "): // a sentence, from where agents and tokens are kept
-		p.Detail = "the controller refuses: " + p.Code
-	case p.Detail == "":
+	if p.Detail == "" {
 		p.Detail = fmt.Sprintf("%s answers %s.", c.base, response.Status)
 	}
 	return nil, p
@@ -274,14 +271,15 @@ func (c *Client) Paths(ctx context.Context) ([]store.KnownPath, error) {
 	return p.Paths, err
 }
 
-// Report is the whole report of a run.
-func (c *Client) Report(ctx context.Context, run string) (netp.Report, error) {
+// Run is a run with the records that are there.
+func (c *Client) Run(ctx context.Context, run string) (api.Run, error) {
 	found, err := ask[api.Run](ctx, c, http.MethodGet, "runs/"+url.PathEscape(run), nil)
 	if err != nil {
-		return netp.Report{}, err
+		return found, err
 	}
 	records, err := ask[api.Records](ctx, c, http.MethodGet, "runs/"+url.PathEscape(run)+"/records", nil)
-	return found.With(records.Records), err
+	found.Report = found.With(records.Records)
+	return found, err
 }
 
 // Apply posts a plan, with the secrets of its sinks by address and name, and gives

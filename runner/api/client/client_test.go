@@ -125,22 +125,6 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// TestAskTellsARefusal: what keeps agents and tokens answers with a sentence alone.
-func TestAskTellsARefusal(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(http.StatusNotFound)
-		fmt.Fprint(w, `{"error":"there is no agent \"x\""}`)
-	}))
-	defer server.Close()
-	c, err := New(Options{URL: server.URL, Token: "t", HTTP: server.Client()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Ask(t.Context(), http.MethodPost, "agents/x/drain", struct{}{}, nil); err == nil || err.Error() != `the controller refuses: there is no agent "x"` {
-		t.Errorf("error %v", err)
-	}
-}
-
 // A redirect would carry the token elsewhere.
 func TestNoRedirects(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the redirect was followed") }))

@@ -24,7 +24,7 @@ func (t Terminal) Agents(agents []enrol.Listed, now time.Time) error {
 		t.Printf("No agents. Make a join token with: netp agents token\n")
 		return nil
 	}
-	return rows.plain(t.Out, t.Width)
+	return rows.plain(t)
 }
 
 func (t Terminal) state(s string) string {
@@ -101,5 +101,5 @@ func (t Terminal) Tokens(tokens []enrol.Access) error {
 		}
 		rows.add(k.Name, string(k.Role), k.Made.Local().Format(time.DateOnly), until)
 	}
-	return rows.plain(t.Out, t.Width)
+	return rows.plain(t)
 }

@@ -55,7 +55,8 @@ func (t Terminal) excerpt(d diag.Diagnostic) {
 	for i, line := range lines {
 		number := itoa(d.Snippet.StartLine + i)
 		shown, from := around(line, d.Snippet.HighlightStartOffset-offset, t.excerptWidth())
-		t.Printf("  %s: %s\n", number, strings.ReplaceAll(shown, "\t", " "))
+		shown = strings.ReplaceAll(strings.TrimSuffix(shown, "\r"), "\t", " ")
+		t.Printf("  %s: %s\n", number, shown)
 		if mark := underline(shown, d.Snippet.HighlightStartOffset-offset-from, d.Snippet.HighlightEndOffset-offset-from); mark != "" {
 			t.Printf("  %s  %s\n", strings.Repeat(" ", len(number)), t.paint(red, mark))
 		}

@@ -33,7 +33,7 @@ func (t Terminal) Runs(runs []api.Run) error {
 		t.Printf("No runs.\n")
 		return nil
 	}
-	return rows.plain(t.Out, t.Width)
+	return rows.plain(t)
 }
 
 // began says what began a run: a trigger, and the test whose turn it was.
@@ -48,7 +48,7 @@ func began(r store.Run) string {
 // History prints one line per record, in the order given. limit is the number that
 // was asked for at most; 0 for all. dir is as in ReportOptions.
 func (t Terminal) History(records []netp.Record, limit int, dir string) error {
-	rows := t.resultTable(records)
+	rows := t.resultTable(records, namesOf(records))
 	rows.header = slices.Insert(rows.header, 0, "time")
 	for i := range rows.spare {
 		rows.spare[i]++
@@ -59,7 +59,7 @@ func (t Terminal) History(records []netp.Record, limit int, dir string) error {
 			rows.rows[i][len(rows.rows[i])-1] += " (" + strings.ReplaceAll(string(f.Kind), "_", " ") + ")"
 		}
 	}
-	if err := rows.plain(t.Out, t.Width); err != nil {
+	if err := rows.plain(t); err != nil {
 		return err
 	}
 	if limit > 0 && len(records) == limit {
@@ -90,5 +90,5 @@ func (t Terminal) Paths(paths []store.KnownPath) error {
 	for _, p := range paths {
 		rows.add(p.Path, p.Latest.Local().Format(moment))
 	}
-	return rows.plain(t.Out, t.Width)
+	return rows.plain(t)
 }

@@ -64,7 +64,7 @@ type junitOutcome struct {
 // with the property status = inconclusive.
 func JUnit(r netp.Report) ([]byte, error) {
 	doc := junitSuites{Name: r.Suite, Time: seconds(took(r).Seconds())}
-	index := map[string]int{}
+	index, names := map[string]int{}, namesOf(r.Records)
 	for _, record := range r.Records {
 		i, ok := index[record.Test]
 		if !ok {
@@ -72,7 +72,7 @@ func JUnit(r netp.Report) ([]byte, error) {
 			index[record.Test] = i
 			doc.Suites = append(doc.Suites, junitSuite{Name: record.Test})
 		}
-		doc.Suites[i].add(record)
+		doc.Suites[i].add(record, names.of(record.Session))
 	}
 	if r.Ended.IsZero() { // else those who read it would take what is there for all
 		c := junitCase{Classname: "run", Name: ShortID(r.Run), Time: seconds(0)}
@@ -94,8 +94,8 @@ func JUnit(r netp.Report) ([]byte, error) {
 	return append(append([]byte(xml.Header), text...), '\n'), nil
 }
 
-func (s *junitSuite) add(r netp.Record) {
-	base := junitCase{Classname: r.Test, Name: arrow(r.Session.Path), Time: seconds(r.Result.Measured.Seconds())}
+func (s *junitSuite) add(r netp.Record, name string) {
+	base := junitCase{Classname: r.Test, Name: name, Time: seconds(r.Result.Measured.Seconds())}
 	if len(r.Judgements) == 0 {
 		c := base
 		text := ""
@@ -170,7 +170,11 @@ func judgementText(r netp.Record, j netp.Judgement) string {
 	for _, l := range j.Limits {
 		lines = append(lines, "limit: "+l.Metric+" "+l.Op+" "+limitText(l, false))
 	}
-	for _, text := range []string{j.Reason, j.Settle} {
+	message := j.Message
+	if j.Status != netp.Fail { // it is for who reads a failure
+		message = ""
+	}
+	for _, text := range []string{message, j.Reason, j.Settle} {
 		if text != "" {
 			lines = append(lines, text)
 		}

@@ -16,9 +16,9 @@ const markdownBudget = 65_000
 // than 65 000 characters: what does not fit is counted, worst first.
 func Markdown(r netp.Report) (string, error) {
 	head := markdownHead(r)
-	listed := worstFirst(r.Records)
+	listed, names := worstFirst(r.Records), namesOf(r.Records)
 	for n := len(listed); ; n /= 2 {
-		text, err := markdownBody(head, listed[:n], len(r.Records)-n)
+		text, err := markdownBody(head, listed[:n], names, len(r.Records)-n)
 		if err != nil {
 			return "", err
 		}
@@ -58,11 +58,11 @@ func worstFirst(records []netp.Record) []netp.Record {
 	return out
 }
 
-func markdownBody(head string, records []netp.Record, left int) (string, error) {
+func markdownBody(head string, records []netp.Record, n names, left int) (string, error) {
 	var out strings.Builder
 	out.WriteString(head)
 	if len(records) > 0 {
-		text, err := Terminal{}.resultTable(records).markdown()
+		text, err := Terminal{}.resultTable(records, n).markdown()
 		if err != nil {
 			return "", err
 		}
@@ -75,12 +75,12 @@ func markdownBody(head string, records []netp.Record, left int) (string, error) 
 		for _, j := range r.Judgements {
 			if j.Status != netp.Pass {
 				fmt.Fprintf(&out, "<details><summary>%s %s %s assert %q</summary>\n\n```text\n%s\n```\n</details>\n\n",
-					strings.ToUpper(string(j.Status)), escapeMarkdown(r.Test), escapeMarkdown(arrow(r.Session.Path)), escapeMarkdown(j.Assertion),
+					strings.ToUpper(string(j.Status)), escapeMarkdown(r.Test), escapeMarkdown(n.of(r.Session)), escapeMarkdown(j.Assertion),
 					strings.ReplaceAll(judgementText(r, j), "```", "'''"))
 			}
 		}
 		if f := r.Result.Failure; f != nil && len(r.Judgements) == 0 {
-			fmt.Fprintf(&out, "- **%s** %s %s: %s\n\n", strings.ToUpper(string(r.Status)), escapeMarkdown(r.Test), escapeMarkdown(arrow(r.Session.Path)), escapeMarkdown(f.Detail))
+			fmt.Fprintf(&out, "- **%s** %s %s: %s\n\n", strings.ToUpper(string(r.Status)), escapeMarkdown(r.Test), escapeMarkdown(n.of(r.Session)), escapeMarkdown(f.Detail))
 		}
 	}
 	return out.String(), nil

@@ -2,12 +2,14 @@ package view
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/plan"
 	"github.com/netpupper/netp/quantity"
 )
 
@@ -18,9 +20,8 @@ const maxRunning = 8
 // place, elsewhere one line per finished session. It has one owner.
 type Progress struct {
 	terminal Terminal
-	suite    string
-	total    int
-	makespan time.Duration
+	plan     *plan.Plan
+	names    names
 	started  time.Time
 	done     int
 	running  map[string]*running
@@ -34,9 +35,9 @@ type running struct {
 	last    netp.Progress
 }
 
-// NewProgress begins to show a run of total sessions planned to take makespan.
-func NewProgress(t Terminal, suite string, total int, makespan time.Duration, now time.Time) *Progress {
-	return &Progress{terminal: t, suite: suite, total: total, makespan: makespan, started: now, running: map[string]*running{}}
+// NewProgress begins to show a run of a plan.
+func NewProgress(t Terminal, p *plan.Plan, now time.Time) *Progress {
+	return &Progress{terminal: t, plan: p, names: namesOfPlan(p.Sessions), started: now, running: map[string]*running{}}
 }
 
 // Start notes that a session runs.
@@ -58,8 +59,8 @@ func (p *Progress) Finish(r netp.Record) {
 	if p.terminal.Live {
 		return
 	}
-	line := fmt.Sprintf("%d/%d  %s  %s  %s  %s", p.done, p.total, strings.TrimPrefix(r.Test, "test."),
-		arrow(r.Session.Path), p.terminal.outcome(r), gist(r))
+	line := fmt.Sprintf("%d/%d  %s  %s  %s  %s", p.done, len(p.plan.Sessions), strings.TrimPrefix(r.Test, "test."),
+		p.names.of(r.Session), p.terminal.outcome(r), gist(r))
 	p.terminal.Printf("%s\n", strings.TrimRight(line, " "))
 }
 
@@ -74,10 +75,12 @@ func gist(r netp.Record) string {
 	var parts []string
 	for _, j := range r.Judgements {
 		for _, e := range j.Estimates {
-			parts = append(parts, heading(e.Metric)+" "+cell(e))
+			if part := heading(e.Metric) + " " + cell(e); !slices.Contains(parts, part) {
+				parts = append(parts, part)
+			}
 		}
 	}
-	return strings.Join(slices.Compact(parts), ", ")
+	return strings.Join(parts, ", ")
 }
 
 // Draw redraws the region; without a live terminal it does nothing.
@@ -91,7 +94,7 @@ func (p *Progress) Draw(now time.Time) {
 			lines = append(lines, fmt.Sprintf("  … and %d more", len(p.running)-i))
 			break
 		}
-		lines = append(lines, p.running[addr].line(now))
+		lines = append(lines, p.line(p.running[addr], now))
 	}
 	p.replace(lines)
 }
@@ -118,11 +121,11 @@ func (p *Progress) replace(lines []string) {
 		fmt.Fprintf(&out, "\x1b[%dA\r", p.drawn)
 	}
 	for _, line := range lines {
-		out.WriteString("\x1b[2K" + clip(line, p.terminal.Width) + "\n")
+		out.WriteString("\x1b[2K" + clip(p.terminal.clean(line), p.terminal.Width) + "\n")
 	}
 	out.WriteString("\x1b[J")
 	p.drawn = len(lines)
-	p.terminal.Printf("%s", out.String())
+	io.WriteString(p.terminal.Out, out.String())
 }
 
 func clip(line string, width int) string {
@@ -136,21 +139,21 @@ func clip(line string, width int) string {
 func (p *Progress) bar(now time.Time) string {
 	const cells = 20
 	elapsed := now.Sub(p.started)
-	share := float64(p.done) / float64(max(p.total, 1))
-	if p.makespan > 0 {
-		share = max(share, min(0.99, float64(elapsed)/float64(p.makespan)))
+	share := float64(p.done) / float64(max(len(p.plan.Sessions), 1))
+	if p.plan.Makespan > 0 {
+		share = max(share, min(0.99, float64(elapsed)/float64(p.plan.Makespan)))
 	}
 	full := int(share * cells)
-	line := fmt.Sprintf("%s   %s%s   %d of %d   %s", p.terminal.paint(bold, p.suite),
-		strings.Repeat("▓", full), strings.Repeat("░", cells-full), p.done, p.total, Duration(elapsed.Round(100*time.Millisecond)))
-	if left := p.makespan - elapsed; left > time.Second {
+	line := fmt.Sprintf("%s   %s%s   %d of %d   %s", p.terminal.paint(bold, p.plan.Suite.Name),
+		strings.Repeat("▓", full), strings.Repeat("░", cells-full), p.done, len(p.plan.Sessions), Duration(elapsed.Round(100*time.Millisecond)))
+	if left := p.plan.Makespan - elapsed; left > time.Second {
 		line += ", about " + Duration(left.Round(time.Second)) + " left"
 	}
 	return line
 }
 
-func (r *running) line(now time.Time) string {
-	line := fmt.Sprintf("  %-12s %s   %s", r.test, arrow(r.session.Path), Duration(now.Sub(r.since).Round(100*time.Millisecond)))
+func (p *Progress) line(r *running, now time.Time) string {
+	line := fmt.Sprintf("  %-12s %s   %s", r.test, p.names.of(r.session), Duration(now.Sub(r.since).Round(100*time.Millisecond)))
 	for _, v := range []struct{ name, unit string }{
 		{"rate", "bit/s"}, {"rtt", "s"}, {"packets", "packets"}, {"lost", "lost"}, {"retransmits", "retransmits"},
 	} {

@@ -13,6 +13,7 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/estimate"
 	"github.com/netpupper/netp/quantity"
+	"github.com/netpupper/netp/runner/api"
 )
 
 // maxRows is the number of sessions a report shows one by one; beyond it, only
@@ -29,6 +30,9 @@ type ReportOptions struct {
 	Stored bool
 	// Dir is where they find it: the suite's directory; "" for a controller.
 	Dir string
+	// State is where a run stands, as a controller says (api.Running, ...), or Killed; "" when nobody says. Planned is how many sessions it has.
+	State   string
+	Planned int
 }
 
 // Report prints the table, an explanation for everything that is not a pass, and
@@ -37,9 +41,10 @@ func (t Terminal) Report(r netp.Report, o ReportOptions) error {
 	slices.SortStableFunc(r.Records, func(a, b netp.Record) int {
 		return cmp.Or(strings.Compare(a.Test, b.Test), strings.Compare(a.Session.Addr, b.Session.Addr))
 	})
+	names := namesOf(r.Records)
 	if len(r.Records) > 0 {
 		rows, hidden := shown(r.Records)
-		if err := t.resultTable(rows).plain(t.Out, t.Width); err != nil {
+		if err := t.resultTable(rows, names).plain(t); err != nil {
 			return err
 		}
 		if hidden > 0 {
@@ -49,7 +54,7 @@ func (t Terminal) Report(r netp.Report, o ReportOptions) error {
 	}
 	for _, record := range r.Records {
 		if !cancelled(record) {
-			t.Explain(record, o.SuiteDir)
+			t.explain(record, names, o.SuiteDir)
 		}
 	}
 	t.verdictLine(r, o)
@@ -77,7 +82,7 @@ func warned(r netp.Record) bool {
 }
 
 // resultTable has one row per session and one column per metric asserted on.
-func (t Terminal) resultTable(records []netp.Record) *table {
+func (t Terminal) resultTable(records []netp.Record, n names) *table {
 	metrics := assertedMetrics(records)
 	out := &table{header: []string{"test", "path"}}
 	for _, m := range metrics {
@@ -88,7 +93,7 @@ func (t Terminal) resultTable(records []netp.Record) *table {
 		out.spare = append(out.spare, i+2)
 	}
 	for _, r := range records {
-		cells := []string{strings.TrimPrefix(r.Test, "test."), arrow(r.Session.Path)}
+		cells := []string{strings.TrimPrefix(r.Test, "test."), n.of(r.Session)}
 		for _, m := range metrics {
 			cells = append(cells, metricCell(r, m))
 		}
@@ -108,8 +113,6 @@ func (t Terminal) outcome(r netp.Record) string {
 func cancelled(r netp.Record) bool {
 	return r.Result.Failure != nil && r.Result.Failure.Kind == netp.FailureCancelled
 }
-
-func arrow(p netp.Path) string { return string(p.Source) + " → " + p.Dest }
 
 // assertedMetrics lists the metrics of all judgements in order of appearance.
 func assertedMetrics(records []netp.Record) []string {
@@ -138,23 +141,26 @@ func metricCell(r netp.Record, metric string) string {
 }
 
 // Explain prints why a record is not a plain pass; nothing for one that is.
-func (t Terminal) Explain(r netp.Record, suiteDir string) {
+func (t Terminal) Explain(r netp.Record, suiteDir string) { t.explain(r, nil, suiteDir) }
+
+func (t Terminal) explain(r netp.Record, n names, suiteDir string) {
+	name := n.of(r.Session)
 	if f := r.Result.Failure; f != nil {
-		t.failure(r, f)
+		t.failure(r, f, name)
 	}
 	for _, j := range r.Judgements {
 		if j.Status != netp.Pass && (r.Result.Failure == nil || len(j.Estimates) > 0) {
-			t.judgement(r, j, suiteDir)
+			t.judgement(r, j, name, suiteDir)
 		}
 	}
 }
 
-func (t Terminal) failure(r netp.Record, f *netp.Failure) {
+func (t Terminal) failure(r netp.Record, f *netp.Failure, name string) {
 	title := "session " + string(f.Kind)
 	if f.Agent != "" {
 		title += " (agent " + string(f.Agent) + ")"
 	}
-	t.Printf("%s  %s  %s  %s\n", t.verdict(r.Status), r.Test, arrow(r.Session.Path), strings.ReplaceAll(title, "_", " "))
+	t.Printf("%s  %s  %s  %s\n", t.verdict(r.Status), r.Test, name, strings.ReplaceAll(title, "_", " "))
 	t.Printf("%s", wrap(f.Detail, "  ", min(t.Width, 100)))
 	if r.Attempts > 1 {
 		t.Printf("  Tried %d times.\n", r.Attempts)
@@ -162,12 +168,12 @@ func (t Terminal) failure(r netp.Record, f *netp.Failure) {
 	t.Printf("\n")
 }
 
-func (t Terminal) judgement(r netp.Record, j netp.Judgement, suiteDir string) {
+func (t Terminal) judgement(r netp.Record, j netp.Judgement, name, suiteDir string) {
 	word := strings.ToUpper(string(j.Status))
 	if j.Severity == netp.SeverityWarning {
 		word = "WARNING (" + string(j.Status) + ")"
 	}
-	t.Printf("%s  %s  %s  assert %q\n", t.paint(wordStyle(j), word), r.Test, arrow(r.Session.Path), j.Assertion)
+	t.Printf("%s  %s  %s  assert %q\n", t.paint(wordStyle(j), word), r.Test, name, j.Assertion)
 	t.Printf("%s", quote(j, suiteDir))
 	names := []string{}
 	for _, e := range j.Estimates {
@@ -260,6 +266,9 @@ func instrument(checks []netp.Check, j netp.Judgement) string {
 // unfinished stands for the verdict of a run that has none.
 const unfinished = "did not end"
 
+// Killed is the state of a run without a controller whose process is gone.
+const Killed = "killed"
+
 // took is how long a run took; 0 for one that did not end.
 func took(r netp.Report) time.Duration {
 	if r.Ended.IsZero() {
@@ -276,7 +285,7 @@ func (t Terminal) verdictLine(r netp.Report, o ReportOptions) {
 	}
 	if r.Ended.IsZero() {
 		t.fold(fmt.Sprintf("%s · run %s", line, ShortID(r.Run)), "  ")
-		t.Printf("%s: it is still going on, or was killed; sessions without a record are not listed\n", t.paint(yellow, strings.ToUpper(unfinished)))
+		t.unfinishedLine(o)
 		return
 	}
 	t.fold(fmt.Sprintf("%s · %s · run %s", line, Duration(took(r)), ShortID(r.Run)), "  ")
@@ -289,10 +298,28 @@ func (t Terminal) verdictLine(r netp.Report, o ReportOptions) {
 	case r.Status == netp.Inconclusive:
 		word = t.paint(yellow, "INCONCLUSIVE")
 	}
-	t.Printf("%s  exit %d\n", word, o.Exit)
+	why := ""
+	if r.Status == netp.Pass && !r.Cancelled && o.Exit != 0 {
+		why = ": the run passed, but not all could be written"
+	}
+	t.Printf("%s  exit %d%s\n", word, o.Exit, why)
 	if next := nextStep(r, o); next != "" {
 		t.fold(next, "  ")
 	}
+}
+
+// unfinishedLine says where a run stands that has no verdict.
+func (t Terminal) unfinishedLine(o ReportOptions) {
+	word, why := unfinished, "it is still going on, or was killed"
+	switch o.State {
+	case api.Running:
+		word, why = "running", fmt.Sprintf("%s in all", plural(o.Planned, "session"))
+	case api.Interrupted:
+		why = "the controller was stopped meanwhile"
+	case Killed:
+		why = "its process was killed"
+	}
+	t.Printf("%s: %s; sessions without a record are not listed\n", t.paint(yellow, strings.ToUpper(word)), why)
 }
 
 func nextStep(r netp.Report, o ReportOptions) string {

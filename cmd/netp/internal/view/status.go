@@ -52,7 +52,7 @@ func (t Terminal) sources(list []gitops.Status, now time.Time) error {
 		rows.add(s.Name, t.readiness(s), revision(s.LastApplied), revision(s.LastAttempted), suites(s.Suites),
 			signature(s.Condition(gitops.SourceVerified).Status), ago(ready.Since, now))
 	}
-	if err := rows.plain(t.Out, t.Width); err != nil {
+	if err := rows.plain(t); err != nil {
 		return err
 	}
 	for _, s := range list {
@@ -88,16 +88,17 @@ func (t Terminal) readiness(s gitops.Status) string {
 	return t.paint(yellow, "not yet")
 }
 
-// SourceTrouble says in sentences why a source is not ready, if it is not.
+// SourceTrouble says in sentences why a source is not ready, or in a line each what the suites that are applied warn of.
 func (t Terminal) SourceTrouble(s gitops.Status) {
 	ready := s.Condition(gitops.Ready)
-	if ready.Status != gitops.False {
-		return
-	}
-	t.Printf("\n")
-	t.fold(fmt.Sprintf("%s %s: %s", s.Name, ready.Reason, ready.Message), "  ")
-	if len(s.Diagnostics) > 0 {
+	switch {
+	case ready.Status == gitops.False:
+		t.Printf("\n")
+		t.fold(fmt.Sprintf("%s %s: %s", s.Name, ready.Reason, ready.Message), "  ")
 		t.Diagnostics(s.Diagnostics, false)
+	case len(s.Diagnostics) > 0:
+		t.Printf("\n%s has %s:\n", s.Name, plural(len(s.Diagnostics), "warning"))
+		t.Diagnostics(s.Diagnostics, true)
 	}
 }
 
@@ -135,7 +136,7 @@ func (t Terminal) standingTests(list []standing.Status, now time.Time) error {
 		}
 		rows.add(s.Suite+" "+s.Test, s.Schedule, itoa(s.Sessions), in(s.Next, now), ago(s.Last, now), verdict, fmt.Sprint(s.Missed), dash(s.Fault))
 	}
-	return rows.plain(t.Out, t.Width)
+	return rows.plain(t)
 }
 
 // in says how far away a moment is.
@@ -166,5 +167,5 @@ func (t Terminal) sinks(list []apply.SinkState, now time.Time) error {
 		}
 		rows.add(s.Sink, state, fmt.Sprint(s.Delivered), pending, fmt.Sprint(s.Rejected), ago(s.LastDelivered, now), trouble)
 	}
-	return rows.plain(t.Out, t.Width)
+	return rows.plain(t)
 }

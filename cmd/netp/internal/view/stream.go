@@ -13,7 +13,7 @@ import (
 )
 
 // Stream writes one JSON object a line: the -json form of plan and apply. It may
-// be used by several goroutines.
+// be used by several goroutines. Errors of its writer are for the writer's owner.
 type Stream struct {
 	mu  sync.Mutex // guards out
 	out *json.Encoder
@@ -38,7 +38,7 @@ func (s *Stream) event(level, message, kind string, fields map[string]any) {
 	maps.Copy(line, fields)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_ = s.out.Encode(line) // a reader that is gone is not worth an error
+	_ = s.out.Encode(line) // the writer knows
 }
 
 // Diagnostics writes each as an event.

@@ -21,8 +21,13 @@ type table struct {
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
 // plain writes the table without borders, two spaces in from the margin.
-func (t *table) plain(w io.Writer, width int) error {
-	fit := t.fit(width)
+func (t *table) plain(to Terminal) error {
+	for _, row := range t.rows {
+		for i := range row {
+			row[i] = to.clean(row[i])
+		}
+	}
+	fit := t.fit(to.Width)
 	var text strings.Builder
 	out := tablewriter.NewTable(&text,
 		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
@@ -48,7 +53,7 @@ func (t *table) plain(w io.Writer, width int) error {
 		return err
 	}
 	for line := range strings.SplitSeq(strings.TrimRight(text.String(), "\n"), "\n") {
-		if _, err := io.WriteString(w, strings.TrimRight(line, " ")+"\n"); err != nil {
+		if _, err := io.WriteString(to.Out, strings.TrimRight(line, " ")+"\n"); err != nil {
 			return err
 		}
 	}
@@ -133,15 +138,14 @@ func cut(cells []string, i int) []string {
 
 // visible is the number of columns a cell takes on a terminal, colours not counted.
 func visible(s string) int {
-	var clean strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\x1b' {
-			for i < len(s) && s[i] != 'm' {
-				i++
-			}
+	var shown strings.Builder
+	for s != "" {
+		if n := colour(s); n > 0 {
+			s = s[n:]
 			continue
 		}
-		clean.WriteByte(s[i])
+		shown.WriteByte(s[0])
+		s = s[1:]
 	}
-	return runewidth.StringWidth(clean.String())
+	return runewidth.StringWidth(Terminal{}.clean(shown.String()))
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/netpupper/netp"
 )
@@ -23,13 +25,35 @@ type Terminal struct {
 	Live bool
 }
 
-// Printf writes to the terminal. A terminal that is gone is not worth an error.
-func (t Terminal) Printf(format string, args ...any) { fmt.Fprintf(t.Out, format, args...) }
+// Printf writes to the terminal, where nothing but its colours steers it. Errors of Out are for its owner.
+func (t Terminal) Printf(format string, args ...any) {
+	io.WriteString(t.Out, t.clean(fmt.Sprintf(format, args...)))
+}
+
+// clean makes control characters visible: names, messages and what agents say may hold any. Colours that paint makes stay.
+func (t Terminal) clean(text string) string {
+	var out strings.Builder
+	for text = strings.ReplaceAll(text, "\r\n", "\n"); text != ""; {
+		if n := colour(text); n > 0 && t.Color {
+			out.WriteString(text[:n])
+			text = text[n:]
+			continue
+		}
+		c, size := utf8.DecodeRuneInString(text) // what is not UTF-8 is a utf8.RuneError, too
+		if unicode.IsControl(c) && c != '\n' && c != '\t' {
+			c = utf8.RuneError
+		}
+		out.WriteRune(c)
+		text = text[size:]
+	}
+	return out.String()
+}
 
 // style is an ANSI SGR sequence.
 type style string
 
 const (
+	normal style = "0"
 	bold   style = "1"
 	red    style = "31"
 	green  style = "32"
@@ -41,7 +65,22 @@ func (t Terminal) paint(s style, text string) string {
 	if !t.Color || text == "" {
 		return text
 	}
-	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
+	return s.sequence() + text + normal.sequence()
+}
+
+func (s style) sequence() string { return "\x1b[" + string(s) + "m" }
+
+// colour is the length of the sequence of a style that text begins with; 0 for none.
+func colour(text string) int {
+	if text[0] != '\x1b' {
+		return 0
+	}
+	for _, s := range []style{normal, bold, red, green, yellow, cyan} {
+		if strings.HasPrefix(text, s.sequence()) {
+			return len(s.sequence())
+		}
+	}
+	return 0
 }
 
 // verdict is the word of a status with its colour. A failure shouts.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -170,6 +172,16 @@ func TestUnfinished(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "report-unfinished.txt", out.String())
+	for state, want := range map[string]string{
+		api.Running:     "RUNNING: 8 sessions in all; sessions without a record are not listed\n",
+		api.Interrupted: "DID NOT END: the controller was stopped meanwhile; sessions without a record are not listed\n",
+		Killed:          "DID NOT END: its process was killed; sessions without a record are not listed\n",
+	} {
+		out.Reset()
+		if err := (Terminal{Out: &out}).Report(r, ReportOptions{Stored: true, State: state, Planned: 8}); err != nil || !strings.HasSuffix(out.String(), want) {
+			t.Errorf("%s: %v\n%s", state, err, out.String())
+		}
+	}
 	text, err := Markdown(r)
 	if err != nil {
 		t.Fatal(err)
@@ -258,6 +270,10 @@ func TestStatusTellsWhatRuns(t *testing.T) {
 	for want, s := range map[string]api.Status{
 		"Running     nothing\n": {}, "run 01a214b7-b854 by a commit": {Running: commit}, "Running     1 standing test\n": {Standing: turn},
 		"not checked": {Sources: []gitops.Status{{Name: "wan"}}},
+		"\nwan has 1 warning:\nWarning: Unused declaration, on lan/a.hcl line 3\n": {Sources: []gitops.Status{{
+			Name: "wan", Conditions: []gitops.Condition{{Type: gitops.Ready, Status: gitops.True}},
+			Diagnostics: diag.List{{Severity: diag.Warning, Summary: "Unused declaration", Range: &diag.Range{Filename: "lan/a.hcl", Start: diag.Pos{Line: 3}}}},
+		}}},
 	} {
 		var out strings.Builder
 		if err := (Terminal{Out: &out, Width: 120}).Status("https://x", s, time.Now()); err != nil || !strings.Contains(out.String(), want) {
@@ -345,9 +361,13 @@ func TestDiagnostics(t *testing.T) {
 	}
 }
 
+func planOf(sessions int, makespan time.Duration) *plan.Plan {
+	return &plan.Plan{Suite: plan.SuiteInfo{Name: "backbone"}, Sessions: make([]plan.Session, sessions), Makespan: makespan}
+}
+
 func TestProgressRedrawsInPlace(t *testing.T) {
 	var out strings.Builder
-	p := NewProgress(Terminal{Out: &out, Live: true, Width: 80}, "backbone", 2, 10*time.Second, start)
+	p := NewProgress(Terminal{Out: &out, Live: true, Width: 80}, planOf(2, 10*time.Second), start)
 	s := sample().Records[0]
 	p.Start(s.Test, s.Session, start)
 	p.Draw(start.Add(400 * time.Millisecond))
@@ -366,7 +386,7 @@ func TestProgressRedrawsInPlace(t *testing.T) {
 
 func TestProgressPlain(t *testing.T) {
 	var out strings.Builder
-	p := NewProgress(Terminal{Out: &out}, "backbone", 3, 0, start)
+	p := NewProgress(Terminal{Out: &out}, planOf(3, 0), start)
 	unjudged := sample().Records[0]
 	unjudged.Judgements = nil
 	for _, r := range append(sample().Records[:2], unjudged) {
@@ -375,6 +395,35 @@ func TestProgressPlain(t *testing.T) {
 	p.Draw(start)
 	p.Close()
 	golden(t, "progress.txt", out.String())
+}
+
+// TestGistSaysFiguresOnce: also where others are between them.
+func TestGistSaysFiguresOnce(t *testing.T) {
+	loss := netp.Judgement{Estimates: []netp.Estimate{interval("loss.ratio", "1", 0.0043, 0.0023, 0.0074)}}
+	delay := netp.Judgement{Estimates: []netp.Estimate{interval("delay.p99", "s", 0.0312, 0.0308, 0.0316)}}
+	if got, want := gist(record("voice", "a", "b", netp.Pass, loss, delay, loss)), "loss 0.43 % 0.23–0.74, delay p99 31.2 ms ± 0.4"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestMessagesOfFailures are in every report, and only of failures.
+func TestMessagesOfFailures(t *testing.T) {
+	r := sample()
+	r.Records[1].Judgements[0].Message = "Ring the carrier."
+	r.Records[2].Judgements[0].Message = "Ring the clockmaker."
+	text, err := Markdown(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := (Terminal{Out: &out}).Report(r, ReportOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"Markdown": text, "terminal": out.String()} {
+		if !strings.Contains(text, "\nRing the carrier.\nAbove the limit") && !strings.Contains(text, "\n  Ring the carrier.\n  Above the limit") || strings.Contains(text, "clockmaker") {
+			t.Errorf("%s:\n%s", name, text)
+		}
+	}
 }
 
 func TestStreamIsOneObjectPerLine(t *testing.T) {
@@ -417,5 +466,61 @@ func TestLongLinesAreClipped(t *testing.T) {
 	}
 	if from, to := strings.Index(mark, "~"), strings.LastIndex(mark, "~"); from < 0 || string(source[from:to+1]) != "wrong" {
 		t.Errorf("the mark is under something else:\n%s\n%s", lines[3], mark)
+	}
+}
+
+// TestNothingSteersTheTerminal but netp: control characters in data are shown.
+func TestNothingSteersTheTerminal(t *testing.T) {
+	const evil = "\x1b]0;pwn\a\x1b[2J\u009b2J\r\x9b\x7f"
+	bad := netp.Judgement{Assertion: "loss", Severity: netp.SeverityError, Status: netp.Fail, Condition: "loss.ratio <= 0 " + evil, Message: "Message " + evil + " ends.",
+		Reason: evil, Location: netp.Location{File: evil}, Estimates: []netp.Estimate{interval("loss.ratio", "1", 0.5, 0.4, 0.6)}}
+	r := sample()
+	r.Records = append(r.Records, record("evil", evil, "b", netp.Fail, bad), record("evil", evil, "c", netp.Errored))
+	r.Records[5].Result.Failure = &netp.Failure{Kind: netp.FailureAgentLost, Agent: evil, Detail: "Detail " + evil + "\nof two lines."}
+	faults := diag.List{{Severity: diag.Error, Summary: evil, Detail: evil, Range: &diag.Range{Filename: evil, Start: diag.Pos{Line: 1}},
+		Snippet: &diag.Snippet{Code: "\ta = " + evil + "bad\r\n", Context: evil, StartLine: 1, HighlightStartOffset: 5 + len(evil), HighlightEndOffset: 8 + len(evil)}}}
+	for _, color := range []bool{false, true} {
+		var out strings.Builder
+		terminal := Terminal{Out: &out, Color: color, Width: 200, Live: true}
+		if err := terminal.Report(r, ReportOptions{Stored: true}); err != nil {
+			t.Fatal(err)
+		}
+		terminal.Diagnostics(faults, false)
+		terminal.Problem(evil + "\n" + evil)
+		terminal.Session(r.Records[0], netp.KindSpec{}, "")
+		text := out.String()
+		if color {
+			if !strings.Contains(text, "\x1b[31mFAIL\x1b[0m") {
+				t.Error("our colours are gone")
+			}
+			for _, s := range []style{normal, bold, red, green, yellow, cyan} {
+				text = strings.ReplaceAll(text, s.sequence(), "")
+			}
+		}
+		if i := strings.IndexFunc(text, func(c rune) bool { return unicode.IsControl(c) && c != '\n' }); i >= 0 || !utf8.ValidString(text) {
+			t.Errorf("color %v: at %d of %q", color, i, text)
+		}
+		if !strings.Contains(text, "Message \ufffd]0;pwn\ufffd\ufffd[2J\ufffd2J") {
+			t.Errorf("what was written cannot be read:\n%s", text)
+		}
+		var source, mark string
+		for line := range strings.Lines(text) {
+			if strings.HasPrefix(line, "  1:  a = ") {
+				source = line
+			}
+			if strings.HasSuffix(line, "~\n") {
+				mark = line
+			}
+		}
+		if from, want := strings.Index(mark, "~~~"), visible(source[:max(0, strings.Index(source, "bad"))]); from != want || want == 0 {
+			t.Errorf("the mark is in column %d, want %d:\n%s%s", from, want, source, mark)
+		}
+		out.Reset()
+		p := NewProgress(terminal, planOf(2, 0), start)
+		p.Start(r.Records[0].Test, netp.Session{Addr: "x", Path: netp.Path{Source: evil, Dest: "b"}}, start)
+		p.Draw(start)
+		if strings.Contains(out.String(), "\x1b]") || strings.Contains(out.String(), "\x1b[2J") || !strings.Contains(out.String(), "\x1b[2K") {
+			t.Errorf("progress is %q", out.String())
+		}
 	}
 }
