@@ -112,8 +112,12 @@ func (b *bench) irttVoice(where place) tool {
 		f, failed := together(func() (figures, error) {
 			c := exec.CommandContext(ctx, "irtt", "client", "-q", "-Q", "-i", "20ms", "-l", strconv.Itoa(callBytes), "-d", b.time.String(), "-o", "-", address)
 			text, err := output(where.near, c)
-			if err != nil {
-				return nil, fmt.Errorf("irtt: %w: %.200s", err, text)
+			var ended *exec.ExitError
+			switch {
+			case errors.As(err, &ended): // on some machines its server leaves some of so many unanswered: what is sent tells
+				return figures{"CPU s": processor(c), "silent": 1}, nil
+			case err != nil:
+				return nil, err
 			}
 			var report struct {
 				Stats struct {
@@ -130,6 +134,9 @@ func (b *bench) irttVoice(where place) tool {
 		server.Process.Signal(os.Interrupt)
 		_ = server.Wait() // it ends with the signal
 		f["CPU s"] += processor(server)
+		if f["silent"] > calls/10 {
+			failed = errors.Join(failed, fmt.Errorf("%v of %d clients failed", f["silent"], calls))
+		}
 		return f, failed
 	}}
 }

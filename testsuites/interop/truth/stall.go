@@ -38,6 +38,7 @@ type marks struct {
 	stops, found         int // stalls of ours, and those whose windows are marked
 	clean, wrong         int // windows without any stall, and those that are marked
 	doubtful, doubtMarks int // windows in which the host itself stood still
+	missed               []string
 }
 
 // stallTable stops receivers at known times, and compares the marks of their windows with these times and with what two witnesses say
@@ -95,6 +96,9 @@ func (m marks) print(t *table) {
 		t.add(m.wrong == 0, "fewer than 0.1 % marked", cells...)
 	}
 	t.add(true, "", "in which the host itself stood still for 5 ms", fmt.Sprint(m.doubtful), fmt.Sprint(m.doubtMarks), "not counted in either")
+	for _, missed := range m.missed {
+		t.note("%s", missed)
+	}
 	t.note("The host's own stalls are told by threads that look at the clock, one on each processor, and by the kernel's account of the time for which the receiver's threads waited for one.")
 }
 
@@ -186,11 +190,13 @@ func (r stallRun) session(far netp.Result, host []span, sum *marks) {
 	}
 	for _, stop := range r.stops {
 		sum.stops++
+		found := false
 		for n, w := range windows {
-			if marked[n] && w.overlaps(stop, margin) {
-				sum.found++
-				break
-			}
+			found = found || marked[n] && w.overlaps(stop, margin)
+		}
+		sum.found += one(found)
+		if !found {
+			sum.missed = append(sum.missed, fmt.Sprintf("Not marked: a stop of %v, %v after the start of the session.", stop.To.Sub(stop.From), stop.From.Sub(far.Started)))
 		}
 	}
 	for n := 1; n < len(windows)-1; n++ {
