@@ -26,21 +26,22 @@ func (b *Bus) Withdraw(ctx context.Context, key string) error {
 }
 
 // Watch tells of every presence there is, and then of each that is renewed or,
-// with a nil value, has ended, until ctx is done. Calls do not overlap.
+// with a nil value, has ended, until ctx is done: it gives nil then. Calls do not
+// overlap.
 func (b *Bus) Watch(ctx context.Context, seen func(key string, value []byte)) error {
 	watcher, err := b.presence.WatchAll(ctx)
 	if err != nil {
 		return fmt.Errorf("watch presence: %w", err)
 	}
 	defer watcher.Stop()
-	for {
+	for ctx.Err() == nil {
 		select {
-		case <-ctx.Done():
-			return nil
+		case <-ctx.Done(): // ends the watcher, too: either may be seen first
 		case entry, ok := <-watcher.Updates():
 			switch {
-			case !ok:
-				return ctx.Err()
+			case !ok && ctx.Err() == nil:
+				return errors.New("watch presence: the bus ended the watch")
+			case !ok: // by the end of ctx
 			case entry == nil: // all there were have been told
 			case entry.Operation() == jetstream.KeyValuePut:
 				seen(entry.Key(), entry.Value())
@@ -49,4 +50,5 @@ func (b *Bus) Watch(ctx context.Context, seen func(key string, value []byte)) er
 			}
 		}
 	}
+	return nil
 }
