@@ -100,8 +100,8 @@ func (b *builder) checkLimit(t *draft, m *member, sends netp.Load) bool {
 // beyond it times no longer fit their type.
 const longest = 366 * 24 * time.Hour
 
-// checkLength finds resources that sessions would occupy for longer than that,
-// one after the other.
+// checkLength says when sessions would occupy the busiest resource for longer than
+// that, one after the other.
 func (b *builder) checkLength() {
 	busy := map[schedule.Resource]float64{}
 	for _, t := range b.tests {
@@ -111,13 +111,22 @@ func (b *builder) checkLength() {
 			}
 		}
 	}
+	if r := busiest(busy); busy[r] > longest.Seconds() {
+		b.fault(diag.Error, "Schedule too long", fmt.Sprintf("The sessions would occupy %s for %s days, one after the other; a run takes at most %s. "+
+			"Shorten them, or put fewer paths on it.", r, count(math.Ceil(busy[r]/86400)), count(longest.Hours()/24)), "", nil)
+	}
+}
+
+// busiest is the resource that has most of something, the first by name of several,
+// "" of none.
+func busiest(busy map[schedule.Resource]float64) schedule.Resource {
+	var most schedule.Resource
 	for _, r := range sorted(busy) {
-		if busy[r] > longest.Seconds() {
-			b.fault(diag.Error, "Schedule too long", fmt.Sprintf("The sessions would occupy %s for %s days, one after the other; a run takes at most %s. "+
-				"Shorten them, or put fewer paths on it.", r, count(math.Ceil(busy[r]/86400)), count(longest.Hours()/24)), "", nil)
-			return
+		if busy[r] > busy[most] {
+			most = r
 		}
 	}
+	return most
 }
 
 // share is the part of a resource that a claim takes: 1 when it is exclusive.

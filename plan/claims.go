@@ -18,10 +18,11 @@ const host schedule.Resource = "this host"
 
 // claims says what a session takes while it runs.
 //
-// A session that seeks the capacity claims, for each direction it seeks, the
-// sending interface's transmit side and the receiving one's receive side
-// exclusively; the acknowledgements that flow back claim nothing. Any other
-// session claims its rate in both directions. A link has its capacity in each
+// A session that seeks the capacity claims both directions of both interfaces
+// exclusively, whichever way its data goes: acknowledgements come back, and another
+// session that fills their way delays them, and has less of it. (Two transfers at
+// once over a line of 10 Mbit/s down and 1 Mbit/s up measured 9.0 and 0.72 Mbit/s,
+// which are 9.6 and 0.95.) Any other session claims its rate in both directions. A link has its capacity in each
 // direction, and nobody declares which of them a path's forward traffic takes:
 // the former claim all of it, the latter the larger of their two rates, of which
 // the sum is the most that either direction bears.
@@ -54,10 +55,7 @@ type claiming struct {
 
 // takes reports whether a direction is claimed.
 func (c *claiming) takes(l netp.Load) bool {
-	if c.exclusive {
-		return l.Exclusive
-	}
-	return l.Packets > 0 || l.Bytes > 0 || l.Rate > 0
+	return c.exclusive || l.Packets > 0 || l.Bytes > 0 || l.Rate > 0
 }
 
 func (c *claiming) add(r schedule.Resource, rate float64) {

@@ -256,18 +256,19 @@ func TestDefaultAddressIsAnInterface(t *testing.T) {
 
 func TestSharedHostRunsExclusiveSessionsAlone(t *testing.T) {
 	s := threeSites()
-	s.Paths[0].Via, s.Paths[0].Links = "", nil
+	s.Agents = append(s.Agents, agent("adl"))
+	s.Paths[0].Via, s.Paths[0].Links, s.Paths[0].Mesh = "", nil, ends("syd", "mel", "per", "adl")
 	in := input(s)
 	in.Local, in.Inventory = true, nil
 	p := build(t, in)
-	if want := 6*(10*time.Second+SetupMargin) + 60*time.Second + SetupMargin; p.Makespan != want {
+	if want := 12*(10*time.Second+SetupMargin) + 60*time.Second + SetupMargin; p.Makespan != want {
 		t.Errorf("on one host: got %v, want %v", p.Makespan, want)
 	}
 	for i := range s.Agents {
 		s.Agents[i].Netns = "netns-" + string(s.Agents[i].Name)
 	}
 	p = build(t, in)
-	if want := 2*(10*time.Second+SetupMargin) + 60*time.Second + SetupMargin; p.Makespan != want {
+	if want := 6*(10*time.Second+SetupMargin) + 60*time.Second + SetupMargin; p.Makespan != want {
 		t.Errorf("in namespaces: got %v, want %v", p.Makespan, want)
 	}
 }

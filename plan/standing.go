@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/netpupper/netp"
@@ -166,27 +167,41 @@ func (b *builder) checkPeriods() {
 				turn[c.Resource] += s.Slot.Seconds() * b.share(c)
 			}
 		}
-		for _, r := range sorted(turn) {
-			if turn[r] <= 0 {
+		alone := map[schedule.Resource]float64{}
+		for r, busy := range turn {
+			if busy <= 0 {
 				continue
 			}
-			together[r] += turn[r] * t.turns.perDay / (24 * time.Hour).Seconds()
+			together[r] += busy * t.turns.perDay / (24 * time.Hour).Seconds()
 			tests[r] = append(tests[r], t.Addr)
-			if alone := turn[r] / t.turns.gap.Seconds(); t.Cron != "" && alone > 1 {
-				b.overload(r, alone, []string{t.Addr})
+			if t.Cron != "" {
+				alone[r] = busy / t.turns.gap.Seconds()
 			}
 		}
+		b.overload([]string{t.Addr}, alone)
 	}
-	for _, r := range sorted(together) {
-		if together[r] > 1 {
-			b.overload(r, together[r], tests[r])
+	by := map[string]map[schedule.Resource]float64{} // the tests that claim them
+	for r, times := range together {
+		key := strings.Join(tests[r], " ")
+		if by[key] == nil {
+			by[key] = map[schedule.Resource]float64{}
 		}
+		by[key][r] = times
+	}
+	for _, key := range sorted(by) {
+		b.overload(tests[busiest(by[key])], by[key])
 	}
 }
 
-func (b *builder) overload(r schedule.Resource, times float64, tests []string) {
+// overload warns when tests claim one of their places for more than once the time
+// there is.
+func (b *builder) overload(tests []string, times map[schedule.Resource]float64) {
+	r := busiest(times)
+	if times[r] <= 1 {
+		return
+	}
 	b.fault(diag.Warning, "Schedule cannot be kept", fmt.Sprintf("%s claim %s for %.3g times as long as there is time, so sessions would be missed. "+
-		"Run them less often, shorten them, or put fewer paths on it.", list(tests), r, times), tests[0], &b.test(tests[0]).Range)
+		"Run them less often, shorten them, or put fewer paths on it.", list(tests), r, times[r]), tests[0], &b.test(tests[0]).Range)
 }
 
 // PlaceShare is what standing tests take of one interface direction or link, on
