@@ -259,6 +259,9 @@ func instrument(checks []netp.Check, j netp.Judgement) string {
 	parts := make([]string, len(shown))
 	for i, c := range shown {
 		parts[i] = strings.ReplaceAll(c.Name, "_", " ") + " " + quantity.Format(c.Value, c.Unit)
+		if because := strings.TrimSuffix(c.Reason, "."); because != "" { // beyond its limit
+			parts[i] += " (" + strings.ToLower(because[:1]) + because[1:] + ")"
+		}
 	}
 	return "The instrument was sound: " + strings.Join(parts, ", ") + "."
 }
