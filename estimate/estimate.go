@@ -66,6 +66,9 @@ func Of(metric string, spec netp.MetricSpec, member string, m netp.Measurement, 
 	if member != "stddev" && member != "count" {
 		e = widen(e, m.Uncertainty)
 	}
+	if !spec.OneWay && e.Point >= 0 && !e.OpenLow {
+		e.Low = max(e.Low, 0) // nothing but a difference of two clocks is negative
+	}
 	return e, nil
 }
 

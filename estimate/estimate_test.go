@@ -337,6 +337,20 @@ func TestQuantileOfDependentSamplesIsBounded(t *testing.T) {
 	}
 }
 
+// TestOnlyOneWayFiguresAreNegative: no bound of a round trip is below nothing, however far it is.
+func TestOnlyOneWayFiguresAreNegative(t *testing.T) {
+	d := wandering(rand.New(rand.NewPCG(11, 11)), 2000, 0.999)
+	for _, spec := range []netp.MetricSpec{
+		{Name: "rtt", Shape: netp.DistributionShape},
+		{Name: "delay", Shape: netp.DistributionShape, OneWay: true},
+	} {
+		name := spec.Name + ".p90"
+		if e := must(t, name, spec, netp.Measurement{Distribution: d, Uncertainty: 0.1}); (e.Low < 0) != spec.OneWay || e.OpenLow {
+			t.Errorf("%s: from %g", name, e.Low)
+		}
+	}
+}
+
 func TestMedianOfDependentSamplesIsBounded(t *testing.T) {
 	const runs, truth = 300, 20e-3
 	for _, c := range []struct {
