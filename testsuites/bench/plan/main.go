@@ -28,9 +28,8 @@ type shape struct {
 }
 
 var (
-	bulk   = lang.Profile{Addr: "profile.tcp.bulk", Kind: "tcp", Params: netp.Params{"duration": 10.0, "streams": 1.0, "rate": 0.0, "direction": "forward"}}
-	duplex = lang.Profile{Addr: "profile.tcp.duplex", Kind: "tcp", Params: netp.Params{"duration": 10.0, "streams": 1.0, "rate": 0.0, "direction": "both"}}
-	voice  = lang.Profile{Addr: "profile.udp.voice", Kind: "udp", Params: netp.Params{"duration": 60.0, "rate": "50pps", "size": 200.0, "streams": 1.0, "direction": "forward", "spacing": "constant"}}
+	bulk  = lang.Profile{Addr: "profile.tcp.bulk", Kind: "tcp", Params: netp.Params{"duration": 10.0, "streams": 1.0, "rate": 0.0, "direction": "forward"}}
+	voice = lang.Profile{Addr: "profile.udp.voice", Kind: "udp", Params: netp.Params{"duration": 60.0, "rate": "50pps", "size": 200.0, "streams": 1.0, "direction": "forward", "spacing": "constant"}}
 )
 
 func main() {
@@ -44,12 +43,10 @@ func run() error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "suite\tagents\tsessions\tplan\tof that schedule\trounds\tmakespan\t÷ bound\tJSON")
 	for _, s := range []shape{
-		{"full mesh, bulk one way", 30, 30, bulk, 0},
-		{"full mesh, bulk both ways", 30, 30, duplex, 0},
-		{"full mesh, bulk both ways", 31, 31, duplex, 0},
-		{"full mesh, bulk one way", 316, 316, bulk, 0},
-		{"hubs, bulk one way", 1000, 100, bulk, 0},
-		{"hubs, bulk both ways", 1000, 100, duplex, 0},
+		{"full mesh, bulk", 30, 30, bulk, 0},
+		{"full mesh, bulk", 31, 31, bulk, 0},
+		{"full mesh, bulk", 316, 316, bulk, 0},
+		{"hubs, bulk", 1000, 100, bulk, 0},
 		{"hubs, bulk over 20 links", 1000, 100, bulk, 20},
 		{"hubs, voice", 1000, 100, voice, 0},
 		{"hubs, voice over 20 links", 1000, 100, voice, 20},
