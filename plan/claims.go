@@ -25,17 +25,18 @@ const host schedule.Resource = "this host"
 // which are 9.6 and 0.95.) Any other session claims its rate in both directions. A link has its capacity in each
 // direction, and nobody declares which of them a path's forward traffic takes:
 // the former claim all of it, the latter the larger of their two rates, of which
-// the sum is the most that either direction bears.
+// the sum is the most that either direction bears. Nor is it known which interface a
+// path without via takes at an agent that has several: it may be any of them.
 // Besides, each session counts against the agents' own limits of sessions.
 func (b *builder) claims(p netp.Path, d netp.Demand) []schedule.Claim {
 	c := claiming{b: b, exclusive: d.Forward.Exclusive || d.Reverse.Exclusive}
 	if c.takes(d.Forward) || !c.takes(d.Reverse) {
-		c.add(b.side(p, true, "tx"), d.Forward.Rate)
-		c.add(b.side(p, false, "rx"), d.Forward.Rate)
+		c.side(p, true, "tx", d.Forward.Rate)
+		c.side(p, false, "rx", d.Forward.Rate)
 	}
 	if c.takes(d.Reverse) {
-		c.add(b.side(p, false, "tx"), d.Reverse.Rate)
-		c.add(b.side(p, true, "rx"), d.Reverse.Rate)
+		c.side(p, false, "tx", d.Reverse.Rate)
+		c.side(p, true, "rx", d.Reverse.Rate)
 	}
 	for _, l := range p.Links {
 		c.add(b.link(l), max(d.Forward.Rate, d.Reverse.Rate))
@@ -56,6 +57,24 @@ type claiming struct {
 // takes reports whether a direction is claimed.
 func (c *claiming) takes(l netp.Load) bool {
 	return c.exclusive || l.Packets > 0 || l.Bytes > 0 || l.Rate > 0
+}
+
+func (c *claiming) side(p netp.Path, source bool, direction string, rate float64) {
+	c.add(c.b.side(p, source, direction), rate)
+	m, via := c.b.end(p, source)
+	if m == nil || via != "" {
+		return
+	}
+	if _, known := m.way(via); known {
+		return
+	}
+	for _, i := range m.Interfaces {
+		bears := rate
+		if i.Capacity > 0 {
+			bears = min(rate, i.Capacity) // what needs more has another way
+		}
+		c.add(c.b.sideOf(m, i.Name, direction), bears)
+	}
 }
 
 func (c *claiming) add(r schedule.Resource, rate float64) {
@@ -86,14 +105,15 @@ func AgentSessions(id netp.AgentID) schedule.Resource {
 // side names one direction of the interface at one end of a path, and notes its
 // capacity. Endpoints have sides too: two sessions never fill one at once.
 func (b *builder) side(p netp.Path, source bool, direction string) schedule.Resource {
-	name, via := p.Source, p.SourceInterface
-	if !source {
-		if p.Endpoint {
-			return schedule.Resource("endpoint." + p.Dest + " " + direction)
-		}
-		name, via = netp.AgentID(p.Dest), p.DestInterface
+	m, via := b.end(p, source)
+	if m == nil {
+		return schedule.Resource("endpoint." + p.Dest + " " + direction)
 	}
-	s := b.fleet.byName[name].sidesOf(via)
+	return b.sideOf(m, via, direction)
+}
+
+func (b *builder) sideOf(m *member, via, direction string) schedule.Resource {
+	s := m.sidesOf(via)
 	r := s.tx
 	if direction == "rx" {
 		r = s.rx
@@ -102,6 +122,18 @@ func (b *builder) side(p netp.Path, source bool, direction string) schedule.Reso
 		b.capacities[r] = s.capacity
 	}
 	return r
+}
+
+// end is the agent at one end of a path, nil for an endpoint, and the interface
+// that the path names there, "" for none.
+func (b *builder) end(p netp.Path, source bool) (m *member, via string) {
+	switch {
+	case source:
+		return b.fleet.byName[p.Source], p.SourceInterface
+	case p.Endpoint:
+		return nil, ""
+	}
+	return b.fleet.byName[netp.AgentID(p.Dest)], p.DestInterface
 }
 
 func (b *builder) link(addr string) schedule.Resource {
@@ -113,9 +145,11 @@ func (b *builder) link(addr string) schedule.Resource {
 
 // ends are the agents of a path.
 func (b *builder) ends(p netp.Path) []*member {
-	out := append(make([]*member, 0, 2), b.fleet.byName[p.Source])
-	if !p.Endpoint {
-		out = append(out, b.fleet.byName[netp.AgentID(p.Dest)])
+	out := make([]*member, 0, 2)
+	for _, source := range []bool{true, false} {
+		if m, _ := b.end(p, source); m != nil {
+			out = append(out, m)
+		}
 	}
 	return out
 }

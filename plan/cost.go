@@ -54,6 +54,9 @@ func (b *builder) cost(p *Plan) Cost {
 	}
 	c.cost.Places, c.cost.Paths = []PlaceCost{}, []PathCost{}
 	for r, p := range c.places {
+		if p.traffic == nil {
+			continue
+		}
 		c.cost.Places = append(c.cost.Places, PlaceCost{Place: r, Bytes: p.bytes, PeakRate: peak(p.traffic), Capacity: b.capacities[r]})
 	}
 	slices.SortFunc(c.cost.Places, func(x, y PlaceCost) int {
@@ -84,11 +87,12 @@ func (c *costing) add(s Session, d netp.Demand) {
 
 // reach is the rate that only the path bounds: the smallest capacity declared on it.
 func (c *costing) reach(s Session) (rate float64, assumed bool) {
-	for _, claim := range s.Claims {
-		if strings.HasSuffix(string(claim.Resource), " sessions") {
-			continue
-		}
-		if capacity := c.b.capacities[claim.Resource]; capacity > 0 && (rate == 0 || capacity < rate) {
+	crossed := []schedule.Resource{c.b.side(s.Path, true, "tx"), c.b.side(s.Path, false, "rx")} // the way back carries as much
+	for _, l := range s.Path.Links {
+		crossed = append(crossed, c.b.link(l))
+	}
+	for _, r := range crossed {
+		if capacity := c.b.capacities[r]; capacity > 0 && (rate == 0 || capacity < rate) {
 			rate = capacity
 		}
 	}
@@ -118,7 +122,9 @@ func (c *costing) direction(l netp.Load, d time.Duration, reach float64, assumed
 }
 
 func (c *costing) put(r schedule.Resource, s Session, d netp.Demand, l netp.Load) {
-	if l.Bytes == 0 && l.Rate == 0 || strings.HasPrefix(string(r), "endpoint.") {
+	alone := slices.ContainsFunc(s.Claims, func(c schedule.Claim) bool { return c.Resource == r && c.Exclusive })
+	loaded := l.Bytes > 0 || l.Rate > 0
+	if !loaded && !alone || strings.HasPrefix(string(r), "endpoint.") {
 		return
 	}
 	p := c.places[r]
@@ -127,8 +133,10 @@ func (c *costing) put(r schedule.Resource, s Session, d netp.Demand, l netp.Load
 		c.places[r] = p
 	}
 	p.bytes += l.Bytes
-	c.share(p, r, s, l)
-	p.traffic = append(p.traffic, traffic{s.Start, s.Start + d.Duration, l.Rate})
+	c.share(p, r, s, l, alone)
+	if loaded {
+		p.traffic = append(p.traffic, traffic{s.Start, s.Start + d.Duration, l.Rate})
+	}
 }
 
 // peak is the largest sum of rates at one time.

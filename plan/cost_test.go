@@ -2,6 +2,7 @@ package plan
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -70,6 +71,27 @@ func TestLinkLoadedBothWays(t *testing.T) {
 		if got := costOf(p, "link.core"); got.Bytes != p.Cost.Bytes || got.PeakRate < 400e6 || got.PeakRate > 500e6 {
 			t.Errorf("%s: got %+v, want a peak of one direction", name, got)
 		}
+	}
+}
+
+// A path without via may take any interface of its agents, unless their address tells.
+func TestClaimsOfAnUnknownWay(t *testing.T) {
+	s := &lang.Suite{
+		Agents: []lang.Agent{agent("a", "wan1=10", "wan2"), agent("b")},
+		Paths:  []lang.Path{{Addr: "path.p", From: ends("a"), To: ends("b")}},
+		Tests:  []lang.Test{test("t", profile("tcp", "p", netp.Params{"duration": 1.0, "rate": 50e6}), "p")},
+	}
+	want := []schedule.Claim{{Resource: "agent.a/default tx", Rate: 50e6}, {Resource: "agent.a/wan1 tx", Rate: 10e6},
+		{Resource: "agent.a/wan2 tx", Rate: 50e6}, {Resource: "agent.b/default rx", Rate: 50e6}}
+	if got := build(t, input(s)).Sessions[0].Claims; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	s.Agents[0].Interfaces[1].Address = "192.0.2.1"
+	in := input(s)
+	in.Inventory[0].Address = "192.0.2.1:8620"
+	want = []schedule.Claim{{Resource: "agent.a/wan2 tx", Rate: 50e6}, {Resource: "agent.b/default rx", Rate: 50e6}}
+	if got := build(t, in).Sessions[0].Claims; !slices.Equal(got, want) {
+		t.Errorf("by its address: got %v, want %v", got, want)
 	}
 }
 

@@ -214,7 +214,7 @@ type PlaceShare struct {
 }
 
 // share adds a session of a standing test to what its place bears.
-func (c *costing) share(p *place, r schedule.Resource, s Session, l netp.Load) {
+func (c *costing) share(p *place, r schedule.Resource, s Session, l netp.Load, alone bool) {
 	perDay := c.perDay[s.Test]
 	if perDay == 0 {
 		return
@@ -224,7 +224,7 @@ func (c *costing) share(p *place, r schedule.Resource, s Session, l netp.Load) {
 	}
 	const day = 86400
 	p.share.Rate += float64(l.Bytes) * 8 * perDay / day
-	if slices.ContainsFunc(s.Claims, func(c schedule.Claim) bool { return c.Resource == r && c.Exclusive }) {
+	if alone {
 		p.share.Alone += s.Slot.Seconds() * perDay / day
 	}
 }
