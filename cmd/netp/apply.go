@@ -73,7 +73,7 @@ func (a *app) apply(ctx context.Context, arg string, f *applying) error {
 	}
 	a.code = gate(report, f.inconclusive)
 	if here {
-		a.tellDelivery(local.deliver(context.WithoutCancel(ctx)), f.json)
+		a.tellDelivery(local.delivered, f.json)
 	}
 	if err := f.output.files(report); err != nil {
 		a.code = cmp.Or(a.code, exitError) // as the verdict line is to say

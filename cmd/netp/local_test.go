@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -111,7 +113,7 @@ func TestOneLocalRunAtATime(t *testing.T) {
 	p := newPlace(t)
 	p.must(exitPass, "plan", "-target=test.short", "-out=saved.plan")
 	first := p.begin()
-	for _, args := range [][]string{{"apply"}, {"apply", "-target=test.short"}, {"apply", "saved.plan"}} {
+	for _, args := range [][]string{{"apply"}, {"apply", "-target=test.short"}, {"apply", "saved.plan"}, {"destroy", "s"}} {
 		out := p.must(exitError, args...)
 		who := fmt.Sprintf("a suite that keeps its runs in .netp is being applied by process %d since 20", first.Process.Pid)
 		if !strings.Contains(out, who) || !strings.Contains(out, "Wait for it to end, or end that process") {
@@ -130,12 +132,42 @@ func TestOneLocalRunAtATime(t *testing.T) {
 		}
 	}
 	p.must(exitPass, "apply", "-target=test.short")
+	if out := p.must(exitPass, "destroy", "s"); !strings.Contains(out, "Forgot 2 applied tests of suite s") {
+		t.Errorf("netp destroy after the runs:\n%s", out)
+	}
 
 	second := p.begin()
 	if out := p.must(exitPass, "runs"); strings.Count(out, "running") != 1 || strings.Count(out, "did not end") != 1 {
 		t.Errorf("want one run in progress and one killed\n%s", out)
 	}
 	p.kill(second)
+}
+
+// TestDeliveryBelongsToTheRun: what is applied stays as it is until the sinks have the records of its run.
+func TestDeliveryBelongsToTheRun(t *testing.T) {
+	p, plugins := newPlace(t), t.TempDir()
+	build := exec.Command("go", "build", "-o", filepath.Join(plugins, "netp-sink-webhook"), "github.com/netpupper/netp/plugins/webhook")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	meanwhile := make(chan string, 1)
+	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		out, _ := p.netp("destroy", "s").CombinedOutput()
+		meanwhile <- string(out)
+	}))
+	defer receiver.Close()
+	sink := fmt.Sprintf("sink \"webhook\" \"w\" { url = %q }\n", receiver.URL)
+	if err := os.WriteFile(filepath.Join(p.suite, "sink.hcl"), []byte(sink), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("NETP_PLUGIN_DIR", plugins)
+	if out := p.must(exitPass, "apply", "-target=test.short"); !strings.Contains(out, "1 records delivered") {
+		t.Errorf("nothing was delivered\n%s", out)
+	}
+	if out := <-meanwhile; !strings.Contains(out, "is being applied by process") {
+		t.Errorf("netp destroy during the delivery:\n%s", out)
+	}
+	p.must(exitPass, "destroy", "s")
 }
 
 // TestHistoryThatCannotBeWritten reads runs where SQLite cannot make its log. A directory in its place keeps root from that, too.

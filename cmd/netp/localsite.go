@@ -28,6 +28,7 @@ type localSite struct {
 	app         *app
 	dir         string
 	parallelism int
+	delivered   []string // what became of the records that Apply handed to the suite's sinks
 }
 
 // keptIn is the directory that commands need to find a run again; "" for a controller.
@@ -46,7 +47,7 @@ func (l *localSite) storeFile() string {
 	return filepath.Join(l.dir, ".netp", "netp.db")
 }
 
-// lockFile is what an apply holds for as long as it runs.
+// lockFile is what an apply holds until its records are delivered, and a destroy.
 func (l *localSite) lockFile() string {
 	return filepath.Join(filepath.Dir(l.storeFile()), "apply.lock")
 }
@@ -54,7 +55,7 @@ func (l *localSite) lockFile() string {
 // keepRunsElsewhere is what helps where the store cannot be used.
 const keepRunsElsewhere = "To keep runs elsewhere, set NETP_DATA_DIR to a directory that can be written."
 
-// claim keeps other processes from applying until the file is closed: two runs would measure each other.
+// claim keeps other processes from applying and forgetting until the file is closed: two runs would measure each other.
 func (l *localSite) claim() (*os.File, error) {
 	lock, err := hold.Claim(l.lockFile(), l.app.env.now())
 	if held := (*hold.Held)(nil); errors.As(err, &held) {
@@ -72,7 +73,7 @@ func (l *localSite) busy(by hold.Holder) error {
 	if by.PID != 0 {
 		who = fmt.Sprintf("process %d since %s", by.PID, by.Since.Local().Format(time.RFC3339))
 	}
-	return fmt.Errorf("a suite that keeps its runs in %s is being applied by %s: two runs at once would disturb each other\nWait for it to end, or end that process; then run this again.",
+	return fmt.Errorf("a suite that keeps its runs in %s is being applied by %s: nothing may disturb its run\nWait for it to end, or end that process; then run this again.",
 		filepath.Dir(l.storeFile()), who)
 }
 
@@ -131,7 +132,11 @@ func (l *localSite) Apply(ctx context.Context, p *plan.Plan, events func(runner.
 		return report, err
 	}
 	a := l.app
-	return (&local{version: version, catalogue: a.catalogue, store: s, parallelism: l.parallelism, logger: a.logger()}).run(ctx, p, events)
+	report, err = (&local{version: version, catalogue: a.catalogue, store: s, parallelism: l.parallelism, logger: a.logger()}).run(ctx, p, events)
+	if err == nil {
+		l.delivered = a.deliver(context.WithoutCancel(ctx), a.suite, s)
+	}
+	return report, err
 }
 
 // recordState notes the plan as applied, so that it cannot be applied twice and
@@ -150,29 +155,17 @@ func recordState(ctx context.Context, s *store.Store, p *plan.Plan) error {
 	})
 }
 
-// deliver hands the records to the sinks of the suite that was planned, and says
-// what became of them.
-func (l *localSite) deliver(ctx context.Context) []string {
-	if suite := l.app.suite; suite == nil || len(suite.Sinks) == 0 {
-		return nil
-	}
-	s, err := l.open(ctx)
-	if err != nil {
-		return []string{fmt.Sprintf("nothing was delivered to sinks: %v", err)}
-	}
-	notes := l.app.deliver(ctx, l.app.suite, s)
-	if err := s.Close(); err != nil {
-		notes = append(notes, err.Error())
-	}
-	return notes
-}
-
 func (l *localSite) Destroy(ctx context.Context, suite string) (n int, err error) {
 	s, err := l.history(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	lock, err := l.claim()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
 	before, err := s.State(ctx, suite)
 	if err != nil || len(before.Tests) == 0 {
 		return 0, err
