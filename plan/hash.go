@@ -11,7 +11,7 @@ import (
 // Digest identifies what the plan does: it is what Hash must be.
 func (p *Plan) Digest() string {
 	bare := *p
-	bare.Hash, bare.Created, bare.Warnings = "", time.Time{}, nil
+	bare.Hash, bare.Created, bare.Home, bare.Warnings = "", time.Time{}, "", nil
 	sum := sha256.New()
 	if err := json.NewEncoder(sum).Encode(bare); err != nil {
 		panic("plan: cannot be written as JSON: " + err.Error()) // every field is plain data

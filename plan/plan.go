@@ -22,9 +22,11 @@ type Plan struct {
 	// Lineage and Serial are those of the state the plan was made against.
 	Lineage string `json:"lineage"`
 	Serial  uint64 `json:"serial"`
-	// Hash identifies the plan's content (hex SHA-256 over all but itself, Created
-	// and Warnings); "" for a draft.
+	// Hash identifies the plan's content (hex SHA-256 over all but itself, Created,
+	// Home and Warnings); "" for a draft.
 	Hash string `json:"hash"`
+	// Home is the whole path of the suite's directory where the plan was saved; "" for one that was not.
+	Home string `json:"home,omitempty"`
 
 	Agents   []netp.Agent `json:"agents"` // those that sessions use
 	Links    []netp.Link  `json:"links,omitempty"`

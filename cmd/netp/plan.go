@@ -57,6 +57,7 @@ func (a *app) planCommand() *cobra.Command {
 			}
 			a.showPlan(made, p)
 			if out != "" {
+				made.Home, _ = filepath.Abs(made.Suite.Dir) // without a working directory it has none
 				if err := planfile.Write(out, made); err != nil {
 					return fmt.Errorf("%w\n%s", err, nameAnotherFile)
 				}
@@ -199,7 +200,7 @@ func (a *app) readPlan(ctx context.Context, path string, r reach) (*plan.Plan, b
 	}
 	l, here := b.(*localSite)
 	if found.dir == "" && (here && a.env.get("NETP_DATA_DIR") == "" || len(p.Sinks) > 0) {
-		return nil, nil, fmt.Errorf("%s is of the suite %s in %s, which is not here\nGo to where the plan was made, or set NETP_DATA_DIR to where runs are kept.", path, p.Suite.Name, p.Suite.Dir)
+		return nil, nil, fmt.Errorf("%s is of the suite %s in %s, which is not here\nGo to where the plan was made, or set NETP_DATA_DIR to where runs are kept.", path, p.Suite.Name, cmp.Or(p.Home, p.Suite.Dir))
 	}
 	if here { // a controller checks for itself, and attaches to the plan's run
 		if by, held, _ := hold.HolderOf(l.lockFile()); held { // what it applies makes the plan stale
@@ -234,13 +235,13 @@ func (f foundSuite) controller() string {
 }
 
 // findSuite looks for the suite of a plan. A relative directory is one of where the plan was made: that is here, or where its file
-// lies. A suite that does not load, for want of the plan's variables, is taken when there is no better one.
+// lies, or where it was then. A suite that does not load, for want of the plan's variables, is taken when there is no better one.
 func (a *app) findSuite(path string, p *plan.Plan) (perhaps foundSuite) {
 	places := []string{p.Suite.Dir}
 	if !filepath.IsAbs(p.Suite.Dir) {
 		places = append(places, filepath.Join(filepath.Dir(path), p.Suite.Dir))
 	}
-	for _, dir := range places {
+	for _, dir := range append(places, p.Home) {
 		suite, diags := a.load(dir, inputs{})
 		switch {
 		case suite != nil && (suite.Name == p.Suite.Name || suite.Hash == p.Suite.Hash):
