@@ -122,9 +122,22 @@ func TestDescribe(t *testing.T) {
 		"17 packets": must(t, "retransmits", countSpec, netp.Value(17)),
 		"52 ms (14 ms to 90 ms, 95 %, clock ± 38 ms)": {Unit: "s", Point: 0.052, Low: 0.014, High: 0.09, Uncertainty: 0.038, Confidence: 0.95},
 		"3.0 ms (at least 1.0 ms, 95 %)":              {Unit: "s", Point: 0.003, Low: 0.001, High: 0.003, OpenHigh: true, Confidence: 0.95},
+		// Why bounds are as wide as that.
+		"52 ms (-3 s to 7 s, 95 %; 3 000 packets, only about 4 of them independent)":  wanders("delay.p50", MethodOrderStatistics, 4.3),
+		"52 ms (-3 s to 7 s, 95 %; 3 000 packets, only about 40 of them independent)": wanders("delay.p90", MethodOrderStatistics, 40),
+		"52 ms (-3 s to 7 s, 95 %; 3 000 packets, only about 1 of them independent)":  wanders("delay.mean", MethodBatchMeans, 0.3),
+		"52 ms (-3 s to 7 s, 95 %; 3 000 packets)":                                    wanders("delay.p50", MethodOrderStatistics, 77),
 	} {
 		if got := Describe(e); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
+	}
+}
+
+// wanders is an estimate from samples of which few are independent.
+func wanders(metric, method string, independent float64) netp.Estimate {
+	return netp.Estimate{
+		Metric: metric, Unit: "s", Point: 0.052, Low: -3, High: 7, Confidence: 0.95,
+		Samples: 3000, Effective: independent, Basis: netp.PerPacket, Method: method,
 	}
 }

@@ -55,9 +55,20 @@ func samplesOf(e netp.Estimate) string {
 	n := quantity.Count(e.Samples) + " " + basisOf(e)
 	if e.Method == MethodClopperPearson {
 		events := uint64(math.Round(e.Point * float64(e.Samples)))
-		return fmt.Sprintf("%s of %s", quantity.Count(events), n)
+		n = fmt.Sprintf("%s of %s", quantity.Count(events), n)
+	}
+	if dependent(e) {
+		n += fmt.Sprintf(", only about %s of them independent", quantity.Count(uint64(max(1, math.Round(e.Effective)))))
 	}
 	return n
+}
+
+// handful is how few independent samples leave any bounds far from the point.
+const handful = 10
+
+// dependent reports whether the samples depend on each other so much that they bound little: why bounds may be absurdly wide.
+func dependent(e netp.Estimate) bool {
+	return e.Effective > 0 && 2*e.Effective < float64(e.Samples) && (e.Effective < handful || openFactor(e) > 1)
 }
 
 // basisOf is what the samples are, for people.
