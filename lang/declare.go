@@ -245,7 +245,7 @@ func (l *loader) reportUnused() {
 	}
 	for _, s := range l.scopes {
 		for _, it := range s.order {
-			if word := mayBeUnused[it.kind]; word != "" && !it.used {
+			if word := mayBeUnused[it.kind]; word != "" && !it.used && !s.dormant {
 				l.warn(it.rng, sumUnused, "Nothing refers to %s. Remove it, or use it.", it.ref)
 			}
 		}

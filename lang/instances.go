@@ -56,7 +56,7 @@ func (it *item) elements() (list []element, many, ok bool) {
 		return []element{{}}, false, true
 	}
 	list, ok = it.forEach(it.scope.env(), attr)
-	if ok && len(list) == 0 && it.kind != "module" { // what a module refers to may not be declared yet
+	if ok && len(list) == 0 && it.kind != "module" { // what a module refers to may not be declared yet: load looks at it
 		it.shared(true).dormant(it.block.Body)
 	}
 	return list, true, ok
@@ -68,15 +68,33 @@ func (e *env) dormant(body *hclsyntax.Body) {
 		e.dormantNames(name, body.Attributes[name].Expr)
 	}
 	for _, b := range body.Blocks {
-		inner := *e
 		if b.Type == "dynamic" && len(b.Labels) == 1 {
 			iterator := b.Labels[0]
 			if a := b.Body.Attributes["iterator"]; a != nil {
 				iterator = hcl.ExprAsKeyword(a.Expr)
 			}
-			inner.names = append(slices.Clone(e.names), iterator)
+			e.dormantContent(iterator, b.Body)
+		} else {
+			e.dormant(b.Body)
 		}
-		inner.dormant(b.Body)
+	}
+}
+
+// dormantContent is dormant for the body of a dynamic block.
+func (e *env) dormantContent(iterator string, body *hclsyntax.Body) {
+	inner := *e
+	inner.names = append(slices.Clone(e.names), iterator)
+	inner.dormant(body)
+}
+
+// dormant finds unknown names in the call of a module that is called for no element, or in a declaration of such a module.
+func (it *item) dormant() {
+	switch it.kind {
+	case "local":
+		it.scope.env().dormantNames("", it.attr.Expr)
+	case "variable": // refers to nothing but itself
+	default:
+		it.shared(it.block.Body.Attributes["for_each"] != nil).dormant(it.block.Body)
 	}
 }
 
@@ -280,6 +298,9 @@ func (l *loader) dynamic(e *env, b *hclsyntax.Block) []nested {
 	if l.instances += len(elements); l.instances > l.limits.Instances {
 		l.fail(each.Expr.Range(), sumTooManyInstances, "With this block for_each makes more than %d instances in all. Make its collection smaller.", l.limits.Instances)
 		return nil
+	}
+	if len(elements) == 0 {
+		e.dormantContent(iterator, b.Body)
 	}
 	var out []nested
 	for _, el := range elements {

@@ -168,6 +168,9 @@ func (l *loader) load() {
 	for _, s := range l.scopes {
 		for _, it := range s.order {
 			s.settle(it, it.rng)
+			if s.dormant || it.kind == "module" && len(it.calls) == 0 {
+				it.dormant()
+			}
 		}
 	}
 	l.suiteBlocks(root, files)

@@ -54,18 +54,26 @@ func (l *loader) callModule(it *item, dirs []string) {
 			inputs[name] = a
 		}
 	}
-	it.instances(func(in *instance) cty.Value {
+	enter := func(addr string, caller *env) *scope {
 		if len(l.scopes) >= maxModuleScopes {
 			l.fail(it.rng, sumTooManyInstances, "Modules are called more than %d times in all.", maxModuleScopes)
-			return cty.DynamicVal
+			return nil
 		}
-		s := l.newScope(in.addr, files)
-		s.inputs, s.caller, s.call = inputs, in.env, it.rng
-		it.calls = append(it.calls, s)
+		s := l.newScope(addr, files)
+		s.inputs, s.caller, s.call, s.dormant = inputs, caller, it.rng, caller == nil || it.scope.dormant
 		s.checkInputs()
 		l.expandModules(s, append(slices.Clip(dirs), dir))
+		return s
+	}
+	it.instances(func(in *instance) cty.Value {
+		if s := enter(in.addr, in.env); s != nil {
+			it.calls = append(it.calls, s)
+		}
 		return cty.DynamicVal
 	})
+	if len(it.calls) == 0 {
+		enter(it.ref, nil)
+	}
 }
 
 // moduleDir finds a module's directory, relative to the suite's.

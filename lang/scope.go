@@ -26,6 +26,8 @@ type scope struct {
 	inputs map[string]*hclsyntax.Attribute
 	caller *env
 	call   hcl.Range
+	// dormant says that the module is called for no element: its names are checked, and nothing is decoded.
+	dormant bool
 }
 
 // item is a declaration: a block, or one argument of locals.
@@ -80,9 +82,13 @@ func (s *scope) resolve(it *item, from hcl.Range) cty.Value {
 	return it.value
 }
 
-// settle decodes a declaration unless that was done; false where it leads back to itself, which has then been reported.
+// settle decodes a declaration unless that was done; false where it has no value: it leads back to itself, which has then been
+// reported, or is dormant.
 func (s *scope) settle(it *item, from hcl.Range) bool {
 	l := s.loader
+	if s.dormant {
+		return false
+	}
 	switch it.state {
 	case done:
 		return true

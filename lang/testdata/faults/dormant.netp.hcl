@@ -13,6 +13,17 @@ agent "b" {
     }
   }
 }
+agent "d" {
+  dynamic "interface" {
+    for_each = var.none
+    iterator = port
+    labels   = [prt.key] #! Unknown reference | Did you mean "port"?
+    content {
+      address = "${port.value}${self.name}"
+      device  = local.nowhere #! Unknown reference | Nothing is declared as local.nowhere.
+    }
+  }
+}
 agents "set" {
   for_each = var.none
   where    = tags.x == each.key && tag.y == "1" #! Unknown reference | Did you mean "tags"?
