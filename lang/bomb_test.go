@@ -155,6 +155,35 @@ func TestNumberOfAVariable(t *testing.T) {
 	}
 }
 
+// TestDigits shows that strings of many digits do not come to where a number is made of them: for a megabyte that takes seconds.
+func TestDigits(t *testing.T) {
+	digits := strings.Repeat("7", 2*longText)
+	joined := "d = join(\"\", [for i in range(200) : \"" + digits[:1000] + "\"])\nl = [1]\n"
+	for name, text := range map[string]string{
+		"argument":  `locals { x = tonumber("-0.` + digits + `") }`,
+		"no number": `locals { x = try(tonumber("` + digits + `x"), 1) }`,
+		"by name":   "locals {\nd = \"" + digits + "\"\nx = tonumber(local.d)\n}",
+		"elements":  "locals {\n" + joined + "x = max([local.d]...)\n}",
+		"key":       "locals {\n" + joined + "x = local.l[local.d]\n}",
+		"default":   "variable \"v\" {\ntype = list(number)\ndefault = [\"" + digits + "\"]\n}",
+		"optional":  "variable \"v\" {\ntype = object({ a = optional(number, \"" + digits + "\") })\ndefault = {}\n}",
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "main.netp.hcl"), []byte("suite \"s\" {}\n"+text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, ds := Load(dir, testOptions())
+		if len(ds) == 0 || !strings.Contains(ds[0].Detail, "A string begins with more than 65536 digits") {
+			t.Errorf("%s: got %s", name, firstError(ds))
+		}
+	}
+	for _, harmless := range []string{strings.Repeat("0", 2*longText), strings.Repeat("7a", longText), digits[:longText]} {
+		if manyDigits(harmless) {
+			t.Errorf("%s is refused", clip(harmless))
+		}
+	}
+}
+
 func firstError(ds diag.List) string {
 	for _, d := range ds {
 		if d.Severity == diag.Error {

@@ -2,6 +2,7 @@ package lang
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -121,6 +122,9 @@ func (m *meter) measure(v cty.Value, left *extent, depth int) {
 		if n > longText {
 			m.ticks = -1
 		}
+		if manyDigits(v.AsString()) {
+			m.refuse("A string begins with more than %d digits; to make a number of it would take too long.", longText)
+		}
 		if left.text < 0 {
 			m.refuse("The strings of one value have more than %d bytes in all.", maxTextPerValue*m.limits.StringBytes)
 		}
@@ -135,6 +139,16 @@ func (m *meter) measure(v cty.Value, left *extent, depth int) {
 	default:
 		m.measureElements(v, left, depth)
 	}
+}
+
+// manyDigits reports whether a string takes long where a number is made of it, or tried to, as many functions and types do unasked:
+// the time grows with the square of the digits.
+func manyDigits(s string) bool {
+	if len(s) <= longText {
+		return false
+	}
+	s = strings.TrimLeft(s, "+-0.")
+	return len(s)-len(strings.TrimLeft(s, "0123456789.")) > longText
 }
 
 func (m *meter) measureElements(v cty.Value, left *extent, depth int) {

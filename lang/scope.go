@@ -302,7 +302,7 @@ func (e *env) with(add map[string]cty.Value) *env {
 // eval gives an expression's value; unknown when it has a fault, which has then
 // been reported.
 func (e *env) eval(x hclsyntax.Expression) cty.Value {
-	if v, ok := literal(unwrap(x)); ok {
+	if v, ok := literal(unwrap(x)); ok && (v.Type() != cty.String || len(v.AsString()) <= longText) {
 		return v
 	}
 	if it, name := e.declared(x); it != nil {
