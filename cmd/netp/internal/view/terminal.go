@@ -96,10 +96,14 @@ func (t Terminal) verdict(s netp.Status) string {
 	return t.paint(red, "ERROR")
 }
 
-// fold prints a line, broken at words where the terminal is narrow.
+// fold prints a line, broken at words where the terminal is narrow. A label that is padded to the width of the indent stays as it is.
 func (t Terminal) fold(line, indent string) {
 	if t.Width > 0 && visible(line) > t.Width {
-		line = strings.TrimRight(strings.TrimPrefix(wrap(line, indent, t.Width), indent), "\n")
+		label := ""
+		if n := len(indent); len(line) > n && strings.HasSuffix(line[:n], "  ") {
+			label = line[:n]
+		}
+		line = label + strings.TrimRight(strings.TrimPrefix(wrap(line[len(label):], indent, t.Width), indent), "\n")
 	}
 	t.Printf("%s\n", line)
 }

@@ -524,3 +524,21 @@ func TestNothingSteersTheTerminal(t *testing.T) {
 		}
 	}
 }
+
+// TestFoldedLabels: what stands beside a label stays in its column where the terminal is narrow.
+func TestFoldedLabels(t *testing.T) {
+	var out strings.Builder
+	terminal := Terminal{Out: &out, Width: 40}
+	terminal.power([]plan.Power{{Text: `test.t "p50": delay.p50 from 60 packets`}, {Text: `test.t "p99": delay.p99 from 60 packets`}})
+	terminal.fold("13 sessions: 13 pass, 0 fail · run 01a21e31-b0e8", "  ")
+	want := `Power      test.t "p50": delay.p50 from
+           60 packets
+           test.t "p99": delay.p99 from
+           60 packets
+13 sessions: 13 pass, 0 fail · run
+  01a21e31-b0e8
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
