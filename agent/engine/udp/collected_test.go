@@ -81,3 +81,25 @@ func TestStepTouchesRate(t *testing.T) {
 		t.Errorf("%+v; want a fault of the rate, too", check)
 	}
 }
+
+// TestOutageAtTheBeginning: the series ends where the session did, also when it begins with the first arrival.
+func TestOutageAtTheBeginning(t *testing.T) {
+	s := ofParams(netp.Params{"rate": "100pps", "duration": 10.0, "timeout": 2.0})
+	for name, last := range map[string]int64{"and back": 1000, "and again at the end": 800} {
+		t.Run(name, func(t *testing.T) {
+			c := newCollector(s, true)
+			for i := int64(500); i < last; i++ {
+				scripted(c, [][2]int64{{i, int64(20 * time.Millisecond)}})
+			}
+			rows := c.finish([]uint64{1000}, s.span()).intervals
+			if len(rows) != 5 {
+				t.Errorf("%d rows; want 5", len(rows))
+			}
+			for _, r := range rows[1:] {
+				if got := r.Values[metricSent]; got < 90 || got > 110 {
+					t.Errorf("in the row at %v %v were sent; want 100", r.Start, got)
+				}
+			}
+		})
+	}
+}

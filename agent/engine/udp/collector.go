@@ -44,7 +44,8 @@ type collector struct {
 	useless    netp.Tally // lost, or too late for the playout buffer
 	rates      timeline[uint64]
 	rows       timeline[row]
-	began      int64 // arrival of the first counted packet (wall clock)
+	began      int64  // arrival of the first counted packet (wall clock)
+	first      uint64 // its index
 }
 
 // track is the state of one stream.
@@ -178,7 +179,7 @@ func (c *collector) tooLate(delay int64) bool {
 // count takes n packets that arrived in time, and for the first time, n > 1 for a run.
 func (c *collector) count(t *track, a *arrival, n uint64, delay int64) {
 	if c.received == 0 {
-		c.began, c.smallest = a.received, delay
+		c.began, c.first, c.smallest = a.received, c.index(t, a.sequence), delay
 	}
 	c.smallest = min(c.smallest, delay)
 	c.received += n
@@ -345,8 +346,10 @@ func (c *collector) intervals(sent uint64, span time.Duration) []netp.Interval {
 	var out []netp.Interval
 	var before uint64
 	rows := c.rows.cells
-	if n := int((int64(span) + c.rows.length - 1) / c.rows.length); len(rows) > 0 && n > len(rows) {
-		rows = append(rows, make([]row, n-len(rows))...) // for what was sent after the last arrival
+	if len(rows) > 0 {
+		before := float64(span) * float64(c.first) / float64(max(sent, 1)) // the first arrival, with which the rows begin
+		n := int(math.Ceil((float64(span) - before) / float64(c.rows.length)))
+		rows = append(rows, make([]row, max(0, n-len(rows)))...) // for what was sent after the last arrival
 	}
 	for i := 0; i < len(rows); {
 		j := i // rows i to j share what was sent up to j
