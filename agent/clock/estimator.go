@@ -152,9 +152,21 @@ func (e *Estimator) At(t int64) (offset, bound time.Duration, ok bool) {
 	return offset, bound, true
 }
 
-// Latest is At by the latest exchange alone: its bound holds however the clocks are slewed. It needs an exchange.
-func (e *Estimator) Latest(t int64) (offset, bound time.Duration) {
-	return time.Duration(e.latest.offset), e.floor(e.latest) + time.Duration(MaxSlew*math.Abs(float64(t-e.latest.at)))
+// Error bounds how far an offset for one time of our clock can be from the truth, however the clocks are slewed: by the exchange that says
+// most about that time. It needs an exchange.
+func (e *Estimator) Error(offset time.Duration, t int64) time.Duration {
+	least := time.Duration(math.MaxInt64)
+	consider := func(x exchange) {
+		if x.used {
+			away := time.Duration(MaxSlew * math.Abs(float64(t-x.at)))
+			least = min(least, (offset-time.Duration(x.offset)).Abs()+e.floor(x)+away)
+		}
+	}
+	for _, x := range e.cells {
+		consider(x)
+	}
+	consider(e.latest)
+	return least
 }
 
 // Slewed reports whether the drift has changed meanwhile, as it does while a time daemon makes up for an offset: no even drift explains

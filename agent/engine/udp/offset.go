@@ -78,13 +78,11 @@ func (o *offset) update(now int64) {
 	o.points = append(o.points, point{now, o.value, bound})
 }
 
-// compare bounds the error of a value that is in use by the latest exchange.
+// compare bounds the error of a value that is in use.
 func (o *offset) compare(value, now int64) {
-	if o.exchanges == 0 {
-		return
+	if o.exchanges > o.estimator.Rejected() {
+		o.sure = max(o.sure, o.estimator.Error(time.Duration(value), now))
 	}
-	latest, bound := o.estimator.Latest(now)
-	o.sure = max(o.sure, (time.Duration(value)-latest).Abs()+bound)
 }
 
 // delay is how long a packet took.
@@ -97,8 +95,8 @@ func (o *offset) delay(sent, received int64) int64 {
 }
 
 // uncertainty bounds the error of every delay by what is known at the end: at each remembered moment the truth was within the
-// bound of then, and is within the bound of now. A drift that changes says nothing about other times: then it is what the latest
-// exchange of each moment allowed, and what clocks can drift apart until the next one.
+// bound of then, and is within the bound of now. A drift that changes says nothing about other times: then it is what the
+// exchanges until each moment allowed, and what clocks can drift apart until the next one.
 func (o *offset) uncertainty() time.Duration {
 	if o.estimator.Slewed() {
 		return o.sure + time.Duration(clock.MaxSlew*float64(o.gap)) + resolution

@@ -18,16 +18,18 @@ func TestOffset(t *testing.T) {
 		usefullySane time.Duration // the stated error must be below
 		slewed       time.Duration // from the middle of the session on, by 500 ppm
 		queue        time.Duration // of the way to us, after the first second
+		burst        time.Duration // of that, for one second in ten
 	}{
-		"quiet":        {20 * time.Millisecond, 0, 50 * time.Microsecond, 50 * time.Microsecond, 10 * time.Second, time.Millisecond, 0, 0},
-		"behind":       {-20 * time.Millisecond, 0, time.Millisecond, time.Millisecond, 10 * time.Second, 4 * time.Millisecond, 0, 0},
-		"drift":        {0, 100, 100 * time.Microsecond, 100 * time.Microsecond, 60 * time.Second, 2 * time.Millisecond, 0, 0},
-		"asymmetric":   {time.Hour, -50, 20 * time.Millisecond, time.Millisecond, 30 * time.Second, 20 * time.Millisecond, 0, 0},
-		"long session": {time.Second, 80, 5 * time.Millisecond, 5 * time.Millisecond, 3600 * time.Second, 20 * time.Millisecond, 0, 0},
-		"slewed soon":  {0, 0, 100 * time.Microsecond, 100 * time.Microsecond, 60 * time.Second, 2 * time.Millisecond, 10 * time.Millisecond, 0},
-		"slewed":       {time.Second, 20, time.Millisecond, time.Millisecond, 600 * time.Second, 6 * time.Millisecond, 20 * time.Millisecond, 0},
-		"slewed late":  {0, 0, 5 * time.Millisecond, 5 * time.Millisecond, 86400 * time.Second, 20 * time.Millisecond, -50 * time.Millisecond, 0},
-		"a queue":      {0, 0, 10 * time.Millisecond, 10 * time.Millisecond, 1200 * time.Second, 130 * time.Millisecond, 0, 200 * time.Millisecond},
+		"quiet":          {20 * time.Millisecond, 0, 50 * time.Microsecond, 50 * time.Microsecond, 10 * time.Second, time.Millisecond, 0, 0, 0},
+		"behind":         {-20 * time.Millisecond, 0, time.Millisecond, time.Millisecond, 10 * time.Second, 4 * time.Millisecond, 0, 0, 0},
+		"drift":          {0, 100, 100 * time.Microsecond, 100 * time.Microsecond, 60 * time.Second, 2 * time.Millisecond, 0, 0, 0},
+		"asymmetric":     {time.Hour, -50, 20 * time.Millisecond, time.Millisecond, 30 * time.Second, 20 * time.Millisecond, 0, 0, 0},
+		"long session":   {time.Second, 80, 5 * time.Millisecond, 5 * time.Millisecond, 3600 * time.Second, 20 * time.Millisecond, 0, 0, 0},
+		"slewed soon":    {0, 0, 100 * time.Microsecond, 100 * time.Microsecond, 60 * time.Second, 2 * time.Millisecond, 10 * time.Millisecond, 0, 0},
+		"slewed":         {time.Second, 20, time.Millisecond, time.Millisecond, 600 * time.Second, 6 * time.Millisecond, 20 * time.Millisecond, 0, 0},
+		"slewed late":    {0, 0, 5 * time.Millisecond, 5 * time.Millisecond, 86400 * time.Second, 20 * time.Millisecond, -50 * time.Millisecond, 0, 0},
+		"a queue":        {0, 0, 10 * time.Millisecond, 10 * time.Millisecond, 1200 * time.Second, 130 * time.Millisecond, 0, 200 * time.Millisecond, 0},
+		"slewed, bursts": {0, 0, time.Millisecond, time.Millisecond, 600 * time.Second, 15 * time.Millisecond, 20 * time.Millisecond, 0, 200 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(1, 1))
@@ -43,6 +45,9 @@ func TestOffset(t *testing.T) {
 			there := func(now int64) time.Duration {
 				if now < start+1e9 {
 					return c.there
+				}
+				if (now-start)/1e9%10 == 5 {
+					return c.there + c.queue + c.burst
 				}
 				return c.there + c.queue
 			}
