@@ -103,3 +103,25 @@ func TestOutageAtTheBeginning(t *testing.T) {
 		})
 	}
 }
+
+// TestOffsetThatIsKnownLate: where the first packets came before the first exchange of stamps, their delays are of two clocks that nobody
+// has compared, and do not go with those of the others.
+func TestOffsetThatIsKnownLate(t *testing.T) {
+	const ms = int64(time.Millisecond)
+	s := ofParams(netp.Params{"rate": "100pps", "duration": 10.0, "timeout": 2.0})
+	c := newCollector(s, false)
+	for i := range int64(1000) {
+		mine := int64(1e18) + i*10*ms
+		sent := mine + 70*ms
+		if i >= 40 && i%44 == 0 {
+			c.exchange(mine, sent+ms, sent+ms, mine+2*ms, mine+2*ms)
+		}
+		c.add(c.tracks[0], &arrival{sequence: uint64(i), sent: sent, received: mine + ms, size: 200})
+	}
+	x := &session{set: s, inbound: &receiving{collector: c}}
+	check := x.clockOffset()
+	delay := c.finish([]uint64{1000}, s.span()).metrics[metricDelay].Distribution
+	if check.OK || !check.Touches(metricDelay+".min") || !check.Touches(metricVariation+".p99") {
+		t.Errorf("the smallest delay is %v s; want a fault of delay and variation: %+v", delay.Member("min"), check)
+	}
+}

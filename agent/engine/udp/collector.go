@@ -33,6 +33,7 @@ type collector struct {
 	smallest  int64 // delay so far
 
 	received   uint64 // counted packets in time, each once
+	unplaced   uint64 // of these, while the offset of the clocks was unknown
 	late       uint64
 	copies     uint64
 	forgotten  uint64 // arrivals that the window did not reach any more: late, or copies
@@ -184,6 +185,9 @@ func (c *collector) count(t *track, a *arrival, n uint64, delay int64) {
 	c.smallest = min(c.smallest, delay)
 	c.received += n
 	t.received += n
+	if !c.clock.known {
+		c.unplaced += n
+	}
 	bytes := n * uint64(a.size)
 	c.jitterSum += t.spacing(a, n)
 	c.observe(t, a.sequence, n, delay)

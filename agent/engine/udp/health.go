@@ -253,6 +253,10 @@ func (x *session) clockOffset() netp.Check {
 	case !offset.known && x.inbound.collector.received > 0:
 		c.OK = false
 		c.Reason = "No exchange of stamps with the sender succeeded, so the offset of the two clocks is unknown. Packets of the receiver do not get back to the sender."
+	case x.inbound.collector.unplaced > 0:
+		c.OK = false
+		c.Reason = fmt.Sprintf("%d packets came before an exchange of stamps with the sender succeeded, so their delays hold the offset of the two clocks. Nothing came through when the session began; repeat it.", x.inbound.collector.unplaced)
+		c.Metrics = append(c.Metrics, metricVariation, metricEffective)
 	}
 	return c
 }
