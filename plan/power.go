@@ -57,8 +57,12 @@ func (b *builder) weigh(p *Plan, t *Test, spec netp.KindSpec, a assert.Assertion
 		}
 		w := weighing{test: t, a: a, limit: c, metric: metric, length: measured(t), samples: samples(spec, t, metric)}
 		w.limit.Unit = metric.Unit
-		if w.cannotFail() {
-			b.infallible(w)
+		switch {
+		case w.cannotFail():
+			b.idle(w, "fail", "every path")
+		case w.cannotPass():
+			b.idle(w, "pass", "no path")
+			continue
 		}
 		text := w.text(member)
 		if text == "" {
@@ -136,6 +140,13 @@ func (w *weighing) lower() bool { return strings.HasPrefix(w.limit.Op, ">") }
 // cannotFail reports whether the limit is one that no share exceeds.
 func (w *weighing) cannotFail() bool {
 	return w.metric.Shape == netp.RatioShape && w.upper() && (w.limit.Value > 1 || w.limit.Value == 1 && w.limit.Op == "<=")
+}
+
+// cannotPass reports whether the limit is one that no share keeps.
+func (w *weighing) cannotPass() bool {
+	value := w.limit.Value
+	return w.metric.Shape == netp.RatioShape && w.limit.Op != "!=" &&
+		(value > 1 && !w.upper() || value == 1 && w.limit.Op == ">" || value < 0 && !w.lower() || value == 0 && w.limit.Op == "<")
 }
 
 // decides reports whether the assertion fails when this comparison does, whatever the others say: not where it stands below an "||".
@@ -269,16 +280,16 @@ func (b *builder) undecidable(w weighing, text string) {
 		w.test.Addr, quantity.Count(w.samples), w.metric.Basis, percent(w.a.Confidence), gap, advice), w.test.Addr, w.a))
 }
 
-// infallible warns of a limit that says nothing.
-func (b *builder) infallible(w weighing) {
+// idle warns of a limit that says nothing: what it cannot do, and whose shares keep it.
+func (b *builder) idle(w weighing, verdict, who string) {
 	number := strconv.FormatFloat(w.limit.Value, 'g', -1, 64)
-	advice := "Assert a limit below 1."
-	if w.limit.Value < 100 {
+	advice := "Assert a limit between 0 and 1."
+	if w.limit.Value > 0 && w.limit.Value < 100 {
 		advice = fmt.Sprintf("A limit in percent is written %s * percent.", number)
 	}
-	b.diags = append(b.diags, assertionFault(diag.Warning, "Assertion cannot fail", fmt.Sprintf(
-		"%s is a share, from 0 to 1, so that %s %s %s is true of every path. %s",
-		w.limit.Metric, w.limit.Metric, w.limit.Op, number, advice), w.test.Addr, w.a))
+	b.diags = append(b.diags, assertionFault(diag.Warning, "Assertion cannot "+verdict, fmt.Sprintf(
+		"%s is a share, from 0 to 1, so that %s %s %s is true of %s. %s",
+		w.limit.Metric, w.limit.Metric, w.limit.Op, number, who, advice), w.test.Addr, w.a))
 }
 
 // assertionFault makes a diagnostic that points at an assertion's condition.

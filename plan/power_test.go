@@ -83,7 +83,7 @@ func TestPowerDetects(t *testing.T) {
 
 // A limit that is no limit is told; what a session cannot show is told only where the assertion needs it.
 func TestWarningsOfConditions(t *testing.T) {
-	const undecided, infallible = "Assertion cannot be decided", "Assertion cannot fail"
+	const undecided, infallible, hopeless = "Assertion cannot be decided", "Assertion cannot fail", "Assertion cannot pass"
 	for text, want := range map[string]string{
 		"loss.ratio <= 5":           infallible,
 		"loss.ratio <= 1":           infallible,
@@ -92,7 +92,11 @@ func TestWarningsOfConditions(t *testing.T) {
 		"loss.ratio < 1":            "",
 		"loss.ratio <= 5 * percent": "",
 		"loss.count <= 5":           "",
-		"loss.ratio >= 5":           undecided,
+		"loss.ratio >= 5":           hopeless,
+		"loss.ratio > 1":            hopeless,
+		"loss.ratio < 0":            hopeless,
+		"loss.ratio == 5":           hopeless,
+		"loss.ratio >= 1":           undecided,
 
 		"loss.ratio == 0":                                                           undecided,
 		"loss.ratio <= 0.01 * percent":                                              undecided,
@@ -112,7 +116,7 @@ func TestWarningsOfConditions(t *testing.T) {
 		s.Tests[0].Asserts = []assert.Assertion{condition("x", text, "loss.ratio")}
 		var got []string
 		for _, w := range build(t, input(s)).Warnings {
-			if w.Summary == undecided || w.Summary == infallible {
+			if w.Summary == undecided || w.Summary == infallible || w.Summary == hopeless {
 				got = append(got, w.Summary)
 				if w.Range == nil || w.Range.Filename != "suite.hcl" || w.Range.Start.Line != 41 {
 					t.Errorf("%s: the warning is at %+v", text, w.Range)
