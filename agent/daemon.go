@@ -111,15 +111,15 @@ func (d *daemon) renew(ctx context.Context) error {
 	d.ahead = w.Time.Sub(answered.Add(-answered.Sub(sent) / 2))
 	close(d.answer)
 	d.answer = make(chan struct{})
-	d.forget()
 	return nil
 }
 
-// rest counts the announcements during which no order was valid and no session ran.
+// rest forgets the orders that are over, and counts the announcements during which no order was valid and no session ran.
 func (d *daemon) rest() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.quiet++
+	d.forget()
 	if len(d.orders)+len(d.sessions) > 0 {
 		d.quiet = 0
 	}

@@ -17,6 +17,7 @@ func TestRestCountsAnnouncementsWithoutWork(t *testing.T) {
 	}{
 		{"at the start", func() {}, []int{1, 2}},
 		{"with an order that is valid", func() { d.orders[orderKey{}] = &answer{until: time.Now().Add(time.Hour)} }, nil},
+		{"with an order that is over", func() { d.orders[orderKey{}] = &answer{until: time.Now().Add(-time.Hour)} }, []int{1, 2}},
 		{"with a session beyond its order", func() { d.orders, d.sessions[sessionKey{}] = nil, &session{} }, nil},
 		{"after the session", func() { delete(d.sessions, sessionKey{}) }, []int{1, 2}},
 	} {
