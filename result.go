@@ -36,7 +36,7 @@ type Measurement struct {
 	Distribution *Distribution `json:"distribution,omitempty"`
 	Value        *float64      `json:"value,omitempty"`
 	// Uncertainty is a systematic error bound [SI] that no number of samples
-	// lowers: the clock error of a one-way delay.
+	// lowers: the clock error of a one-way delay, or of differences of such delays.
 	Uncertainty float64 `json:"uncertainty,omitempty"`
 }
 
