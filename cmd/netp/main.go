@@ -39,5 +39,8 @@ func run() int {
 	defer stop()
 	// The second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
+	// Who reads the output may go: to write gives an error then (see written) instead of an end in the middle of a run. A signal that is
+	// ignored would be so for other programs that this one starts, too; nobody looks at this one.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	return newApp(processEnvironment()).execute(ctx)
 }
