@@ -64,3 +64,14 @@ func TestSlowerThanTheTimeout(t *testing.T) {
 	wantComplete(t, near, params)
 	wantMetrics(t, near, map[string]float64{metricSent: 30, metricLost: 30, metricLoss: 1})
 }
+
+// TestMuchSlowerThanTheTimeout: so does one whose answers come when nobody looks for them any more.
+func TestMuchSlowerThanTheTimeout(t *testing.T) {
+	t.Parallel()
+	params := netp.Params{"duration": 3.0, "interval": 0.1, "timeout": 0.2}
+	initiator, responder := agents(t, netip.MustParseAddr("127.0.0.1"), params)
+	initiator.Peer = slowly(t, initiator.Peer, 450*time.Millisecond)
+	near, _ := play(deadlined(t), initiator, responder)
+	wantComplete(t, near, params)
+	wantMetrics(t, near, map[string]float64{metricSent: 30, metricLost: 30, metricLoss: 1})
+}

@@ -44,7 +44,7 @@ func (s *session) close(ctx context.Context, wait bool) {
 	s.mu.Lock()
 	first := s.ledger.next
 	last := s.ledger.at(first - 1)
-	needed := s.ledger.answers > 0 && (s.agent || s.ledger.split != nil && last != nil && last.state == unanswered)
+	needed := s.ledger.reached() && (s.agent || s.ledger.split != nil && last != nil && last.state == unanswered)
 	s.mu.Unlock()
 	for n := 0; needed && n < closings; n++ {
 		if !s.allow() {
@@ -86,7 +86,7 @@ func (s *session) conclude(err error) (netp.Result, error) {
 	s.ledger.finish()
 	r := netp.Result{Completed: err == nil, Facts: s.facts, Health: s.health()}
 	s.note()
-	if s.ledger.answers == 0 {
+	if !s.ledger.reached() {
 		if err == nil || errors.Is(err, context.DeadlineExceeded) {
 			err = s.unreachable()
 		}

@@ -136,7 +136,9 @@ func (l *ledger) unsend() {
 func (l *ledger) answered(sequence uint64, a answer) reception {
 	p := l.at(sequence)
 	if p == nil {
-		l.stale++
+		if sequence < l.settled {
+			l.stale++
+		}
 		return receivedStale
 	}
 	if a.hasBack && l.split != nil {
@@ -155,6 +157,9 @@ func (l *ledger) answered(sequence uint64, a answer) reception {
 	p.state = inTime
 	return receivedFirst
 }
+
+// reached says whether the far end answers, if only when its answers count for nothing any more.
+func (l *ledger) reached() bool { return l.answers+l.stale > 0 }
 
 // open is the number of probes without an answer that are not settled.
 func (l *ledger) open() int {

@@ -457,7 +457,7 @@ func (s *session) tick(now int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ledger.settle(s.read)
-	if s.ledger.answers == 0 && s.ledger.next >= quietProbes && now-s.start > int64(s.settings.timeout+quietStart) {
+	if !s.ledger.reached() && s.ledger.next >= quietProbes && now-s.start > int64(s.settings.timeout+quietStart) {
 		s.cancel(s.unreachable())
 	}
 	if now-s.reported >= int64(progressEvery) {
