@@ -76,6 +76,9 @@ var verb = regexp.MustCompile(`%%|%[^a-zA-Z%\[]*(?:\[([0-9]+)\])?([a-zA-Z])`)
 
 // format bounds format and formatlist, whose verbs may make numbers of strings, and ask for any width.
 func (g guards) format(args []cty.Value) error {
+	if err := g.widths(args); err != nil {
+		return err // so that the numbers below have three digits at most
+	}
 	next := 1
 	for _, v := range verb.FindAllStringSubmatch(text(args, 0), -1) {
 		if v[0] == "%%" {
@@ -92,7 +95,7 @@ func (g guards) format(args []cty.Value) error {
 	if g.over {
 		return errors.New(g.reason)
 	}
-	return g.widths(args)
+	return nil
 }
 
 // numerals bounds the numbers that are made of a string, or of the strings of a collection.

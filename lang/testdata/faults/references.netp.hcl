@@ -17,6 +17,7 @@ locals {
   n = self.name #! Invalid reference
   o = log(-1, 10) #! Error in function call | "log" failed: for these values there is no result
   p = sum([1 / 0, -1 / 0]) #! Error in function call | no result
+  r = format("%[99999999999999999999]s %d", "1") #! Invalid function argument | at most three digits
   q = 1 / 0 % 2 #! Operation failed | Error during operation: for these values there is no result
 }
 agent "syd" {}
