@@ -143,7 +143,8 @@ func TestOneLocalRunAtATime(t *testing.T) {
 	p.kill(second)
 }
 
-// TestDeliveryBelongsToTheRun: what is applied stays as it is until the sinks have the records of its run.
+// TestDeliveryBelongsToTheRun: what is applied stays as it is until the sinks have the records of its run. They are those of the plan,
+// whatever the suite says without the plan's variables.
 func TestDeliveryBelongsToTheRun(t *testing.T) {
 	p, plugins := newPlace(t), t.TempDir()
 	build := exec.Command("go", "build", "-o", filepath.Join(plugins, "netp-sink-webhook"), "github.com/netpupper/netp/plugins/webhook")
@@ -156,13 +157,14 @@ func TestDeliveryBelongsToTheRun(t *testing.T) {
 		meanwhile <- string(out)
 	}))
 	defer receiver.Close()
-	sink := fmt.Sprintf("sink \"webhook\" \"w\" { url = %q }\n", receiver.URL)
+	sink := "variable \"to\" { default = \"http://127.0.0.1:1\" }\nsink \"webhook\" \"w\" { url = var.to }\n"
 	if err := os.WriteFile(filepath.Join(p.suite, "sink.hcl"), []byte(sink), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("NETP_PLUGIN_DIR", plugins)
-	if out := p.must(exitPass, "apply", "-target=test.short"); !strings.Contains(out, "1 records delivered") {
-		t.Errorf("nothing was delivered\n%s", out)
+	p.must(exitPass, "plan", "-target=test.short", "-var=to="+receiver.URL, "-out=saved.plan")
+	if out := p.must(exitPass, "apply", "saved.plan"); !strings.Contains(out, "1 records delivered") {
+		t.Fatalf("nothing was delivered\n%s", out)
 	}
 	if out := <-meanwhile; !strings.Contains(out, "is being applied by process") {
 		t.Errorf("netp destroy during the delivery:\n%s", out)

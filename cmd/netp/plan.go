@@ -210,13 +210,29 @@ func (a *app) readPlan(ctx context.Context, path string, r reach) (*plan.Plan, b
 			return nil, nil, err
 		}
 	}
-	if len(p.Sinks) > 0 { // a plan holds no secrets: the suite has them
+	if len(p.Sinks) > 0 {
 		if err := found.diags.Err(); err != nil {
 			return nil, nil, fmt.Errorf("the sinks of %s need the suite: %w", path, err)
 		}
-		a.suite = found.suite
+		a.suite = withSinks(found.suite, p.Sinks)
 	}
 	return p, b, nil
+}
+
+// withSinks is a suite with the sinks of a plan, which may have been made with other variables. A plan holds no secrets: the suite has them.
+func withSinks(suite *lang.Suite, sinks []plan.Sink) *lang.Suite {
+	out := *suite
+	out.Sinks = nil
+	for _, s := range sinks {
+		planned := lang.Sink{Addr: s.Addr, Type: s.Type, Arguments: []byte(s.Arguments)}
+		for _, own := range suite.Sinks {
+			if own.Addr == s.Addr {
+				planned.Secrets, planned.Range = own.Secrets, own.Range
+			}
+		}
+		out.Sinks = append(out.Sinks, planned)
+	}
+	return &out
 }
 
 // foundSuite is the suite of a saved plan: where it is from here, "" for nowhere, and what it loads as.
