@@ -120,7 +120,7 @@ func say(c readWriter, b byte) error {
 }
 
 func sayUDP(f *Flow, b byte) error {
-	if err := f.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := f.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
 	return say(f, b)

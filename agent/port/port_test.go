@@ -30,9 +30,12 @@ func listen(t *testing.T, cfg Config) *Port {
 	return p
 }
 
+// patience bounds every wait; nothing is measured by it.
+const patience = 30 * time.Second
+
 // deadlined is a context that ends long after every test should.
 func deadlined(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -74,7 +77,7 @@ func echo(t *testing.T, from, to *Flow, text string) {
 	if _, err := from.Write([]byte(text)); err != nil {
 		t.Fatal(err)
 	}
-	to.SetReadDeadline(time.Now().Add(10 * time.Second))
+	to.SetReadDeadline(time.Now().Add(patience))
 	b := make([]byte, 2048)
 	n, err := to.Read(b)
 	if err != nil || string(b[:n]) != text {

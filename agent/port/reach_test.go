@@ -19,7 +19,7 @@ func TestUnreachable(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	closed, err := net.Listen("tcp4", "127.0.0.1:0")
+	closed, err := net.Listen("tcp4", "127.0.0.86:0") // where no other test gets the port
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,9 +49,12 @@ func TestUnreachable(t *testing.T) {
 		"tcp rejected": {tcp, mute.Addr(), Rejected, "does not expect it"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			limit := 500 * time.Millisecond // in which nothing happens
-			if c.cause != Silent {
-				limit = 3 * time.Second
+			limit := 3 * time.Second
+			switch c.cause {
+			case Silent:
+				limit = 500 * time.Millisecond // in which nothing happens
+			case Refused:
+				limit = patience
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()

@@ -67,7 +67,7 @@ func visit(t *testing.T, p *Port, id SessionID, leave bool) error {
 	if err != nil {
 		return err
 	}
-	b.SetReadDeadline(time.Now().Add(10 * time.Second))
+	b.SetReadDeadline(time.Now().Add(patience))
 	packet := make([]byte, 100)
 	for i := range 5 {
 		n, err := b.Read(packet)
@@ -94,7 +94,7 @@ func pingPong(t *testing.T, a, b *Flow, stop *atomic.Bool) (count int) {
 				return count
 			}
 		}
-		b.SetReadDeadline(time.Now().Add(10 * time.Second))
+		b.SetReadDeadline(time.Now().Add(patience))
 		for range 16 {
 			n, err := b.Read(got)
 			if err != nil || n != 8 || binary.BigEndian.Uint64(got) != uint64(count) {

@@ -56,7 +56,7 @@ func TestNobodyWaitsWithoutASession(t *testing.T) {
 	conn, err := net.Dial("tcp4", p.Addr().String())
 	if err == nil { // else it was closed before we saw it open
 		defer conn.Close()
-		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		conn.SetReadDeadline(time.Now().Add(patience))
 		if n, err := conn.Read(make([]byte, 1)); n != 0 || err == nil {
 			t.Errorf("read %d bytes, %v; want the end", n, err)
 		}
@@ -75,7 +75,7 @@ func TestStolenHelloOpensNothing(t *testing.T) {
 		}
 		defer conn.Close()
 		conn.Write(packet[:])
-		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		conn.SetReadDeadline(time.Now().Add(patience))
 		n, _ := conn.Read(make([]byte, 1000))
 		return n
 	}
