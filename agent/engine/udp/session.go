@@ -253,6 +253,9 @@ func (x *session) received(r *netp.Result) {
 	if !completed {
 		span = 0
 		r.Completed = false
+		if r.Failure == nil {
+			r.Failure = interrupted("The sender stopped before the end of the stream. Its own part of the session says why.")
+		}
 	}
 	outcome := g.collector.finish(sent, span)
 	for name, m := range outcome.metrics {

@@ -338,6 +338,26 @@ func TestMeter(t *testing.T) {
 	}
 }
 
+// dataOnly is a meter that holds back what is not control.
+type dataOnly struct{ stingy }
+
+func (m *dataOnly) Allow(n int) bool { return n < defaultSize || m.stingy.Allow(n) }
+
+// TestSenderTellsThatItStopped: the receiver that is told so has a reason, which is not its own.
+func TestSenderTellsThatItStopped(t *testing.T) {
+	t.Parallel()
+	i, r := bench{params: netp.Params{"rate": "1000pps", "duration": 20.0}, meter: &dataOnly{stingy{left: 20_000}}}.run(t)
+	if i.Failure == nil || i.Failure.Kind != netp.FailureRefused {
+		t.Errorf("the sender's part: %+v; want refused", i.Failure)
+	}
+	if r.Failure == nil || r.Failure.Kind != netp.FailureInterrupted || r.Completed {
+		t.Errorf("the receiver's part: %+v, completed %v; want interrupted", r.Failure, r.Completed)
+	}
+	if sent := figure(t, r, metricSent); sent == 0 || sent*(defaultSize+headers4) > 20_000 {
+		t.Errorf("%v packets were sent, or more than the limit allows", sent)
+	}
+}
+
 // TestStalledHost: what a host kept waiting is in the delay only where its system does not stamp packets.
 func TestStalledHost(t *testing.T) {
 	for _, user := range []bool{false, true} {
