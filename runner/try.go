@@ -25,8 +25,8 @@ const (
 	// lateGrace is how long after the hard end parts are waited for.
 	lateGrace = 5 * time.Second
 	// stopGrace is how long after a cancel parts are waited for: an agent stops
-	// within a second.
-	stopGrace = 2 * time.Second
+	// within a second, and a busy host may stand still for two.
+	stopGrace = 5 * time.Second
 )
 
 // try is one attempt at a session.
