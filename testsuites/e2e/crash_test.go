@@ -33,7 +33,7 @@ const hardEnd = 8 * time.Second
 // for itself or a part of it.
 func newCrashes(t *testing.T) *crashes {
 	c := &crashes{journal: new(journal), run: "0199c3a1-0000-7000-8000-000000000001"}
-	c.world = newWorld(t, options{lasting: true, lease: 3 * time.Second, engines: []engine.Engine{scripted{journal: c.journal}}})
+	c.world = newWorld(t, options{lasting: true, lease: shortLease, engines: []engine.Engine{scripted{journal: c.journal}}})
 	names := []netp.AgentID{"syd", "mel", "per"}
 	for _, n := range names {
 		c.agent(n, nil)

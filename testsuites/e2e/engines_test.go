@@ -54,8 +54,8 @@ func TestRealTrafficOnLoopback(t *testing.T) {
 		s    session
 		want netp.Status
 	}{
-		{"rtt", session{kind: "rtt", params: defaults(t, "rtt", netp.Params{"duration": 0.5, "interval": 0.01}), asserts: about("rtt.max", "rtt.max <= 1 * s")}, netp.Pass},
-		{"rtt fails", session{kind: "rtt", params: defaults(t, "rtt", netp.Params{"duration": 0.5, "interval": 0.01}), asserts: about("rtt.max", "rtt.max >= 1 * s")}, netp.Fail},
+		{"rtt", session{kind: "rtt", params: defaults(t, "rtt", netp.Params{"duration": 0.5, "interval": 0.01}), asserts: about("rtt.max", "rtt.max <= 20 * s")}, netp.Pass},
+		{"rtt fails", session{kind: "rtt", params: defaults(t, "rtt", netp.Params{"duration": 0.5, "interval": 0.01}), asserts: about("rtt.max", "rtt.max >= 20 * s")}, netp.Fail},
 		{"udp", session{kind: "udp", params: defaults(t, "udp", netp.Params{"duration": 0.5, "rate": "200pps"}), asserts: about("loss.ratio", "loss.ratio <= 50 * percent")}, netp.Pass},
 		{"udp both", session{kind: "udp", params: defaults(t, "udp", netp.Params{"duration": 0.5, "rate": "200pps", "direction": "both"}), asserts: about("reverse.loss.ratio", "reverse.loss.ratio <= 50 * percent")}, netp.Pass},
 		{"tcp", session{kind: "tcp", params: defaults(t, "tcp", netp.Params{"duration": 1.0}), asserts: about("throughput.max", "throughput.max >= 1 * Mbps")}, netp.Pass},
@@ -115,7 +115,7 @@ func TestCancelStopsRealTraffic(t *testing.T) {
 		if failureKind(r) != netp.FailureCancelled {
 			t.Errorf("%s: %+v, want cancelled", r.Session.Kind, r.Result.Failure)
 		}
-		if r.Result.Ended.IsZero() || r.Result.Ended.Sub(asked) > soon {
+		if r.Result.Ended.IsZero() || r.Result.Ended.Sub(asked) > patience {
 			t.Errorf("%s: ended at %v, %v after the cancel", r.Session.Kind, r.Result.Ended, r.Result.Ended.Sub(asked))
 		}
 		if len(r.Result.Metrics) == 0 {

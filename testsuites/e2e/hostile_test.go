@@ -126,8 +126,8 @@ func TestEngineThatDoesNotStopIsGivenUp(t *testing.T) {
 	w := newWorld(t, options{})
 	w.agent("syd", nil)
 	o := w.startOrder("syd", "r1")
-	o.Session.Params = netp.Params{"duration": 12.0, "act": "deaf"}
-	o.NotAfter = time.Now().Add(2 * time.Second)
+	o.Session.Params = netp.Params{"duration": 60.0, "act": "deaf"}
+	o.NotAfter = time.Now().Add(5 * time.Second)
 	if reply, err := w.send(w.private, o, patience); err != nil || !reply.Accepted {
 		t.Fatalf("got %+v, %v", reply, err)
 	}

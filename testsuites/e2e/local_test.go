@@ -45,7 +45,7 @@ func TestRunJudgesEveryEnd(t *testing.T) {
 		{"unreachable", session{params: netp.Params{"act": "unreachable"}, asserts: lossAtMost("loss.ratio <= 0.1")}, netp.Errored, netp.FailureUnreachable, 1},
 		{"panic", session{params: netp.Params{"act": "panic"}}, netp.Errored, netp.FailureInternal, 3},
 		{"no number", session{params: netp.Params{"act": "nan"}}, netp.Errored, netp.FailureInternal, 3},
-		{"hard end", session{params: long(nil), timeout: 3 * time.Second}, netp.Errored, netp.FailureTimeout, 1},
+		{"hard end", session{params: long(nil), timeout: 5 * time.Second}, netp.Errored, netp.FailureTimeout, 1},
 	} {
 		c.s.from, c.s.to = "syd", "mel"
 		if c.s.params == nil {
@@ -130,7 +130,7 @@ func TestSessionsOfAnAgentAreCountedNotRefused(t *testing.T) {
 
 func TestAgentVanishesDuringTheSession(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{lease: time.Second})
+	w := newWorld(t, options{lease: shortLease})
 	w.agent("syd", nil)
 	mel := w.agent("mel", nil)
 	var once sync.Once
@@ -150,7 +150,7 @@ func TestAgentVanishesDuringTheSession(t *testing.T) {
 
 func TestSessionIsTriedAgainWhenItsAgentComesBack(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{lease: 4 * time.Second})
+	w := newWorld(t, options{lease: shortLease})
 	w.agent("syd", nil)
 	spool := t.TempDir()
 	mel := w.start("mel", spool, nil)
@@ -193,7 +193,7 @@ func TestShortPartitionCostsNothing(t *testing.T) {
 
 func TestStoppedAgentDeliversWhatItMeasured(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{lease: time.Second})
+	w := newWorld(t, options{})
 	w.agent("syd", nil)
 	mel := w.agent("mel", nil)
 	var once sync.Once
@@ -210,9 +210,6 @@ func TestStoppedAgentDeliversWhatItMeasured(t *testing.T) {
 		t.Errorf("the reason is %q", f.Detail)
 	}
 }
-
-// soon is what "within a second" is on a machine with other things to do.
-const soon = 3 * time.Second
 
 func TestCancelEndsEverySession(t *testing.T) {
 	t.Parallel()
@@ -240,7 +237,7 @@ func TestCancelEndsEverySession(t *testing.T) {
 		if failureKind(r) != netp.FailureCancelled {
 			t.Errorf("%s: %+v, want cancelled", r.Session.Addr, r.Result.Failure)
 		}
-		if end := r.Result.Ended; !end.IsZero() && end.Sub(asked) > soon {
+		if end := r.Result.Ended; !end.IsZero() && end.Sub(asked) > patience {
 			t.Errorf("%s went on for %v after the cancel", r.Session.Addr, end.Sub(asked))
 		}
 	}
@@ -283,7 +280,7 @@ func TestTwoAgentsCannotShareASpool(t *testing.T) {
 
 func TestAgentThatNeverComes(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{lease: 3 * time.Second})
+	w := newWorld(t, options{lease: shortLease})
 	w.agent("syd", nil)
 	r := only(t, w.run(t.Context(), makePlan(session{from: "syd", to: "mel", params: netp.Params{}}), nil))
 	if r.Status != netp.Errored || failureKind(r) != netp.FailureAgentLost || r.Result.Failure.Agent != "mel" {

@@ -81,7 +81,7 @@ func follow(t *testing.T, w *world, turns int, end func(stop context.CancelFunc)
 func TestStandingTests(t *testing.T) {
 	t.Parallel()
 	j := new(journal)
-	w := newWorld(t, options{lasting: true, lease: 3 * time.Second, engines: []engine.Engine{scripted{journal: j}}})
+	w := newWorld(t, options{lasting: true, lease: shortLease, engines: []engine.Engine{scripted{journal: j}}})
 	w.agent("syd", nil)
 	w.agent("mel", nil)
 	var plans []*plan.Plan

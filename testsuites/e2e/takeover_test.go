@@ -66,7 +66,7 @@ func daemonsReplayedOrder(t *testing.T, d *deployment) {
 	w := d.takeOver()
 	w.await("syd")
 	o := w.startOrder("syd", "r1")
-	o.Epoch, o.NotAfter = w.epoch, time.Now().Add(5*time.Second)
+	o.Epoch, o.NotAfter = w.epoch, time.Now().Add(10*time.Second)
 	o.Session = netp.Session{Addr: "s", Kind: "rtt", Path: netp.Path{Source: "syd", Dest: "127.0.0.1", Endpoint: true},
 		Params: defaults(t, "rtt", netp.Params{"mode": "icmp", "duration": 0.2, "interval": 0.01})}
 	for range 5 { // the same bytes each time: the signature is deterministic

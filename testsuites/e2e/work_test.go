@@ -169,7 +169,7 @@ func TestRecoveredTimedRunKeepsItsWindow(t *testing.T) {
 		session{from: "mel", to: "syd", params: netp.Params{}}) // nothing is in its way
 	began := time.Now()
 	p.Sessions[1].Start, p.Sessions[2].Start = time.Millisecond, 4*time.Second // the last is due only when the controller is dead
-	interrupted(t, w, runner.Work{Plan: p, Trigger: store.BySchedule, Timed: true, Window: 3 * time.Second})
+	interrupted(t, w, runner.Work{Plan: p, Trigger: store.BySchedule, Start: began, Timed: true, Window: 3 * time.Second})
 	<-time.After(time.Until(began.Add(7500 * time.Millisecond)))
 	w.recover(nil)
 	runs, err := w.store.Runs(t.Context(), "suite", 0)
@@ -272,7 +272,7 @@ func TestPartsAfterARestartOnlyFromTheirAgent(t *testing.T) {
 // session has, with one of its agents: the record has the part there is.
 func TestControllerLostSaysWhatIsKept(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{lasting: true, lease: time.Second})
+	w := newWorld(t, options{lasting: true, lease: shortLease})
 	w.agent("syd", nil)
 	mel := w.agent("mel", nil)
 	p := makePlan(session{from: "syd", to: "mel", params: netp.Params{"duration": 1.0}, timeout: 3 * time.Second, asserts: lossAtMost("loss.ratio <= 0.1")})
@@ -306,13 +306,13 @@ func TestControllerLostSaysWhatIsKept(t *testing.T) {
 func TestClaimsOfUnreachableAgentsStayTaken(t *testing.T) {
 	t.Parallel()
 	j := new(journal)
-	w := newWorld(t, options{lease: time.Second, engines: []engine.Engine{scripted{journal: j}}})
+	w := newWorld(t, options{lease: shortLease, engines: []engine.Engine{scripted{journal: j}}})
 	syd, mel := w.agent("syd", nil), w.agent("mel", nil)
 	w.agent("per", nil)
 	w.agent("bne", nil)
 	link := []schedule.Claim{{Resource: "link.core", Exclusive: true}}
 	p := makePlan(
-		session{from: "syd", to: "mel", params: netp.Params{"duration": 8.0}, timeout: 12 * time.Second, claims: link},
+		session{from: "syd", to: "mel", params: netp.Params{"duration": 13.0}, timeout: 17 * time.Second, claims: link},
 		session{from: "per", to: "bne", params: netp.Params{"duration": 0.01}, claims: link})
 	report := w.run(t.Context(), p, func(e runner.Event) {
 		if s, ok := e.(runner.SessionState); ok && s.State == runner.Running && s.Session.Path.Source == "syd" {
@@ -332,9 +332,9 @@ func TestClaimsOfUnreachableAgentsStayTaken(t *testing.T) {
 func TestAttemptIsStoppedBeforeTheNext(t *testing.T) {
 	t.Parallel()
 	j := new(journal)
-	w := newWorld(t, options{lease: 2 * time.Second, engines: []engine.Engine{scripted{journal: j}}})
+	w := newWorld(t, options{lease: shortLease, engines: []engine.Engine{scripted{journal: j}}})
 	syd, mel := w.agent("syd", nil), w.agent("mel", nil)
-	p := makePlan(session{from: "syd", to: "mel", params: netp.Params{"duration": 8.0}, claims: []schedule.Claim{{Resource: "link.core", Exclusive: true}}})
+	p := makePlan(session{from: "syd", to: "mel", params: netp.Params{"duration": 15.0}, claims: []schedule.Claim{{Resource: "link.core", Exclusive: true}}})
 	var once sync.Once
 	report := w.run(t.Context(), p, func(e runner.Event) {
 		s, ok := e.(runner.SessionState)

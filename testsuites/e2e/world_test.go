@@ -53,6 +53,9 @@ type world struct {
 // patience bounds every wait; nothing is measured by it.
 const patience = 30 * time.Second
 
+// shortLease is for tests that wait for a lease to end. It is longer than a machine whose host is busy stops.
+const shortLease = 4 * time.Second
+
 type options struct {
 	lease       time.Duration
 	parallelism int
