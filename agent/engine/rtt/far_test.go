@@ -57,9 +57,9 @@ func slowly(t *testing.T, to netip.AddrPort, late time.Duration) netip.AddrPort 
 // TestSlowerThanTheTimeout: a path that answers too late loses everything, and is not out of reach.
 func TestSlowerThanTheTimeout(t *testing.T) {
 	t.Parallel()
-	params := netp.Params{"duration": 3.0, "interval": 0.1, "timeout": 0.5}
+	params := netp.Params{"count": 30.0, "interval": 0.1, "timeout": 0.5}
 	initiator, responder := agents(t, netip.MustParseAddr("127.0.0.1"), params)
-	initiator.Peer = slowly(t, initiator.Peer, 300*time.Millisecond)
+	initiator.Peer = slowly(t, initiator.Peer, 260*time.Millisecond)
 	near, _ := play(deadlined(t), initiator, responder)
 	wantComplete(t, near, params)
 	wantMetrics(t, near, map[string]float64{metricSent: 30, metricLost: 30, metricLoss: 1})

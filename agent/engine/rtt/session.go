@@ -21,7 +21,8 @@ const (
 	// progressEvery is the time between signs of life.
 	progressEvery = 250 * time.Millisecond
 	// quietStart is how much longer than the timeout the first answer may take, and quietProbes how many probes must have gone
-	// unanswered, before the far end is taken as unreachable.
+	// unanswered, before the far end is taken as unreachable. The time in which this host stood still does not count: the far end
+	// may be on it.
 	quietStart  = time.Second
 	quietProbes = 5
 	// closings bounds the packets that ask for the reflector's last count, and closingEvery is the time between them.
@@ -55,6 +56,7 @@ type session struct {
 	notify   chan struct{} // an answer came, for those who wait for the last ones
 	read     int64         // of the receiver: what came until then has been read
 	ticked   int64         // of the receiver: when it last looked at the time
+	listened int64         // of the receiver: how long it has been awake
 	reported int64         // of the receiver: when it last gave a sign of life
 	host     host.Reading  // at the start
 
@@ -453,11 +455,14 @@ func (s *session) tick(now int64) {
 	if now-s.ticked < int64(patience) {
 		return
 	}
+	if s.ticked > 0 {
+		s.listened += min(now-s.ticked, 2*int64(max(patience, s.settings.interval)))
+	}
 	s.ticked = now
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ledger.settle(s.read)
-	if !s.ledger.reached() && s.ledger.next >= quietProbes && now-s.start > int64(s.settings.timeout+quietStart) {
+	if !s.ledger.reached() && s.ledger.next >= quietProbes && s.listened > int64(s.settings.timeout+quietStart) {
 		s.cancel(s.unreachable())
 	}
 	if now-s.reported >= int64(progressEvery) {

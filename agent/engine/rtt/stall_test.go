@@ -53,6 +53,35 @@ func TestStallOfTheHostLosesNothing(t *testing.T) {
 	}
 }
 
+// TestStallOfTheHostIsNoSilence: a host that stood still has not waited in vain for answers. Silence while it is awake is unreachable.
+func TestStallOfTheHostIsNoSilence(t *testing.T) {
+	j := job(t, netp.Params{"count": 20.0, "interval": 0.01, "timeout": 0.1})
+	codec := stamp.Open()
+	s := newSession(j, newSettings(j.Params), silentSocket{}, newStamp(codec, codec, 0, 1, 1, false), loopback4)
+	if err := s.prepare(); err != nil {
+		t.Fatal(err)
+	}
+	givenUp := false
+	s.cancel = func(error) { givenUp = true }
+	for range quietProbes {
+		s.probe(true)
+	}
+	now := s.start + int64(patience)
+	s.tick(now)
+	now += int64(10 * time.Second)
+	s.tick(now)
+	if givenUp {
+		t.Error("given up after a stall")
+	}
+	for range (quietStart + s.settings.timeout) / patience {
+		now += int64(patience)
+		s.tick(now)
+	}
+	if !givenUp {
+		t.Error("not given up after the silence")
+	}
+}
+
 // TestWithoutKernelStamps runs a session over the socket of the systems that have none.
 func TestWithoutKernelStamps(t *testing.T) {
 	params := netp.Params{"count": 55.0, "interval": 0.002, "timeout": 3.0} // the last loss is not the last probe: whose fault that was may stay open
