@@ -122,7 +122,13 @@ func TestBottleneck(t *testing.T) {
 // TestOutage cuts the line in the middle of a session: a short cut is measured, a long one ends the session at both ends.
 func TestOutage(t *testing.T) {
 	t.Parallel()
-	for name, heals := range map[string]bool{"short": true, "for good": false} {
+	for name, c := range map[string]struct {
+		heals    bool
+		duration float64
+	}{
+		"short":    {true, 6},
+		"for good": {false, 12}, // over long after both ends have given up, also on a machine that stops meanwhile
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a, b := bottleneck(t, 20)
@@ -131,20 +137,20 @@ func TestOutage(t *testing.T) {
 					t.Errorf("set the line %s: %v: %s", state, err, out)
 				}
 			}
-			p := newPairAt(t, netp.Params{"duration": 6.0},
+			p := newPairAt(t, netp.Params{"duration": c.duration},
 				port.Config{Where: port.Where{Address: netip.MustParseAddr("10.83.7.2"), Netns: b}}, port.Where{Netns: a})
 			var once sync.Once
 			healed := make(chan struct{})
 			p.initiator.Progress = func(netp.Progress) {
 				once.Do(func() {
 					line("down")
-					if heals {
+					if c.heals {
 						time.AfterFunc(1500*time.Millisecond, func() { line("up"); close(healed) })
 					}
 				})
 			}
 			initiator, responder := p.run()
-			if !heals {
+			if !c.heals {
 				wantFailure(t, initiator, netp.FailureInterrupted, "Nothing was heard")
 				wantFailure(t, responder, netp.FailureInterrupted, "Nothing was heard")
 				return

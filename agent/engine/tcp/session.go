@@ -363,7 +363,7 @@ func (s *session) tick() error {
 	s.ticked = now
 	s.load.tick(late, s.pause(now))
 	if late > holdAfter { // this host stood still; the peer may not have
-		s.heard = now
+		s.heard = min(now, s.heard+int64(late))
 	}
 	silence := time.Duration(now - s.heard)
 	if silence > lostAfter {
