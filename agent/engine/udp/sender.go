@@ -171,7 +171,8 @@ func (x *sender) run(ctx context.Context, w *wheel) {
 		return
 	}
 	x.state.Store(stateSending)
-	x.heard.Store(clock.Mono())
+	x.seen = clock.Mono()
+	x.heard.Store(x.seen)
 	if x.trace() {
 		x.data(w)
 		x.sock.untrace()
