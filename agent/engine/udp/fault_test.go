@@ -40,8 +40,13 @@ func TestClockFaults(t *testing.T) {
 	}
 	t.Run("step", func(t *testing.T) {
 		wrong := new(clock.Clock)
-		wrong.Inject(clock.Fault{Step: time.Hour, StepAt: time.Now().Add(1200 * time.Millisecond)})
-		m := bench{params: netp.Params{"rate": "500pps", "duration": 2.0}, separate: true, clock: wrong}.merged(t)
+		var once sync.Once
+		midway := func(p netp.Progress) {
+			if p.Values["sent"] > 0 {
+				once.Do(func() { wrong.Inject(clock.Fault{Step: time.Hour, StepAt: time.Now()}) })
+			}
+		}
+		m := bench{params: netp.Params{"rate": "500pps", "count": 1000.0}, separate: true, clock: wrong, progress: midway}.merged(t)
 		if c := checkOf(t, m, checkClock); c.OK {
 			t.Errorf("a step of an hour was not noticed: %+v", c)
 		} else {
