@@ -146,7 +146,12 @@ func (r *Runs) Start(w runner.Work, ended func()) (run string, err error) {
 	case run := <-begun:
 		return run, nil
 	case err := <-failed:
-		return "", errors.Join(err, errors.New("the run did not begin"))
+		select {
+		case run := <-begun: // and it has ended by now
+			return run, nil
+		default:
+			return "", errors.Join(err, errors.New("the run did not begin"))
+		}
 	case <-late.C:
 		cancel(ErrLate)
 		return "", ErrLate
