@@ -30,7 +30,10 @@ func (b *Bus) Withdraw(ctx context.Context, key string) error {
 // overlap.
 func (b *Bus) Watch(ctx context.Context, seen func(key string, value []byte)) error {
 	watcher, err := b.presence.WatchAll(ctx)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil
+	case err != nil:
 		return fmt.Errorf("watch presence: %w", err)
 	}
 	defer watcher.Stop()
