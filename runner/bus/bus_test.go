@@ -15,6 +15,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
+// patience bounds every wait; nothing is measured by it.
+const patience = 30 * time.Second
+
 func serve(t *testing.T, cfg Config) *Server {
 	t.Helper()
 	s, err := Start(cfg)
@@ -102,7 +105,7 @@ func awaitQueued(t *testing.T, c *nats.Conn, n uint64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for {
 		stream, err := js.Stream(ctx, resultsStream)
@@ -129,7 +132,7 @@ func TestResultsStayUntilTakenAlsoOverARestart(t *testing.T) {
 	defer s.Close()
 	b = open(t, s, false)
 	defer b.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	tries := 0
 	err := b.Results(ctx, func(m []Message) error {
@@ -153,7 +156,7 @@ func TestPresenceEndsByItself(t *testing.T) {
 	defer s.Close()
 	b := open(t, s, true)
 	defer b.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := b.Announce(ctx, "early", []byte("1")); err != nil {
 		t.Fatal(err)

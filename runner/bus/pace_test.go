@@ -41,7 +41,7 @@ func TestFloodingGuestIsPutOut(t *testing.T) {
 			if name == "bytes" {
 				payload = make([]byte, 1<<16)
 			}
-			deadline := time.After(30 * time.Second)
+			deadline := time.After(patience)
 			if err := polite.Publish("a.mel.hello", []byte("x")); err != nil {
 				t.Fatal(err)
 			}
@@ -51,7 +51,7 @@ func TestFloodingGuestIsPutOut(t *testing.T) {
 						break
 					}
 				}
-				flood.FlushTimeout(time.Second)
+				flood.FlushTimeout(patience)
 				select {
 				case <-closed:
 					out = true
@@ -64,7 +64,7 @@ func TestFloodingGuestIsPutOut(t *testing.T) {
 				c.Close()
 				t.Error("it came back at once")
 			}
-			if err := polite.FlushTimeout(10 * time.Second); err != nil {
+			if err := polite.FlushTimeout(patience); err != nil {
 				t.Errorf("the polite one: %v", err)
 			}
 		})
@@ -93,7 +93,7 @@ func TestResultsOfOneLeaveRoomForOthers(t *testing.T) {
 	}
 	untilQueued(t, b, maxPerAgent+1) // with the last one the queue has decided about all
 	got := map[string]int{}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := b.Results(ctx, func(batch []Message) error {
 		for _, m := range batch {
@@ -123,7 +123,7 @@ func untilQueued(t *testing.T, b *Bus, n uint64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		info, err := queue.Info(t.Context())
 		if err != nil {
 			t.Fatal(err)
