@@ -177,13 +177,18 @@ func TestSetChangesSinks(t *testing.T) {
 }
 
 func TestSourceTrouble(t *testing.T) {
-	h := newHost(t, nil, "good")
+	var logged syncBuffer
+	h := newHost(t, func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&logged, nil)) }, "good")
 	s, path := sinkOf(t, "good")
 	source := newMemory(3)
 	source.fail = fmt.Errorf("disk on fire")
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if states := h.Drain(ctx, source, []Sink{s}); states[0].Pending == 0 || !strings.Contains(states[0].LastError, "disk on fire") {
+	drained := make(chan []State, 1)
+	go func() { drained <- h.Drain(ctx, source, []Sink{s}) }()
+	eventually(t, "the trouble is told", func() bool { return strings.Contains(logged.String(), "disk on fire") })
+	cancel()
+	if states := <-drained; states[0].Pending == 0 || !strings.Contains(states[0].LastError, "disk on fire") {
 		t.Errorf("state %+v, want it to own up to not knowing", states[0])
 	}
 	if got := lines(path); len(got) > 0 {
