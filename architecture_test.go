@@ -41,6 +41,7 @@ var may = map[string][]string{
 	"runner":        {"", "plan", "lang", "durable", "estimate", "quantity", "agent/wire"},
 	"runner/bus":    {"hold", "quantity"},
 	"runner/enrol":  {"", "agent/wire", "durable", "quantity"},
+	"runner/gitops": {"", "lang", "quantity", "testsuites/freeport"},
 	"runner/store":  {"", "plan", "quantity", "testsuites/pgtest"},
 	"plugins":       {"", "hold", "plugins/sdk", "suggest"},
 	"plugins/sdk":   {"", "suggest"},
@@ -48,9 +49,11 @@ var may = map[string][]string{
 	"cmd":           {"", "agent", "durable", "estimate", "hold", "lang", "plan", "plugins", "quantity", "runner", "testsuites/lab"},
 	"testsuites":    {"", "agent", "cmd", "durable", "estimate", "lang", "plan", "plugins", "runner"},
 
-	"plugins/postgres":  {"", "plugins/sdk", "testsuites/pgtest"},
-	"testsuites/lab":    {},
-	"testsuites/pgtest": {}, // for tests that need a server
+	"plugins/influxdb":    {"", "plugins/sdk", "testsuites/freeport"},
+	"plugins/postgres":    {"", "plugins/sdk", "testsuites/pgtest"},
+	"testsuites/freeport": {}, // for tests that start a server
+	"testsuites/lab":      {},
+	"testsuites/pgtest":   {"testsuites/freeport"}, // for tests that need a server
 }
 
 // homes says where each heavy dependency may be imported; tests too.

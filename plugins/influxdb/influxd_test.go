@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/netpupper/netp/plugins/sdk/sinktest"
+	"github.com/netpupper/netp/testsuites/freeport"
 )
 
 // influxd starts a real InfluxDB 1.x on loopback and gives its address.
@@ -25,7 +25,7 @@ func influxd(t *testing.T) string {
 	}
 	dir := t.TempDir()
 	config := filepath.Join(dir, "conf")
-	address, backup := freePort(t), freePort(t)
+	address, backup := freeport.Address(t), freeport.Address(t)
 	text := fmt.Sprintf(`reporting-disabled = true
 bind-address = %q
 [meta]
@@ -64,15 +64,6 @@ bind-address = %q
 			t.Fatal("influxd does not answer")
 		}
 	}
-}
-
-func freePort(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // query asks InfluxQL and gives the rows of the first series.

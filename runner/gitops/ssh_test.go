@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/netpupper/netp/testsuites/freeport"
 )
 
 // TestOverSSH fetches from a real sshd on loopback, and from none whose key is unknown.
@@ -29,7 +31,7 @@ func TestOverSSH(t *testing.T) {
 		must(t, os.WriteFile(full, []byte(text), 0o600))
 		return full
 	}
-	port := freePort(t)
+	port := freeport.Port(t)
 	must(t, os.MkdirAll("/run/sshd", 0o755))
 	config := file("sshd_config", fmt.Sprintf("ListenAddress 127.0.0.1:%d\nHostKey %s\nAuthorizedKeysFile %s\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\nPidFile none\n",
 		port, hostKey, file("authorized_keys", userLine[len("user "):])))
@@ -51,17 +53,9 @@ func TestOverSSH(t *testing.T) {
 	wantFault(t, err, ReasonFetch, "Host key verification failed")
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 func awaitPort(t *testing.T, port int) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {

@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -22,6 +21,7 @@ import (
 	"github.com/netpupper/netp/agent/join"
 	"github.com/netpupper/netp/agent/wire"
 	"github.com/netpupper/netp/runner/enrol"
+	"github.com/netpupper/netp/testsuites/freeport"
 )
 
 // deployment is a controller and agents as processes of their own.
@@ -49,28 +49,10 @@ func buildNetp(t *testing.T) string {
 	return binary
 }
 
-// lastPort is the one that freeAddress gave last.
-var lastPort atomic.Int32
-
-// freeAddress gives an address that is free, below the ports that the system gives to those who ask for any: nobody else gets it
-// before it is used, or between two uses.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 1000 {
-		address := fmt.Sprint("127.0.0.1:", 10_000+(os.Getpid()*97+int(lastPort.Add(1)))%20_000)
-		if l, err := net.Listen("tcp", address); err == nil {
-			l.Close()
-			return address
-		}
-	}
-	t.Fatal("no address is free")
-	return ""
-}
-
 // deploy starts a controller on loopback, with these flags beside the usual ones.
 func deploy(t *testing.T, binary string, flags ...string) *deployment {
 	t.Helper()
-	d := &deployment{t: t, binary: binary, dir: t.TempDir(), http: freeAddress(t), bus: freeAddress(t), flags: flags}
+	d := &deployment{t: t, binary: binary, dir: t.TempDir(), http: freeport.Address(t), bus: freeport.Address(t), flags: flags}
 	d.startController()
 	d.firstLine = d.controller.awaitOutput("netp agent -join ")
 	return d
@@ -328,7 +310,7 @@ func daemonsJoin(t *testing.T, d *deployment) {
 			t.Errorf("%s: %v, want mode 0600", name, err)
 		}
 	}
-	second := d.start(d.inside, "controller", "-data", d.path("controller"), "-http", freeAddress(t), "-bus", freeAddress(t))
+	second := d.start(d.inside, "controller", "-data", d.path("controller"), "-http", freeport.Address(t), "-bus", freeport.Address(t))
 	if code := second.exit(); code != 1 || !strings.Contains(second.log.String(), "in use by another running controller") {
 		t.Errorf("a second controller on the directory: %d %s", code, second.log)
 	}

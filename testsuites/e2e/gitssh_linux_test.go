@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/netpupper/netp/runner/gitops"
+	"github.com/netpupper/netp/testsuites/freeport"
 )
 
 // sshKey makes a key pair and gives the private key's file and the public key.
@@ -40,7 +41,7 @@ func sshServer(t *testing.T, hostKey, user string) string {
 		t.Skip("sshd needs root to let the test log in")
 	}
 	dir := t.TempDir()
-	address := freeAddress(t)
+	address := freeport.Address(t)
 	host, port, _ := strings.Cut(address, ":")
 	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 		t.Fatal(err)
@@ -76,7 +77,7 @@ func TestSignedCommitsOverSSH(t *testing.T) {
 	known := writeText(t, filepath.Join(dir, "known_hosts"), fmt.Sprintf("[%s]:%s %s", host, port, hostPublic))
 	signers := writeText(t, filepath.Join(dir, "signers"), `alice@example.com namespaces="git" `+alicePublic)
 	o.push(map[string]string{"mesh/suite.hcl": meshSuite("mesh", "", "")})
-	d := &deployment{t: t, binary: buildNetp(t), dir: t.TempDir(), http: freeAddress(t), bus: freeAddress(t),
+	d := &deployment{t: t, binary: buildNetp(t), dir: t.TempDir(), http: freeport.Address(t), bus: freeport.Address(t),
 		flags: []string{"-interval", "500ms", "-suite-env", "NETP_TEST_SHARED"},
 		env: []string{"NETP_TEST_SHARED=shared", "NETP_TEST_SECRET=secret",
 			"NETP_CONTROLLER_REPO=ssh://root@" + address + o.bare, "NETP_CONTROLLER_SSH_KEY=" + userKey,

@@ -22,6 +22,7 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/runner/gitops"
+	"github.com/netpupper/netp/testsuites/freeport"
 )
 
 // buildPlugin builds a bundled sink into a directory.
@@ -126,7 +127,7 @@ webhook { secret_file = "` + secret + `" }
 `
 	file := writeText(t, filepath.Join(t.TempDir(), "controller.hcl"), text)
 	first := o.push(map[string]string{"mesh/suite.hcl": meshSuite("mesh", "", sinkBlock("noc", "mesh.jsonl"))})
-	d := &deployment{t: t, binary: binary, dir: t.TempDir(), http: freeAddress(t), bus: freeAddress(t),
+	d := &deployment{t: t, binary: binary, dir: t.TempDir(), http: freeport.Address(t), bus: freeport.Address(t),
 		flags: []string{"-config", file}, env: []string{"NETP_PLUGIN_DIR=" + plugins}}
 	d.startController()
 	d.edge("a", "b")
@@ -236,7 +237,7 @@ func TestSinkSecrets(t *testing.T) {
 	defer receiver.Close()
 	plugins := t.TempDir()
 	buildPlugin(t, plugins, "webhook")
-	d := &deployment{t: t, binary: buildNetp(t), dir: t.TempDir(), http: freeAddress(t), bus: freeAddress(t), env: []string{"NETP_PLUGIN_DIR=" + plugins}}
+	d := &deployment{t: t, binary: buildNetp(t), dir: t.TempDir(), http: freeport.Address(t), bus: freeport.Address(t), env: []string{"NETP_PLUGIN_DIR=" + plugins}}
 	d.startController()
 	d.edge("a", "b")
 	suite := t.TempDir()

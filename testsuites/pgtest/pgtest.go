@@ -3,7 +3,6 @@ package pgtest
 
 import (
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -13,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+
+	"github.com/netpupper/netp/testsuites/freeport"
 )
 
 // Server is a PostgreSQL server of its own, gone when the test ends. It listens on
@@ -45,7 +46,7 @@ func Start(t *testing.T) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{t: t, bin: filepath.Dir(found[len(found)-1]), root: root, Port: freePort(t)}
+	s := &Server{t: t, bin: filepath.Dir(found[len(found)-1]), root: root, Port: freeport.Port(t)}
 	t.Cleanup(func() {
 		if s.running {
 			s.Stop()
@@ -55,15 +56,6 @@ func Start(t *testing.T) *Server {
 	s.run("initdb", "-D", s.data(), "--auth-local=trust", "--auth-host=scram-sha-256", "-U", "postgres", "-N", "-E", "UTF8", "--locale=C.UTF-8")
 	s.Start()
 	return s
-}
-
-func freePort(t *testing.T) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func (s *Server) data() string { return filepath.Join(s.root, "data") }
