@@ -22,12 +22,14 @@ const host schedule.Resource = "this host"
 // exclusively, whichever way its data goes: acknowledgements come back, and another
 // session that fills their way delays them, and has less of it. (Two transfers at
 // once over a line of 10 Mbit/s down and 1 Mbit/s up measured 9.0 and 0.72 Mbit/s,
-// which are 9.6 and 0.95.) Any other session claims its rate in both directions. A link has its capacity in each
-// direction, and nobody declares which of them a path's forward traffic takes:
-// the former claim all of it, the latter the larger of their two rates, of which
-// the sum is the most that either direction bears. Nor is it known which interface a
-// path without via takes at an agent that has several: it may be any of them.
-// Besides, each session counts against the agents' own limits of sessions.
+// which are 9.6 and 0.95.) Any other session claims its rate in both directions.
+//
+// A link has its capacity in each direction, and nobody declares which of them a
+// path's forward traffic takes: the former claim all of it, the latter the larger of
+// their two rates, of which the sum is the most that either direction bears. Nor is
+// it known which interface a path without via takes at an agent that has several: it
+// may be any of them. Besides, each session counts against the agents' own limits of
+// sessions.
 func (b *builder) claims(p netp.Path, d netp.Demand) []schedule.Claim {
 	c := claiming{b: b, exclusive: d.Forward.Exclusive || d.Reverse.Exclusive}
 	if c.takes(d.Forward) || !c.takes(d.Reverse) {
@@ -59,6 +61,7 @@ func (c *claiming) takes(l netp.Load) bool {
 	return c.exclusive || l.Packets > 0 || l.Bytes > 0 || l.Rate > 0
 }
 
+// side claims one direction at one end of a path.
 func (c *claiming) side(p netp.Path, source bool, direction string, rate float64) {
 	c.add(c.b.side(p, source, direction), rate)
 	m, via := c.b.end(p, source)
