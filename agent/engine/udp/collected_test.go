@@ -125,3 +125,18 @@ func TestOffsetThatIsKnownLate(t *testing.T) {
 		t.Errorf("the smallest delay is %v s; want a fault of delay and variation: %+v", delay.Member("min"), check)
 	}
 }
+
+// TestCopiesOfTheLastPackets: a stream of which all has come is not over before copies of its last packets had time to come, too.
+func TestCopiesOfTheLastPackets(t *testing.T) {
+	const last = int64(time.Hour)
+	r := receiver{set: ofParams(netp.Params{"rate": "100pps", "count": 5.0}), track: &track{received: 4, late: 1}, told: 5, entered: last - 1, fed: last}
+	if r.collected(last + int64(copiesLimit) - 1) {
+		t.Error("over while copies may come")
+	}
+	if !r.collected(last + int64(copiesLimit)) {
+		t.Error("not over")
+	}
+	if r.track.late = 0; r.collected(last + int64(copiesLimit)) {
+		t.Error("over while a packet may come")
+	}
+}

@@ -38,6 +38,8 @@ const (
 	// doneEvery and doneLimit: how often and how long the last report is sent until the sender has it.
 	doneEvery = 50 * time.Millisecond
 	doneLimit = 500 * time.Millisecond
+	// copiesLimit is how long, after the last packet, copies of the last ones are waited for.
+	copiesLimit = 50 * time.Millisecond
 	// stallLimit is how late a host may serve us before the window is marked.
 	stallLimit = 10 * time.Millisecond
 	// chunk is how many arrivals are handed to the collector at once.
@@ -73,6 +75,7 @@ type receiver struct {
 	asked     int64 // when an echo was asked for last
 	missed    int64 // when the sender missed a report; 0 for never
 	heard     int64 // when anything of the sender arrived
+	fed       int64 // when data did
 	firstData int64
 	reached   uint64 // the highest sequence number that came + 1
 	came      uint64 // packets with sequence numbers
@@ -190,7 +193,7 @@ func (r *receiver) advance(now int64) bool {
 			r.enter(stateReceiving, now)
 		}
 	case stateCollecting:
-		if r.collected(in) {
+		if r.collected(now) {
 			r.hand(all)
 			r.ending.sent, r.ending.exact = r.told, true
 			r.ending.completed = r.peerState == stateFinished
@@ -204,11 +207,12 @@ func (r *receiver) advance(now int64) bool {
 }
 
 // collected says whether nothing more is to be waited for.
-func (r *receiver) collected(in time.Duration) bool {
+func (r *receiver) collected(now int64) bool {
+	in := time.Duration(now - r.entered)
 	if in > r.set.timeout {
 		return r.idle
 	}
-	if r.prober && r.exchanges < r.probes && in < probeLimit/6 {
+	if r.prober && r.exchanges < r.probes && in < probeLimit/6 || time.Duration(now-r.fed) < copiesLimit {
 		return false
 	}
 	return r.track.received+r.track.late >= r.told
@@ -297,9 +301,10 @@ func (r *receiver) take(batch []datagram) {
 		r.news = false
 	}
 	if r.stirred {
-		r.stirred, r.heard = false, clock.Mono()
+		r.stirred, r.fed = false, clock.Mono()
+		r.heard = r.fed
 		if r.firstData == 0 {
-			r.firstData = r.heard
+			r.firstData = r.fed
 		}
 	}
 	r.sock.lags(r.lagged)
