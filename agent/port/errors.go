@@ -54,7 +54,7 @@ func (u *Unreachable) Error() string {
 	case Unroutable:
 		return fmt.Sprintf("data port %s, %s, cannot be reached from here: %v", u.Peer, u.name(), u.Err)
 	default:
-		return fmt.Sprintf("no answer from the data port %s, %s, in %s; is %s port %d open in the firewalls on the way?", u.Peer, u.name(), after, u.name(), port)
+		return fmt.Sprintf("no answer from the data port %s, %s, in %s; is %s port %d open in the firewalls on the way, and does %s lead to that agent?", u.Peer, u.name(), after, u.name(), port, u.Peer.Addr())
 	}
 }
 
