@@ -8,6 +8,7 @@
 package bus
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -41,6 +42,9 @@ type Config struct {
 	Admit func(*x509.Certificate) (Guest, error)
 	// Pace bounds what each guest may send. The zero value has defaults.
 	Pace Pace
+	// MaxConnections bounds the connections of other processes, of which those that have shown nothing yet end after 2 s; 0 for half of the
+	// descriptors that this process may have, so that whoever opens connections leaves room for its files and its API.
+	MaxConnections int
 	// MaxStore bounds what all queues together keep [B]; 0 for 1 GiB.
 	MaxStore int64
 	// Logger gets the server's notices; nil logs nothing.
@@ -126,6 +130,7 @@ func options(cfg Config, dir string) (*server.Options, error) {
 		JetStreamMaxStore:  limit,
 		JetStreamMaxMemory: limit,
 		MaxPayload:         1 << 20,
+		MaxConn:            cmp.Or(cfg.MaxConnections, descriptors()/2, server.DEFAULT_MAX_CONNECTIONS),
 		TLSConfig:          cfg.TLS,
 		TLS:                cfg.TLS != nil,
 		TLSHandshakeFirst:  cfg.TLS != nil,

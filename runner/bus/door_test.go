@@ -8,8 +8,10 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"io"
 	"math/big"
 	"net"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -63,12 +65,13 @@ func (a *authority) issue(name string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// guarded is a server that admits guests by the name in their certificate.
-func guarded(t *testing.T, a *authority, admit func(name string) (Guest, error)) *Server {
-	s := serve(t, Config{Dir: t.TempDir(), Ephemeral: true, Listen: "127.0.0.1:0",
-		TLS: &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{a.issue("bus")},
-			ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.pool()},
-		Admit: func(c *x509.Certificate) (Guest, error) { return admit(c.Subject.CommonName) }})
+// guarded is a server that admits guests by the name in their certificate, with what else cfg says.
+func guarded(t *testing.T, a *authority, cfg Config, admit func(name string) (Guest, error)) *Server {
+	cfg.Dir, cfg.Ephemeral, cfg.Listen = t.TempDir(), true, "127.0.0.1:0"
+	cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{a.issue("bus")},
+		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.pool()}
+	cfg.Admit = func(c *x509.Certificate) (Guest, error) { return admit(c.Subject.CommonName) }
+	s := serve(t, cfg)
 	t.Cleanup(func() { s.Close() })
 	return s
 }
@@ -90,7 +93,7 @@ func dial(t *testing.T, s *Server, a *authority, cert tls.Certificate, more ...n
 // server, and a subscription of the controller to everything hears nothing of it.
 func TestGuestUsesItsOwnSubjectsOnly(t *testing.T) {
 	a := newAuthority(t)
-	s := guarded(t, a, ownSubjects)
+	s := guarded(t, a, Config{}, ownSubjects)
 	b := open(t, s, true) // results queue on r.*
 	defer b.Close()
 	violations := make(chan error, 100)
@@ -154,7 +157,7 @@ func expectViolation(t *testing.T, what string, violations <-chan error) {
 // acknowledgement of a message would be published to the reply subject its sender chose.
 func TestQueueAnswersNobody(t *testing.T) {
 	a := newAuthority(t)
-	s := guarded(t, a, func(name string) (Guest, error) {
+	s := guarded(t, a, Config{}, func(name string) (Guest, error) {
 		return Guest{Name: name, Publish: "r.syd", Subscribe: "c.syd.>"}, nil
 	})
 	b := open(t, s, true)
@@ -194,7 +197,7 @@ func TestQueueAnswersNobody(t *testing.T) {
 
 func TestOneConnectionPerGuest(t *testing.T) {
 	a := newAuthority(t)
-	s := guarded(t, a, ownSubjects)
+	s := guarded(t, a, Config{}, ownSubjects)
 	cert := a.issue("syd")
 	first, err := dial(t, s, a, cert)
 	if err != nil {
@@ -227,7 +230,7 @@ func again(t *testing.T, try func() error) {
 func TestExpelledIsOutAtOnceAndStaysOut(t *testing.T) {
 	a := newAuthority(t)
 	var revoked atomic.Bool
-	s := guarded(t, a, func(name string) (Guest, error) {
+	s := guarded(t, a, Config{}, func(name string) (Guest, error) {
 		if name == "syd" && revoked.Load() {
 			return Guest{Name: name}, errors.New("revoked")
 		}
@@ -259,7 +262,7 @@ func TestExpelledIsOutAtOnceAndStaysOut(t *testing.T) {
 
 func TestConnectionEndsWithItsCertificate(t *testing.T) {
 	a := newAuthority(t)
-	s := guarded(t, a, func(name string) (Guest, error) {
+	s := guarded(t, a, Config{}, func(name string) (Guest, error) {
 		g, err := ownSubjects(name)
 		g.Until = time.Now().Add(2 * time.Second)
 		return g, err
@@ -281,7 +284,7 @@ func TestConnectionEndsWithItsCertificate(t *testing.T) {
 
 func TestStrangersAreRefused(t *testing.T) {
 	a, foreign := newAuthority(t), newAuthority(t)
-	s := guarded(t, a, ownSubjects)
+	s := guarded(t, a, Config{}, ownSubjects)
 	if _, err := dial(t, s, a, foreign.issue("syd")); err == nil {
 		t.Error("a foreign certificate was let in")
 	}
@@ -303,4 +306,42 @@ func TestStrangersAreRefused(t *testing.T) {
 	if n, _ := plain.Read(answer); n >= 4 && string(answer) == "INFO" {
 		t.Error("the server speaks before TLS")
 	}
+}
+
+// TestStrangersLeaveDescriptors is threats T23: connections that show nothing are bounded, disturb nobody who is in, and end by themselves.
+func TestStrangersLeaveDescriptors(t *testing.T) {
+	const most = 32
+	a := newAuthority(t)
+	s := guarded(t, a, Config{MaxConnections: most}, ownSubjects)
+	inside, err := dial(t, s, a, a.issue("mel"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var strangers []net.Conn
+	for range 4 * most {
+		c, err := net.Dial("tcp", s.nats.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		strangers = append(strangers, c)
+	}
+	if err := inside.FlushTimeout(patience); err != nil {
+		t.Errorf("who was in: %v", err)
+	}
+	for _, c := range strangers {
+		if n := s.nats.NumClients(); n > most {
+			t.Fatalf("%d connections, at most %d may be", n, most)
+		}
+		if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal("a connection that shows nothing stays")
+		}
+	}
+	again(t, func() error {
+		_, err := dial(t, s, a, a.issue("syd"))
+		return err
+	})
 }

@@ -2,8 +2,6 @@ package bus
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,11 +20,7 @@ func TestFloodingGuestIsPutOut(t *testing.T) {
 		"bytes":    {Bytes: 1 << 20, Window: 100 * time.Millisecond, Barred: time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, Config{Dir: t.TempDir(), Ephemeral: true, Listen: "127.0.0.1:0", Pace: pace,
-				TLS: &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{a.issue("bus")},
-					ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.pool()},
-				Admit: func(c *x509.Certificate) (Guest, error) { return ownSubjects(c.Subject.CommonName) }})
-			t.Cleanup(func() { s.Close() })
+			s := guarded(t, a, Config{Pace: pace}, ownSubjects)
 			polite, err := dial(t, s, a, a.issue("mel"))
 			if err != nil {
 				t.Fatal(err)
