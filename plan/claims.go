@@ -11,10 +11,10 @@ import (
 	"github.com/netpupper/netp/quantity"
 )
 
-// host is the resource that all agents in one process share: its CPU and
+// Host is the resource that all agents in one process share: its CPU and
 // loopback. In a local run two sessions that seek the capacity would measure
 // each other there, so each has the host alone.
-const host schedule.Resource = "this host"
+const Host schedule.Resource = "this host"
 
 // claims says what a session takes while it runs.
 //
@@ -44,7 +44,7 @@ func (b *builder) claims(p netp.Path, d netp.Demand) []schedule.Claim {
 		c.add(b.link(l), max(d.Forward.Rate, d.Reverse.Rate))
 	}
 	if b.onHost(p) {
-		c.add(host, 0)
+		c.add(Host, 0)
 	}
 	c.sessions(p)
 	return c.list
@@ -82,7 +82,7 @@ func (c *claiming) side(p netp.Path, source bool, direction string, rate float64
 
 func (c *claiming) add(r schedule.Resource, rate float64) {
 	claim := schedule.Claim{Resource: r, Exclusive: c.exclusive}
-	if !c.exclusive && r != host {
+	if !c.exclusive && r != Host {
 		claim.Rate = rate
 	}
 	c.list = append(c.list, claim)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/netpupper/netp/plan"
+	"github.com/netpupper/netp/plan/schedule"
 	"github.com/netpupper/netp/quantity"
 )
 
@@ -124,13 +125,19 @@ func (t Terminal) schedule(p *plan.Plan) {
 		t.Printf("Schedule   no sessions: nothing is selected\n")
 		return
 	}
-	rounds := 0
+	rounds, alone := 0, 0
 	for _, s := range p.Sessions {
 		rounds = max(rounds, s.Round)
+		if slices.Contains(s.Claims, schedule.Claim{Resource: plan.Host, Exclusive: true}) {
+			alone++
+		}
 	}
 	how := "side by side"
 	if rounds > 1 {
 		how = fmt.Sprintf("in %d rounds", rounds)
+	}
+	if alone > 1 {
+		how += "; those that seek the capacity take turns, because their agents share this host"
 	}
 	t.Printf("Schedule   %s, %s, %s\n", plural(len(p.Sessions), "session"), Duration(p.Makespan), how)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/lang/diag"
 	"github.com/netpupper/netp/plan"
+	"github.com/netpupper/netp/plan/schedule"
 	"github.com/netpupper/netp/runner/api"
 	"github.com/netpupper/netp/runner/apply"
 	"github.com/netpupper/netp/runner/gitops"
@@ -278,6 +279,24 @@ func TestStatusTellsWhatRuns(t *testing.T) {
 		var out strings.Builder
 		if err := (Terminal{Out: &out, Width: 120}).Status("https://x", s, time.Now()); err != nil || !strings.Contains(out.String(), want) {
 			t.Errorf("got %v\n%s\nwant %q", err, out.String(), want)
+		}
+	}
+}
+
+func TestScheduleSaysWhyTransfersTakeTurns(t *testing.T) {
+	local := planOf(2, 30*time.Second)
+	for i := range local.Sessions {
+		local.Sessions[i].Round = i + 1
+		local.Sessions[i].Claims = []schedule.Claim{{Resource: plan.Host, Exclusive: true}}
+	}
+	for want, p := range map[string]*plan.Plan{
+		"2 sessions, 10 s, side by side": planOf(2, 10*time.Second),
+		"2 sessions, 30 s, in 2 rounds; those that seek the capacity take turns, because their agents share this host": local,
+	} {
+		var out strings.Builder
+		Terminal{Out: &out}.schedule(p)
+		if got := out.String(); got != "Schedule   "+want+"\n" {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }
