@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -125,21 +126,61 @@ func (t Terminal) schedule(p *plan.Plan) {
 		t.Printf("Schedule   no sessions: nothing is selected\n")
 		return
 	}
-	rounds, alone := 0, 0
+	alone := 0
 	for _, s := range p.Sessions {
-		rounds = max(rounds, s.Round)
 		if slices.Contains(s.Claims, schedule.Claim{Resource: plan.Host, Exclusive: true}) {
 			alone++
 		}
 	}
-	how := "side by side"
-	if rounds > 1 {
-		how = fmt.Sprintf("in %d rounds", rounds)
-	}
+	how := turns(p.Sessions)
 	if alone > 1 {
 		how += "; those that seek the capacity take turns, because their agents share this host"
 	}
-	t.Printf("Schedule   %s, %s, %s\n", plural(len(p.Sessions), "session"), Duration(p.Makespan), how)
+	t.Printf("Schedule   %s, %s%s\n", plural(len(p.Sessions), "session"), Duration(p.Makespan), how)
+}
+
+// maxTurns bounds the tests whose sessions the schedule tells apart.
+const maxTurns = 4
+
+// turns says how the sessions of each test lie in time, or with many tests those of all.
+func turns(sessions []plan.Session) string {
+	rounds := 0
+	tests := map[string]map[int]int{} // sessions by round, by test
+	for _, s := range sessions {
+		rounds = max(rounds, s.Round)
+		if tests[s.Test] == nil {
+			tests[s.Test] = map[int]int{}
+		}
+		tests[s.Test][s.Round]++
+	}
+	switch {
+	case rounds <= 1:
+		return ", side by side"
+	case len(tests) == 1 || len(tests) > maxTurns:
+		return fmt.Sprintf(", in %d rounds", rounds)
+	}
+	var parts []string
+	for _, test := range slices.Sorted(maps.Keys(tests)) {
+		parts = append(parts, strings.TrimPrefix(test, "test.")+" "+turnsOf(tests[test]))
+	}
+	return ": " + strings.Join(parts, ", ")
+}
+
+// turnsOf says it of one test, by how many of its sessions there are in each round.
+func turnsOf(rounds map[int]int) string {
+	sizes := slices.Sorted(maps.Values(rounds))
+	least, most := sizes[0], sizes[len(sizes)-1]
+	switch {
+	case len(rounds) == 1 && most == 1:
+		return "1 session"
+	case len(rounds) == 1:
+		return "side by side"
+	case most == 1:
+		return "one by one"
+	case least == most:
+		return fmt.Sprintf("in %d rounds of %d", len(rounds), most)
+	}
+	return fmt.Sprintf("in %d rounds of up to %d", len(rounds), most)
 }
 
 func (t Terminal) traffic(c plan.Cost) {
