@@ -46,7 +46,7 @@ func (in *instance) agent() cty.Value {
 	}
 	out := Agent{Addr: in.addr, Range: addressOf(in.rng)}
 	out.Agent = netp.Agent{Name: netp.AgentID(name), Tags: a.tags("tags")}
-	out.Netns = a.netns()
+	out.Netns, out.NAT = a.netns(), a.flag("nat")
 	out.Interfaces = in.interfaces(a)
 	l.suite.Agents = append(l.suite.Agents, out)
 	l.agentItems[out.Addr] = in.item

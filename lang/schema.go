@@ -37,7 +37,7 @@ func rootSchema() *blockSchema {
 		"variable": {labels: name, args: optional("type", "default", "description", "sensitive", "nullable"),
 			blocks: map[string]*blockSchema{"validation": validation}, expressions: []string{"type"}},
 		"locals": {free: true},
-		"agent": {labels: name, args: optional("for_each", "name", "tags", "netns"), blocks: map[string]*blockSchema{
+		"agent": {labels: name, args: optional("for_each", "name", "tags", "netns", "nat"), blocks: map[string]*blockSchema{
 			"interface": {labels: name, args: optional("address", "device", "netns", "capacity")}}},
 		"agents":  (&blockSchema{labels: name, args: optional("for_each"), expressions: []string{"where"}}).require("where"),
 		"link":    {labels: name, args: optional("for_each", "capacity", "tags")},

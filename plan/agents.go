@@ -92,6 +92,7 @@ func overlay(announced, declared netp.Agent) netp.Agent {
 	maps.Copy(out.Tags, declared.Tags)
 	out.Address = cmp.Or(declared.Address, announced.Address)
 	out.Netns = cmp.Or(declared.Netns, announced.Netns)
+	out.NAT = declared.NAT || announced.NAT
 	out.Interfaces = slices.Clone(announced.Interfaces)
 	for _, d := range declared.Interfaces {
 		at := slices.IndexFunc(out.Interfaces, func(i netp.Interface) bool { return i.Name == d.Name })

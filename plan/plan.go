@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"slices"
 	"time"
 
 	"github.com/netpupper/netp"
@@ -46,6 +47,11 @@ type Plan struct {
 	// Targets and Excludes as given; a partial plan removes nothing.
 	Targets  []string `json:"targets,omitempty"`
 	Excludes []string `json:"excludes,omitempty"`
+}
+
+// NAT says whether nobody can dial an agent, by its declaration or by its own word.
+func (p *Plan) NAT(id netp.AgentID) bool {
+	return slices.ContainsFunc(p.Agents, func(a netp.Agent) bool { return a.Name == id && a.NAT })
 }
 
 // SuiteInfo says which suite a plan is of.

@@ -38,7 +38,7 @@ func (tr *try) explainNAT(r netp.Result) netp.Result {
 	case responder.Agent.NAT && tr.members[netp.Initiator].Agent.NAT:
 		why.Detail += " Both agents are behind NAT, so neither can open the path to the other: forward the data port of one of them to it and give that agent -address."
 	case !responder.Agent.NAT:
-		why.Detail += fmt.Sprintf(" If agent %s is behind NAT, start it with -nat: it then opens the path itself.", responder.Agent.Name)
+		why.Detail += fmt.Sprintf(" If agent %s is behind NAT, say nat = true in its block of the suite, or start it with -nat: it then opens the path itself.", responder.Agent.Name)
 	}
 	r.Failure = &why
 	return r

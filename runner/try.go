@@ -98,6 +98,7 @@ func (tr *try) setUp() *netp.Failure {
 		if !ok {
 			return lost(id, "is not connected")
 		}
+		m.Agent.NAT = m.Agent.NAT || tr.plan.NAT(id)
 		tr.members[role] = m
 	}
 	var random [48]byte

@@ -164,6 +164,7 @@ type labReport struct {
 type labSiteAt struct {
 	Name  string      `json:"name"`
 	Netns string      `json:"netns"`
+	NAT   bool        `json:"nat,omitempty"`
 	Lines []labLineAt `json:"lines"`
 }
 
@@ -192,7 +193,7 @@ func (a *app) labKeep(ctx context.Context, l labfile.Lab) error {
 	}
 	var s labReport
 	for _, site := range l.Sites {
-		at := labSiteAt{Name: site.Name, Netns: network.Sites[site.Name].Path()}
+		at := labSiteAt{Name: site.Name, Netns: network.Sites[site.Name].Path(), NAT: site.NAT}
 		for _, line := range site.Lines {
 			stands := labLineAt{Carrier: line.Carrier, Device: network.Lines[site.Name][line.Carrier].Ends[0].Device}
 			for _, a := range []netip.Addr{network.Host[site.Name][line.Carrier], network.Host6[site.Name][line.Carrier]} {
@@ -216,6 +217,9 @@ func agentBlocks(s labReport) string {
 	var out strings.Builder
 	for _, site := range s.Sites {
 		fmt.Fprintf(&out, "agent %q {\n  netns = %q\n", site.Name, site.Netns)
+		if site.NAT {
+			fmt.Fprintf(&out, "  nat   = true\n")
+		}
 		for _, l := range site.Lines {
 			fmt.Fprintf(&out, "  interface %q { device = %q } # %s\n", l.Carrier, l.Device, strings.Trim(fmt.Sprint(l.Addresses), "[]"))
 		}

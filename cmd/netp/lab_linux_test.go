@@ -55,6 +55,7 @@ site "per" {
 site "adl" {
   block { protocol = "udp" }
 }
+site "drw" { nat = true }
 `
 
 // endKeeper ends the keeper that a failed script has left.

@@ -154,7 +154,7 @@ func (l *local) agent(declared netp.Agent, i int, server *bus.Server, key ed2551
 		}
 	}
 	return agent.New(agent.Config{
-		Name: declared.Name, Tags: declared.Tags, Interfaces: interfaces, Limits: declared.Limits,
+		Name: declared.Name, Tags: declared.Tags, NAT: declared.NAT, Interfaces: interfaces, Limits: declared.Limits,
 		Engines: agent.Engines(), Listen: where, ControllerKey: key, SpoolDir: spool, Version: l.version, Logger: l.logger,
 		Dial: func(context.Context) (*wire.Conn, error) {
 			return wire.Connect(wire.Options{InProcess: server, Name: "agent " + string(declared.Name), Logger: l.logger})

@@ -74,6 +74,9 @@ func (p *page) agent(a netp.Agent) {
 	if a.Netns != "" {
 		line += " in " + a.Netns
 	}
+	if a.NAT {
+		line += " behind NAT"
+	}
 	p.line("%s%s", line, tags(a.Tags))
 	for _, i := range a.Interfaces {
 		line := "  interface " + i.Name
