@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"net/netip"
 	"os"
@@ -30,6 +31,8 @@ func buildLab(l labfile.Lab) (*lab.Lab, *lab.Network, error) {
 	for _, s := range l.Sites {
 		site := lab.Site{Name: s.Name, NAT: s.NAT}
 		for _, line := range s.Lines {
+			line.Up.Seed = chanceOf(line.Up.Seed, s.Name, line.Carrier, "up")
+			line.Down.Seed = chanceOf(line.Down.Seed, s.Name, line.Carrier, "down")
 			site.Lines = append(site.Lines, lab.SiteLine(line))
 		}
 		for _, b := range s.Block {
@@ -51,6 +54,14 @@ func buildLab(l labfile.Lab) (*lab.Lab, *lab.Network, error) {
 		return nil, nil, errors.Join(err, made.Close())
 	}
 	return made, network, nil
+}
+
+// chanceOf is the seed of one direction of a line, made of the one that the file gives. With one seed for all, a packet that is late by
+// chance on one line would be late on the next, too, and a bit that the first turns the second would turn back.
+func chanceOf(seed uint64, names ...string) uint64 {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%d %q", seed, names)
+	return h.Sum64()
 }
 
 // nameServer is what a file says of a site's name server.
