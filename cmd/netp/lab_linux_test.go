@@ -41,6 +41,7 @@ func TestLab(t *testing.T) {
 const labText = `name = %q
 carrier "telco-a" { delay = "2ms" }
 carrier "telco-b" {}
+carrier "noisy" { corrupt = 10 * percent }
 site "syd" {
   dns { names = { "per.example" = "10.1.3.10" } }
 }
@@ -56,6 +57,8 @@ site "adl" {
   block { protocol = "udp" }
 }
 site "drw" { nat = true }
+site "hba" {}
+site "cbr" {}
 `
 
 // endKeeper ends the keeper that a failed script has left.

@@ -39,7 +39,7 @@ func (s *session) health() []netp.Check {
 		clocksCheck(kernel),
 	}
 	if kernel && s.socket != nil {
-		checks = append(checks, dropCheck(uint64(seen.drops), "this agent"))
+		checks = append(checks, dropCheck(seen.drops, s.socket.late(seen.drops), "this agent"))
 	}
 	return checks
 }
@@ -117,11 +117,14 @@ func stepCheck(odd, answers uint64) netp.Check {
 	return c
 }
 
-// dropCheck: packets lost in our own receive queue are not the network's.
-func dropCheck(n uint64, whose string) netp.Check {
-	c := netp.Check{Name: "receive_queue_drops", Value: float64(n), Unit: "packets", OK: n == 0}
+// dropCheck: packets lost in our own receive queue are not the network's, unless they came damaged.
+func dropCheck(dropped, late uint32, whose string) netp.Check {
+	c := netp.Check{Name: "receive_queue_drops", Value: float64(late), Unit: "packets", OK: late == 0}
+	if damaged := dropped - late; damaged > 0 {
+		c.Reason = fmt.Sprintf("At least %d packets came damaged to %s, with a wrong UDP checksum: the network lost them.", damaged, whose)
+	}
 	if !c.OK {
-		c.Reason = fmt.Sprintf("%d packets reached %s and were dropped there because it did not read them in time; the losses are not all the network's. Give it more processor time, or raise net.core.rmem_max.", n, whose)
+		c.Reason = fmt.Sprintf("%d packets reached %s and were dropped there because it did not read them in time; the losses are not all the network's. Give it more processor time, or raise net.core.rmem_max.", late, whose)
 		c.Metrics = lossMetrics
 	}
 	return c

@@ -210,7 +210,7 @@ func (r *reflector) departed(count uint64, kernel int64) {
 func (r *reflector) health() []netp.Check {
 	checks := []netp.Check{unansweredCheck(r.unsent), stayCheck(time.Duration(r.stay), newSettings(r.job.Params).timeout), lagCheck(time.Duration(r.lag))}
 	if r.socket.clocks() == kernelClocks {
-		checks = append(checks, dropCheck(uint64(r.drops), "the reflecting agent"))
+		checks = append(checks, dropCheck(r.drops, r.socket.late(r.drops), "the reflecting agent"))
 	}
 	return checks
 }

@@ -30,6 +30,8 @@ type socket interface {
 	departures(take func(sequence uint64, kernel int64))
 	// clocks says which stamps the socket gives: a word for Result.Facts.
 	clocks() string
+	// late is how many of the packets that the socket has dropped were not read in time, at most: the others came damaged.
+	late(dropped uint32) uint32
 	close() error
 }
 
@@ -45,7 +47,7 @@ type poller interface {
 // arrival is what is known of a packet that was received.
 type arrival struct {
 	kernel int64  // the kernel's stamp, Unix nanoseconds; 0 when there is none
-	drops  uint32 // packets this socket has dropped since it was opened, because nobody read them in time
+	drops  uint32 // packets this socket has dropped since it was opened; see socket.late
 	ttl    int    // TTL or hop limit; -1 when not known
 	tos    int    // type of service or traffic class; -1 when not known
 }
@@ -93,6 +95,7 @@ func (s plainSocket) receive(packet []byte, a *arrival) (int, error) {
 
 func (s plainSocket) departures(func(uint64, int64)) {}
 func (s plainSocket) clocks() string                 { return userClocks }
+func (s plainSocket) late(dropped uint32) uint32     { return dropped }
 func (s plainSocket) close() error                   { return s.Close() }
 
 // flowSocket makes a socket of a flow between agents; departing says whether departures are stamped too.

@@ -11,6 +11,7 @@ import (
 	"github.com/netpupper/netp/agent/clock"
 	"github.com/netpupper/netp/agent/engine/internal/ancillary"
 	"github.com/netpupper/netp/agent/engine/internal/departure"
+	"github.com/netpupper/netp/agent/engine/internal/overflow"
 	"github.com/netpupper/netp/agent/port"
 )
 
@@ -21,6 +22,7 @@ type kernelSocket struct {
 	fd        int
 	departing bool
 	out       *departure.Queue
+	before    overflow.Mark
 	done      func() error
 
 	in     message // for receive: one goroutine
@@ -32,7 +34,7 @@ const stampFlags = unix.SOF_TIMESTAMPING_SOFTWARE | unix.SOF_TIMESTAMPING_RX_SOF
 // newKernelSocket takes a blocking, connected socket, whose packets are stamped when they come, and with departing also when
 // they leave. Closing it calls done.
 func newKernelSocket(fd int, departing bool, done func() error) (*kernelSocket, error) {
-	s := &kernelSocket{fd: fd, departing: departing, out: departure.New(fd, stampFlags), done: done}
+	s := &kernelSocket{fd: fd, departing: departing, out: departure.New(fd, stampFlags), before: overflow.Before(fd), done: done}
 	port.SetReceiveBuffer(fd, port.ReceiveBuffer) // what a stall drops all the same is counted
 	for _, o := range [][2]int{
 		{unix.SOL_SOCKET, unix.SO_RXQ_OVFL},
@@ -178,6 +180,10 @@ func (s *kernelSocket) departures(take func(sequence uint64, kernel int64)) {
 
 func (s *kernelSocket) clocks() string { return kernelClocks }
 func (s *kernelSocket) close() error   { return s.done() }
+
+func (s *kernelSocket) late(dropped uint32) uint32 {
+	return uint32(s.before.Late(s.fd, uint64(dropped)))
+}
 
 // message is what recvmsg fills.
 type message struct {

@@ -17,6 +17,7 @@ type silentSocket struct{}
 func (silentSocket) send([]byte, uint64) error             { return nil }
 func (silentSocket) receive([]byte, *arrival) (int, error) { return 0, errNothing }
 func (silentSocket) departures(func(uint64, int64))        {}
+func (silentSocket) late(dropped uint32) uint32            { return dropped }
 func (silentSocket) clocks() string                        { return kernelClocks }
 func (silentSocket) close() error                          { return nil }
 

@@ -187,17 +187,29 @@ func (x *session) receiveHealth(o outcome) []netp.Check {
 	return checks
 }
 
-// queueDrops asks whether packets got as far as our own socket and were dropped there.
+// queueDrops asks whether packets got as far as our own socket and were dropped there because they were not read in time. Those that
+// came damaged the network has lost.
 func (x *session) queueDrops() netp.Check {
 	c := netp.Check{Name: checkDrops, Unit: "packets", OK: true, Metrics: []string{"loss", metricEffective, metricRate}}
-	for _, r := range x.inbound.receivers {
-		c.Value += float64(r.sock.drops())
+	dropped := x.dropped()
+	late := x.inbound.receivers[0].sock.late(dropped)
+	c.Value = float64(late)
+	if damaged := dropped - late; damaged > 0 {
+		c.Reason = fmt.Sprintf("At least %d packets came damaged, with a wrong UDP checksum: the network lost them.", damaged)
 	}
-	if c.Value > 0 {
+	if late > 0 {
 		c.OK = false
 		c.Reason = fmt.Sprintf("The receiving host dropped at least %.0f packets that had arrived, because the agent could not read them in time: they are in the loss, and the network did not lose them. Free the host's processors, raise net.core.rmem_max, or ask for a lower rate.", c.Value)
 	}
 	return c
+}
+
+// dropped is how many packets that arrived the sockets have dropped.
+func (x *session) dropped() (n uint64) {
+	for _, r := range x.inbound.receivers {
+		n += r.sock.drops()
+	}
+	return n
 }
 
 // departures asks how many packets of a traced stream have a wrong delay, because the sender could not tell when they left.

@@ -49,8 +49,10 @@ type socket interface {
 	untrace()
 	// interrupt makes a read that waits return soon.
 	interrupt()
-	// drops is how many packets the system has dropped because we did not read them in time.
+	// drops is how many packets that arrived the system has dropped at this socket, and late how many of so many the sockets of the
+	// session did not read in time, at most: the others came damaged.
 	drops() uint64
+	late(dropped uint64) uint64
 	// describe says what the socket is like.
 	describe() socketFacts
 	// close ends its use, before the flow is closed; no read runs any more.
@@ -154,6 +156,8 @@ func (s *plainSocket) interrupt() { _ = s.flow.SetReadDeadline(time.Now()) }
 func (s *plainSocket) close() {}
 
 func (s *plainSocket) drops() uint64 { return 0 }
+
+func (s *plainSocket) late(dropped uint64) uint64 { return dropped }
 
 func (s *plainSocket) describe() socketFacts { return socketFacts{} }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/netpupper/netp/agent/clock"
 	"github.com/netpupper/netp/agent/engine/internal/ancillary"
 	"github.com/netpupper/netp/agent/engine/internal/departure"
+	"github.com/netpupper/netp/agent/engine/internal/overflow"
 	"github.com/netpupper/netp/agent/port"
 )
 
@@ -49,6 +50,7 @@ type rawSocket struct {
 	empty     bool // at the end of the last read: the poller will tell when it is not
 	failed    syscall.Errno
 	dropped   uint32
+	before    overflow.Mark
 
 	// Waiting with others.
 	poller      *poller
@@ -151,6 +153,7 @@ func (r *rawSocket) prepare(fd int, s settings, receives bool) error {
 		return nil
 	}
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1) // without it, drops are told as 0
+	r.before = overflow.Before(fd)
 	want := port.ReceiveBuffer
 	if s.flood() || s.pps() > joinAbove {
 		want = forcedBuffer
@@ -491,6 +494,8 @@ func (r *rawSocket) close() {
 }
 
 func (r *rawSocket) drops() uint64 { return uint64(r.dropped) }
+
+func (r *rawSocket) late(dropped uint64) uint64 { return r.before.Late(r.fd, dropped) }
 
 func (r *rawSocket) describe() socketFacts {
 	f := r.facts
