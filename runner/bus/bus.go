@@ -172,6 +172,18 @@ func (s *Server) URL() string {
 // the server is ephemeral, also after a kill.
 func (s *Server) Dir() string { return s.dir }
 
+// brokenQueue says why the results queue is not there or cannot be written any more,
+// "" when it can.
+func (s *Server) brokenQueue() string {
+	health := s.nats.Healthz(&server.HealthzOptions{Account: server.DEFAULT_GLOBAL_ACCOUNT, Stream: resultsStream, Details: true})
+	for _, e := range health.Errors {
+		if e.Type == server.HealthzErrorStream || e.Type == server.HealthzErrorAccount {
+			return e.Error
+		}
+	}
+	return ""
+}
+
 // Close stops the server, waits for it, and gives its directory back.
 func (s *Server) Close() error {
 	s.stop()

@@ -39,8 +39,11 @@ const (
 // Bus is what a controller has on a server. It may be used concurrently.
 type Bus struct {
 	conn     *nats.Conn
+	js       jetstream.JetStream
 	results  jetstream.Consumer
+	queue    jetstream.StreamConfig // of results
 	presence jetstream.KeyValue
+	broken   func() string // why the embedded server cannot write the queue, "" when it can; nil for another's server
 	logger   *slog.Logger
 }
 
@@ -55,7 +58,10 @@ func Open(ctx context.Context, o Options) (*Bus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the bus: %w", err)
 	}
-	b := &Bus{conn: conn, logger: logger}
+	b := &Bus{conn: conn, queue: resultsConfig(o), logger: logger}
+	if o.Server != nil && !o.Ephemeral { // memory is written for as long as there is any
+		b.broken = o.Server.brokenQueue
+	}
 	if err := b.prepare(ctx, o); err != nil {
 		conn.Close()
 		return nil, err
@@ -82,7 +88,13 @@ func (b *Bus) prepare(ctx context.Context, o Options) error {
 		}
 		return fmt.Errorf("make the presence bucket: %w", err)
 	}
-	stream, err := js.CreateOrUpdateStream(ctx, resultsConfig(o))
+	b.js = js
+	return b.openQueue(ctx)
+}
+
+// openQueue makes the results queue, unless it is there.
+func (b *Bus) openQueue(ctx context.Context) error {
+	stream, err := b.js.CreateOrUpdateStream(ctx, b.queue)
 	if err != nil {
 		return fmt.Errorf("make the results queue: %w", err)
 	}
@@ -96,6 +108,19 @@ func (b *Bus) prepare(ctx context.Context, o Options) error {
 		return fmt.Errorf("read the results queue: %w", err)
 	}
 	return nil
+}
+
+// remakeTimeout bounds making the queue anew.
+const remakeTimeout = 10 * time.Second
+
+// remake makes the results queue anew, empty.
+func (b *Bus) remake(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, remakeTimeout)
+	defer cancel()
+	if err := b.js.DeleteStream(ctx, resultsStream); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return fmt.Errorf("remove the results queue: %w", err)
+	}
+	return b.openQueue(ctx)
 }
 
 // presenceConfig: in memory, for heartbeats must not wait for a disk. A lease

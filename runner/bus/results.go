@@ -26,24 +26,65 @@ const (
 // messages again. Messages may come more than once.
 func (b *Bus) Results(ctx context.Context, take func([]Message) error) error {
 	incoming := make(chan jetstream.Msg, maxBatch)
-	consuming, err := b.results.Consume(func(m jetstream.Msg) {
-		select {
-		case incoming <- m:
-		case <-ctx.Done():
-		}
-	}, jetstream.PullMaxMessages(2*maxBatch))
+	consuming, err := b.consume(ctx, incoming)
 	if err != nil {
 		return fmt.Errorf("read the results queue: %w", err)
 	}
-	defer consuming.Stop()
+	defer func() { consuming.Stop() }()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case first := <-incoming:
 			b.take(gather(first, incoming), take)
+		case <-look.C:
+			if renewed := b.renew(ctx, incoming); renewed != nil {
+				consuming.Stop()
+				consuming = renewed
+			}
 		}
 	}
+}
+
+// consume has the queue put what it has into incoming.
+func (b *Bus) consume(ctx context.Context, incoming chan<- jetstream.Msg) (jetstream.ConsumeContext, error) {
+	return b.results.Consume(func(m jetstream.Msg) {
+		select {
+		case incoming <- m:
+		case <-ctx.Done():
+		}
+	}, jetstream.PullMaxMessages(2*maxBatch))
+}
+
+// lookEvery is how often the queue of an embedded server is looked after.
+const lookEvery = 5 * time.Second
+
+// renew makes the results queue anew when the server has given it up: after an error
+// of the disk, say that it was full, it never writes again. What was in it comes
+// again from the agents. It gives nil when there is nothing to do, or it did not
+// succeed; the next look tries again then.
+func (b *Bus) renew(ctx context.Context, incoming chan<- jetstream.Msg) jetstream.ConsumeContext {
+	if b.broken == nil {
+		return nil
+	}
+	why := b.broken()
+	if why == "" {
+		return nil
+	}
+	err := b.remake(ctx)
+	if err == nil {
+		var consuming jetstream.ConsumeContext
+		if consuming, err = b.consume(ctx, incoming); err == nil {
+			b.logger.Warn("the results queue could not be written and was made anew; agents send again what was in it", "error", why)
+			return consuming
+		}
+	}
+	if ctx.Err() == nil {
+		b.logger.Error("the results queue cannot be written; results wait with the agents", "error", why, "made anew", err)
+	}
+	return nil
 }
 
 // gather adds to the first message those that are there already.

@@ -1,0 +1,109 @@
+//go:build unix
+
+package bus
+
+import (
+	"context"
+	"log/slog"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// fill keeps the process from writing beyond the first bytes of any file, until free
+// is called: the next best thing to a full disk.
+func fill(t *testing.T) (free func()) {
+	t.Helper()
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+		t.Fatal(err)
+	}
+	signal.Ignore(syscall.SIGXFSZ)
+	full := before
+	full.Cur = 1
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &full); err != nil {
+		t.Skipf("needs a bound on the size of files: %v", err)
+	}
+	free = func() {
+		_ = syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before)
+		signal.Reset(syscall.SIGXFSZ)
+	}
+	t.Cleanup(free)
+	return free
+}
+
+// warned is closed by the first error that is logged.
+type warned struct {
+	slog.Handler
+	seen chan struct{}
+	told atomic.Bool
+}
+
+func (w *warned) Enabled(context.Context, slog.Level) bool { return true }
+
+func (w *warned) Handle(_ context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelError && !w.told.Swap(true) {
+		close(w.seen)
+	}
+	return nil
+}
+
+// Once the disk was full the server writes no more to the queue it has. When there is
+// room again results must come through without a restart.
+func TestResultsComeAgainAfterAFullDisk(t *testing.T) {
+	log := &warned{Handler: slog.DiscardHandler, seen: make(chan struct{})}
+	s := serve(t, Config{Dir: t.TempDir(), Logger: slog.New(log)})
+	defer s.Close()
+	b := open(t, s, false)
+	defer b.Close()
+	c, err := nats.Connect("", nats.InProcessServer(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	done := make(chan error, 1)
+	came := make(chan string, 1)
+	go func() {
+		done <- b.Results(ctx, func(m []Message) error {
+			select {
+			case came <- string(m[0].Data):
+			default:
+			}
+			return nil
+		})
+	}()
+	send := func(text string) {
+		if err := c.Publish("r.syd", []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	free := fill(t)
+	send("lost")
+	select {
+	case <-log.seen:
+	case <-ctx.Done():
+		t.Fatal("the full disk was not noticed")
+	}
+	free()
+	again := time.NewTicker(100 * time.Millisecond) // as agents do
+	defer again.Stop()
+	for got := ""; got != "again"; {
+		select {
+		case <-again.C:
+			send("again")
+		case got = <-came:
+		case <-ctx.Done():
+			t.Fatal("no result came after the disk had room again")
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
