@@ -271,6 +271,34 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// Two runs of the same work are left when the first could not go on, say because the
+// disk was full, and somebody applied the suite again: the controller starts all the same.
+func TestResumeTwoRunsOfTheSameWork(t *testing.T) {
+	w := newWorld(t)
+	first := w.plan("s", 0, 1)
+	if _, err := w.apply(first); err != nil {
+		t.Fatal(err)
+	}
+	again := w.plan("s", 0, 1)
+	run := store.Run{Report: netp.Report{Run: "00000073-0000-7000-8000-00000000beef", Suite: "s", Started: time.Unix(3, 0).UTC()}, Trigger: store.ByApply}
+	if err := w.store.BeginRun(t.Context(), run, again); err != nil {
+		t.Fatal(err)
+	}
+	left := w.runs // of the killed controller: it never gets to its end
+	w.restart()
+	defer left.Close()
+	if err := w.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		w.executor.let <- struct{}{}
+	}
+	w.runs.Close()
+	if open, err := w.store.Unfinished(t.Context()); len(open) > 0 || err != nil {
+		t.Errorf("left unfinished: %+v, %v", open, err)
+	}
+}
+
 func TestInstallIsIdempotent(t *testing.T) {
 	w := newWorld(t)
 	install := func(every time.Duration) bool {

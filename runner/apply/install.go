@@ -132,8 +132,8 @@ func (a *Applier) resume(u store.Unfinished) error {
 	if u.Run.Trigger != store.ByApply {
 		return a.cfg.Runs.Recover(u, nil)
 	}
-	h, _, err := a.hold(u.Run.Report.Suite, restarted, digest([]any{u.Plan.Tests, u.Plan.Sessions}))
-	if err != nil {
+	h, held, err := a.hold(u.Run.Report.Suite, restarted, digest([]any{u.Plan.Tests, u.Plan.Sessions}))
+	if err != nil || held != nil {
 		return a.cfg.Runs.Recover(u, nil) // another run of the suite was left, too
 	}
 	a.begun(h, u.Run.Report.Run)
