@@ -280,6 +280,7 @@ func (d *controllerDaemon) begin(ctx, lasting context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.scheduler.Run(ctx) })
 	group.Go(func() error { return d.reconciler.Run(ctx) })
+	group.Go(func() error { return d.applier.Retake(ctx) })
 	group.Go(func() error { return d.prune(ctx) })
 	group.Go(func() error { <-ctx.Done(); return nil })
 	return group.Wait()

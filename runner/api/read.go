@@ -47,7 +47,7 @@ type SuiteState struct {
 const (
 	Running     = "running"
 	Ended       = "ended"
-	Interrupted = "interrupted" // the controller was stopped meanwhile
+	Interrupted = "interrupted" // the controller was stopped meanwhile, or could not write to its store
 )
 
 // Run is a run with where it stands.

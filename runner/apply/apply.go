@@ -91,8 +91,10 @@ type Config struct {
 	// Applied hears what is applied of a suite whenever that has changed; nil for
 	// nobody. It must not block.
 	Applied func(suite string, now plan.State)
-	Now     func() time.Time // nil for the clock
-	Logger  *slog.Logger     // nil logs nothing
+	// RetakeEvery is how often Retake looks for runs that could not go on; default 15 s.
+	RetakeEvery time.Duration
+	Now         func() time.Time // nil for the clock
+	Logger      *slog.Logger     // nil logs nothing
 }
 
 // Applier applies suites. It may be used concurrently.
@@ -116,6 +118,7 @@ func New(cfg Config) (*Applier, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	cfg.RetakeEvery = cmp.Or(cfg.RetakeEvery, 15*time.Second)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	return &Applier{cfg: cfg, locks: make(map[string]*hold)}, nil
 }

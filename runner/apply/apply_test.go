@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 type executor struct {
 	store *store.Store
 	let   chan struct{}
+	full  atomic.Bool // the store cannot be written
 }
 
 func (x *executor) Execute(ctx context.Context, w runner.Work, tell func(runner.Event)) (netp.Report, error) {
@@ -41,6 +43,9 @@ func (x *executor) finish(ctx context.Context, run store.Run, tell func(runner.E
 	case <-x.let:
 	case <-ctx.Done():
 		run.Report.Cancelled = true
+	}
+	if x.full.Load() {
+		return run.Report, errors.New("the disk is full")
 	}
 	run.Report.Ended = time.Unix(2, 0).UTC()
 	err := x.store.SaveRun(context.WithoutCancel(ctx), run)
@@ -296,6 +301,42 @@ func TestResumeTwoRunsOfTheSameWork(t *testing.T) {
 	w.runs.Close()
 	if open, err := w.store.Unfinished(t.Context()); len(open) > 0 || err != nil {
 		t.Errorf("left unfinished: %+v, %v", open, err)
+	}
+}
+
+// A run that could not go on because the store could not be written goes on when it
+// can, without a restart; so does the turn of a standing test.
+func TestRetake(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.RetakeEvery = time.Millisecond
+	w.executor.full.Store(true)
+	started, err := w.apply(w.plan("s", 0, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.end(started.Run)
+	turn := runner.Work{Plan: w.plan("t", 0, 1), Trigger: store.BySchedule}
+	go func() { w.executor.let <- struct{}{} }()
+	if _, err := w.runs.Execute(t.Context(), turn, nil); err == nil {
+		t.Error("a turn on a full disk has no error")
+	}
+	w.executor.full.Store(false)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.Retake(ctx) }()
+	w.executor.let <- struct{}{}
+	w.executor.let <- struct{}{}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	w.runs.Close()
+	left, err := w.store.Unfinished(t.Context())
+	if len(left) > 0 || err != nil || len(w.runs.TakeStuck()) > 0 || w.Lock("s") != nil {
+		t.Errorf("left unfinished: %+v, %v", left, err)
+	}
+	if found, err := w.store.FindRun(t.Context(), started.Run); err != nil || found.Report.Cancelled {
+		t.Errorf("the run is %+v, %v", found, err)
 	}
 }
 

@@ -106,36 +106,3 @@ func (a *Applier) Once(p *plan.Plan, run string) error {
 	_, err := a.cfg.Runs.Start(runner.Work{Plan: p, Run: run, Trigger: store.ByCommit}, nil)
 	return err
 }
-
-// restarted holds the suites whose runs a controller found when it started.
-const restarted = "the controller, which was started again"
-
-// Resume brings the runs to their end that the last controller left. It returns
-// when all of them are in progress. Standing tests are the scheduler's own to resume.
-func (a *Applier) Resume(ctx context.Context) error {
-	left, err := a.cfg.Store.Unfinished(ctx)
-	if err != nil {
-		return err
-	}
-	for _, u := range left {
-		if err := a.resume(u); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// resume goes on with one run. One that was applied holds its suite, so that the
-// command attaches to it again.
-func (a *Applier) resume(u store.Unfinished) error {
-	a.cfg.Logger.Info("interrupted run goes on", "run", u.Run.Report.Run, "suite", u.Run.Report.Suite)
-	if u.Run.Trigger != store.ByApply {
-		return a.cfg.Runs.Recover(u, nil)
-	}
-	h, held, err := a.hold(u.Run.Report.Suite, restarted, digest([]any{u.Plan.Tests, u.Plan.Sessions}))
-	if err != nil || held != nil {
-		return a.cfg.Runs.Recover(u, nil) // another run of the suite was left, too
-	}
-	a.begun(h, u.Run.Report.Run)
-	return a.cfg.Runs.Recover(u, func() { a.release(h) })
-}

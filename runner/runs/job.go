@@ -2,6 +2,7 @@ package runs
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/netpupper/netp/runner"
@@ -80,8 +81,9 @@ func (r *Runs) work(ctx context.Context, j job, one *running, f *feed.Feed) erro
 	})
 	end()
 	if err != nil {
-		r.cfg.Logger.Error("run failed", "run", j.run, "suite", j.suite, "error", err)
-		f.Fail("The controller could not go on with the run; its log says why.")
+		r.cfg.Logger.Error("run stopped: it goes on when the store can be written again", "run", j.run, "suite", j.suite, "error", err)
+		r.stick(j.run)
+		f.Fail("The controller could not go on with the run, and does so when it can; its log says why.")
 	}
 	f.Finish()
 	if j.run == "" {
@@ -92,10 +94,14 @@ func (r *Runs) work(ctx context.Context, j job, one *running, f *feed.Feed) erro
 	return err
 }
 
-// publish makes a run findable.
+// publish makes a run findable. One that was stuck has a feed from before, which ends.
 func (r *Runs) publish(run string, one *running, f *feed.Feed) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if before := r.feeds[run]; before != nil {
+		before.Leave()
+		r.ended = slices.DeleteFunc(r.ended, func(ended string) bool { return ended == run })
+	}
 	r.running[run], r.feeds[run] = one, f
 }
 

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -51,6 +52,7 @@ type Runs struct {
 	running map[string]*running   // by run
 	feeds   map[string]*feed.Feed // by run; also of runs that ended
 	ended   []string              // runs whose feed is kept, oldest first
+	stuck   map[string]bool       // runs that could not go on
 	all     sync.WaitGroup
 }
 
@@ -79,7 +81,7 @@ func New(cfg Config) *Runs {
 		cfg.Observe = func(runner.Event) {}
 	}
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
-	r := &Runs{cfg: cfg, running: make(map[string]*running), feeds: make(map[string]*feed.Feed)}
+	r := &Runs{cfg: cfg, running: make(map[string]*running), feeds: make(map[string]*feed.Feed), stuck: make(map[string]bool)}
 	r.life, r.end = context.WithCancelCause(context.Background())
 	return r
 }
@@ -158,8 +160,8 @@ func (r *Runs) Start(w runner.Work, ended func()) (run string, err error) {
 	}
 }
 
-// Recover brings a run to its end that was interrupted by the controller's. It is
-// in progress from now on; ended is as in Start.
+// Recover brings a run to its end that was interrupted by the controller's, or was
+// stuck. It is in progress from now on; ended is as in Start.
 func (r *Runs) Recover(u store.Unfinished, ended func()) error {
 	_, _, err := r.launch(job{
 		run: u.Run.Report.Run, base: int(time.Now().UnixMilli()), suite: u.Run.Report.Suite, trigger: u.Run.Trigger, since: u.Run.Report.Started, ended: ended,
@@ -168,6 +170,9 @@ func (r *Runs) Recover(u store.Unfinished, ended func()) error {
 			return err
 		},
 	})
+	if err != nil {
+		r.stick(u.Run.Report.Run)
+	}
 	return err
 }
 
@@ -185,7 +190,7 @@ func (r *Runs) Execute(ctx context.Context, w runner.Work, events func(runner.Ev
 	defer close(one.done)
 	run := ""
 	defer func() { r.forget(run) }()
-	return r.cfg.Executor.Execute(ctx, w, func(e runner.Event) {
+	report, err := r.cfg.Executor.Execute(ctx, w, func(e runner.Event) {
 		if e, ok := e.(runner.RunStarted); ok {
 			run = e.Run
 			r.note(run, one)
@@ -195,11 +200,18 @@ func (r *Runs) Execute(ctx context.Context, w runner.Work, events func(runner.Ev
 			events(e)
 		}
 	})
+	if err != nil {
+		r.stick(report.Run)
+	}
+	return report, err
 }
 
 // Miss records every session of a turn as missed.
 func (r *Runs) Miss(ctx context.Context, w runner.Work, why netp.Failure) (netp.Report, error) {
 	report, err := r.cfg.Executor.Miss(ctx, w, why)
+	if err != nil {
+		r.stick(report.Run)
+	}
 	for _, one := range report.Records {
 		r.cfg.Observe(runner.SessionDone{Record: one})
 	}
@@ -265,6 +277,32 @@ func (r *Runs) CancelSuite(suite string, trigger store.Trigger) {
 		if one.suite == suite && one.trigger == trigger {
 			one.cancel(ErrCancelled)
 		}
+	}
+}
+
+// TakeStuck gives the runs that began and then could not go on because the store
+// could not be written. Who takes them has them recovered, or puts them back.
+func (r *Runs) TakeStuck() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := slices.Sorted(maps.Keys(r.stuck))
+	clear(r.stuck)
+	return out
+}
+
+// PutBack undoes TakeStuck.
+func (r *Runs) PutBack(stuck []string) {
+	for _, run := range stuck {
+		r.stick(run)
+	}
+}
+
+// stick notes that a run could not go on; "" for one that did not begin.
+func (r *Runs) stick(run string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if run != "" {
+		r.stuck[run] = true
 	}
 }
 

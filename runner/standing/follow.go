@@ -220,7 +220,7 @@ func (s *Scheduler) count(f *follower, running int, missed uint64) {
 // ended notes how a turn came to its end.
 func (s *Scheduler) ended(f *follower, t *turn, report netp.Report, err error) {
 	if err != nil {
-		s.cfg.Logger.Error("turn of a standing test was not finished; the controller goes on with it when it starts again",
+		s.cfg.Logger.Error("turn of a standing test stopped: it goes on when the store can be written again",
 			"suite", t.test.suite, "test", t.test.test, "turn", t.start, "error", err)
 		return
 	}

@@ -318,7 +318,7 @@ func (t Terminal) unfinishedLine(o ReportOptions) {
 	case api.Running:
 		word, why = "running", fmt.Sprintf("%s in all", plural(o.Planned, "session"))
 	case api.Interrupted:
-		why = "the controller was stopped meanwhile"
+		why = "the controller was stopped meanwhile, or its store was away"
 	case Killed:
 		why = "its process was killed"
 	}

@@ -176,7 +176,7 @@ func TestUnfinished(t *testing.T) {
 	golden(t, "report-unfinished.txt", out.String())
 	for state, want := range map[string]string{
 		api.Running:     "RUNNING: 8 sessions in all; sessions without a record are not listed\n",
-		api.Interrupted: "DID NOT END: the controller was stopped meanwhile; sessions without a record are not listed\n",
+		api.Interrupted: "DID NOT END: the controller was stopped meanwhile, or its store was away; sessions without a record are not listed\n",
 		Killed:          "DID NOT END: its process was killed; sessions without a record are not listed\n",
 	} {
 		out.Reset()
