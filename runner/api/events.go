@@ -153,7 +153,7 @@ func (s *Server) retell(r *http.Request, out *stream, found store.Run) {
 		}
 	}
 	if !found.Finished() {
-		if data, err := json.Marshal(feed.Failure{Detail: "The controller was stopped during the run. Its records up to then are kept."}); err == nil {
+		if data, err := json.Marshal(feed.Failure{Detail: "The controller was stopped during the run, or its store was away. Its records up to then are kept."}); err == nil {
 			out.text(feed.Frame(0, feed.Failed, data))
 		}
 	}

@@ -26,6 +26,7 @@ type Feed struct {
 	named    bool          // the system keeps the name of an open file; the last user removes it
 	ends     []int64       // where each event ends in the file
 	over     bool          // nothing follows
+	broken   bool          // an event could not be kept
 	changed  chan struct{} // closed and replaced when there is more, or it is over
 	watchers map[chan []byte]struct{}
 	users    int // the one that made it and the watchers; the last one closes the file
@@ -58,15 +59,20 @@ func (f *Feed) Tell(e runner.Event) {
 	f.keep(name, data)
 }
 
-// keep appends an event. When the disk is full the watchers miss events; the
-// records are in the store all the same.
+// keep appends an event. When the disk is full the feed breaks: its streams end, and
+// who watches is told from the store when the run has ended.
 func (f *Feed) keep(name string, data []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.broken {
+		return
+	}
 	at := f.length()
 	text := Frame(f.base+len(f.ends)+1, name, data)
 	if _, err := f.file.WriteAt([]byte(text), at); err != nil {
-		f.logger.Error("event not kept", "error", err)
+		f.logger.Error("event not kept: who follows the run hears of the rest when it has ended", "error", err)
+		f.broken = true
+		f.wake()
 		return
 	}
 	f.ends = append(f.ends, at+int64(len(text)))
@@ -118,11 +124,11 @@ func (f *Feed) length() int64 {
 const passBuffer = 64
 
 // Watch begins to watch: fleeting brings signs of life. It is false when the feed
-// is closed. Unwatch ends it.
+// is closed or broken. Unwatch ends it.
 func (f *Feed) Watch() (fleeting chan []byte, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.users == 0 {
+	if f.users == 0 || f.broken {
 		return nil, false
 	}
 	f.users++
@@ -169,10 +175,10 @@ func (f *Feed) After(id int) int64 {
 }
 
 // From gives what the stream holds from an offset on, at most max bytes, whether
-// it is over, and what is closed when that changes.
+// it is over or broken, and what is closed when that changes.
 func (f *Feed) From(offset, max int64) (part io.Reader, n int64, over bool, changed <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n = min(f.length()-offset, max)
-	return io.NewSectionReader(f.file, offset, n), n, f.over, f.changed
+	return io.NewSectionReader(f.file, offset, n), n, f.over || f.broken, f.changed
 }

@@ -66,3 +66,34 @@ func TestIDsOfASecondTelling(t *testing.T) {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
+
+// A feed whose disk is full ends its streams and takes no new ones, instead of letting
+// who watches wait for the end of a run that is not in it.
+func TestFeedThatCannotBeKept(t *testing.T) {
+	f, err := New(t.TempDir(), 0, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Tell(runner.RunStarted{Run: "r"})
+	fleeting, ok := f.Watch()
+	if !ok {
+		t.Fatal("nobody can watch")
+	}
+	_, _, _, changed := f.From(f.After(1), 1<<20)
+	if err := f.file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f.Tell(runner.SessionDone{Record: netp.Record{ID: "a"}})
+	select {
+	case <-changed:
+	default:
+		t.Error("who watches is not woken")
+	}
+	if _, _, over, _ := f.From(f.After(1), 1<<20); !over {
+		t.Error("the stream of a broken feed goes on")
+	}
+	if _, ok := f.Watch(); ok {
+		t.Error("a broken feed can be watched")
+	}
+	f.Unwatch(fleeting)
+}
