@@ -1,9 +1,12 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -13,6 +16,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/plan"
 	"github.com/netpupper/netp/runner/store"
 	"github.com/netpupper/netp/runner/store/storetest"
 	"github.com/netpupper/netp/testsuites/pgtest"
@@ -59,6 +63,7 @@ func TestPostgres(t *testing.T) {
 	t.Run("the order is that of bytes", func(t *testing.T) { byteOrder(t, s) })
 	t.Run("a restart is waited for", func(t *testing.T) { restart(t, s) })
 	t.Run("cut connections lose nothing", func(t *testing.T) { cut(t, s) })
+	t.Run("the answer to a commit is lost", func(t *testing.T) { lostAnswer(t, s) })
 }
 
 func remedies(t *testing.T, s *server) {
@@ -195,5 +200,111 @@ func cut(t *testing.T, s *server) {
 	told, err := opened.RecordsAfter(t.Context(), 0, 2*records)
 	if err != nil || len(told) != records || told[records-1].Position != records {
 		t.Errorf("%d records in the feed, %v; want %d without a gap", len(told), err, records)
+	}
+}
+
+// loser passes on what goes between a server and those who dial it, but swallows the
+// answer to a commit, and cuts that connection, when it is told to.
+type loser struct {
+	net.Listener
+	server string
+	next   atomic.Bool // the next answer is lost
+}
+
+func newLoser(t *testing.T, server string) *loser {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	lose := &loser{Listener: l, server: server}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go lose.pass(c)
+		}
+	}()
+	return lose
+}
+
+func (l *loser) pass(client net.Conn) {
+	defer client.Close()
+	server, err := net.Dial("tcp", l.server)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	go func() {
+		_, _ = io.Copy(server, client)
+		server.Close()
+	}()
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := server.Read(buffer)
+		if err != nil || bytes.Contains(buffer[:n], []byte("COMMIT\x00")) && l.next.Swap(false) {
+			return
+		}
+		if _, err := client.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// lostAnswer makes each kind of write whose commit is not answered: it is made again,
+// with the same effect as once.
+func lostAnswer(t *testing.T, s *server) {
+	d := s.fresh(t)
+	name := d.Where[strings.LastIndex(d.Where, "/")+1:]
+	name, _, _ = strings.Cut(name, "?")
+	execute(t, s.URL("postgres", "postgres"), "ALTER DATABASE "+name+" OWNER TO owner")
+	lose := newLoser(t, fmt.Sprintf("127.0.0.1:%d", s.Port))
+	through := strings.Replace(s.NetURL("owner", secret, name), fmt.Sprintf("127.0.0.1:%d", s.Port), lose.Addr().String(), 1)
+	opened, err := store.Open(t.Context(), through, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	run := store.Run{Report: netp.Report{Run: "r", Suite: "s", Started: time.Unix(1, 0)}, Slot: &store.Slot{Suite: "s", Test: "t", Start: time.Unix(1, 0)}}
+	ended := run
+	ended.Report.Ended = time.Unix(2, 0)
+	record := netp.Record{Run: "r", Session: netp.Session{Addr: "a"}}
+	first := store.Application{Suite: "s", PlanHash: "h", After: plan.State{Lineage: "l", Serial: 1}}
+	second := store.Application{Suite: "s", PlanHash: "h2", Before: first.After, After: plan.State{Lineage: "l", Serial: 2}}
+	for _, w := range []struct {
+		name  string
+		write func(context.Context) error
+	}{
+		{"apply", func(ctx context.Context) error { return opened.Apply(ctx, first) }},
+		{"apply the next", func(ctx context.Context) error { return opened.Apply(ctx, second) }},
+		{"begin", func(ctx context.Context) error { return opened.BeginRun(ctx, run, new(plan.Plan)) }},
+		{"attempts", func(ctx context.Context) error {
+			return opened.SaveAttempts(ctx, []store.Attempt{{Run: "r", Session: "a", Attempt: 1}})
+		}},
+		{"parts", func(ctx context.Context) error {
+			return opened.SaveParts(ctx, []netp.Result{{Run: "r", Session: "a", Attempt: 1}})
+		}},
+		{"records", func(ctx context.Context) error { return opened.SaveRecords(ctx, []netp.Record{record}) }},
+		{"end", func(ctx context.Context) error { return opened.SaveRun(ctx, ended) }},
+		{"note", func(ctx context.Context) error { return opened.SaveNote(ctx, "n", 1) }},
+		{"position", func(ctx context.Context) error { return opened.SetSinkPosition(ctx, "sink", 1) }},
+		{"forget", func(ctx context.Context) error { return opened.ForgetSink(ctx, "sink") }},
+	} {
+		lose.next.Store(true)
+		if err := w.write(t.Context()); err != nil {
+			t.Errorf("%s: %v", w.name, err)
+		}
+		if lose.next.Swap(false) {
+			t.Errorf("%s: no answer was lost", w.name)
+		}
+	}
+	if err := opened.Apply(t.Context(), second); !errors.Is(err, store.ErrApplied) {
+		t.Errorf("the same plan again: %v", err)
+	}
+	told, err := opened.RecordsAfter(t.Context(), 0, 10)
+	if err != nil || len(told) != 1 {
+		t.Errorf("the feed has %d records, %v", len(told), err)
 	}
 }

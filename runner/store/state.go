@@ -47,14 +47,19 @@ func (s *Store) Apply(ctx context.Context, a Application) error {
 	if err != nil {
 		return fmt.Errorf("apply suite %s: %w", a.Suite, err)
 	}
+	again := false
 	return s.write(ctx, "save state in", func(t *transaction) error {
 		n, err := t.exec(ctx, `INSERT INTO plans (hash, suite, run) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, a.PlanHash, a.Suite, a.Run)
 		if err != nil {
 			return err
 		}
+		if n == 0 && again { // perhaps only the answer to the first try was lost
+			return wasApplied(ctx, t, a.Suite, sum)
+		}
 		if n == 0 {
 			return ErrApplied
 		}
+		again = true
 		current, err := s.currentState(ctx, t, a.Suite)
 		if err != nil {
 			return err
@@ -70,6 +75,16 @@ func (s *Store) Apply(ctx context.Context, a Application) error {
 		}
 		return install(ctx, t, a.Suite, a.Standing)
 	})
+}
+
+// wasApplied is ErrApplied unless a suite's state is the one with a checksum.
+func wasApplied(ctx context.Context, t *transaction, suite, sum string) error {
+	var there string
+	err := t.row(ctx, `SELECT sum FROM states WHERE suite = ?`, suite).Scan(&there)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && there != sum {
+		return ErrApplied
+	}
+	return err
 }
 
 func (s *Store) currentState(ctx context.Context, t *transaction, suite string) (plan.State, error) {
