@@ -103,6 +103,7 @@ type Applier struct {
 
 	mu    sync.Mutex       // guards what follows
 	locks map[string]*hold // suites being applied
+	doubt map[string]bool  // suites of which perhaps more is in the store than the scheduler knows
 
 	owning sync.Mutex // held while the note of owners is read and written
 }
@@ -120,7 +121,7 @@ func New(cfg Config) (*Applier, error) {
 	}
 	cfg.RetakeEvery = cmp.Or(cfg.RetakeEvery, 15*time.Second)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
-	return &Applier{cfg: cfg, locks: make(map[string]*hold)}, nil
+	return &Applier{cfg: cfg, locks: make(map[string]*hold), doubt: make(map[string]bool)}, nil
 }
 
 // Request is a plan that somebody wants to be applied and run.
@@ -236,12 +237,30 @@ func (a *Applier) commit(ctx context.Context, p *plan.Plan, by string, install b
 	}
 	after := plan.Apply(before, p, uuid.NewString())
 	err = a.cfg.Store.Apply(ctx, store.Application{Suite: suite, PlanHash: p.Hash, Before: before, After: after, Standing: standing})
+	a.setDoubt(suite, err != nil)
 	if err != nil || !install {
 		return err
 	}
 	a.schedule(suite, standing)
 	a.cfg.Applied(suite, after)
 	return nil
+}
+
+// setDoubt notes whether a commit failed: it may be in the store all the same.
+func (a *Applier) setDoubt(suite string, failed bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if failed {
+		a.doubt[suite] = true
+	} else {
+		delete(a.doubt, suite)
+	}
+}
+
+func (a *Applier) doubts(suite string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.doubt[suite]
 }
 
 // standing is what is installed of a suite when p is applied.

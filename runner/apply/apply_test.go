@@ -340,6 +340,36 @@ func TestRetake(t *testing.T) {
 	}
 }
 
+// lossy is a store whose next commit succeeds and is answered with an error.
+type lossy struct {
+	*store.Store
+	next bool
+}
+
+func (l *lossy) Apply(ctx context.Context, a store.Application) error {
+	err := l.Store.Apply(ctx, a)
+	if l.next && err == nil {
+		l.next, err = false, errors.New("no answer")
+	}
+	return err
+}
+
+// The standing tests of a commit run also when the store has it and says that it has not.
+func TestInstallAfterALostAnswer(t *testing.T) {
+	w := newWorld(t)
+	l := &lossy{Store: w.store, next: true}
+	w.cfg.Store = l
+	if _, err := w.Install(t.Context(), Installation{Plan: w.plan("s", time.Minute, 1), Source: "wan"}); err == nil {
+		t.Fatal("no error")
+	}
+	if changed, err := w.Install(t.Context(), Installation{Plan: w.plan("s", time.Minute, 1), Source: "wan"}); err != nil || !changed || w.told.installed["s"] == nil {
+		t.Errorf("the next look: changed %v, %v, installed %v", changed, err, w.told.installed["s"])
+	}
+	if changed, err := w.Install(t.Context(), Installation{Plan: w.plan("s", time.Minute, 1), Source: "wan"}); err != nil || changed {
+		t.Errorf("the look after that: changed %v, %v", changed, err)
+	}
+}
+
 func TestInstallIsIdempotent(t *testing.T) {
 	w := newWorld(t)
 	install := func(every time.Duration) bool {

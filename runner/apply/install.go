@@ -46,7 +46,7 @@ func (a *Applier) Install(ctx context.Context, in Installation) (changed bool, e
 	if err != nil {
 		return false, err
 	}
-	changed = p.Changed() || !same(there, plan.Install(nil, p))
+	changed = p.Changed() || !same(there, plan.Install(nil, p)) || a.doubts(suite)
 	if changed {
 		if err := a.commit(ctx, p, in.Source, true); err != nil {
 			return false, err
