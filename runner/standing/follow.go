@@ -72,24 +72,49 @@ const (
 func (s *Scheduler) follow(ctx, life context.Context, f *follower) {
 	began := s.cfg.Now()
 	pause := firstPause
-	var trouble error // of the turn that is due
+	var kept trouble
 	for ctx.Err() == nil {
 		t, wait := s.due(f)
 		if t == nil {
 			f.sleep(ctx, wait)
 			continue
 		}
-		why := reason(t, began, s.cfg.Now(), trouble)
-		if trouble = s.note(f, t, s.begin(ctx, life, f, t, why)); trouble == nil {
+		tried := s.cfg.Now()
+		err := s.note(f, t, s.begin(ctx, life, f, t, reason(t, began, tried, kept)))
+		if err == nil {
 			pause = firstPause
+			kept = kept.over(t, tried, s.cfg.Now())
 			continue
 		}
+		kept = trouble{err: err, upto: s.cfg.Now()}
 		if ctx.Err() == nil {
-			s.cfg.Logger.Error("turn of a standing test cannot begin", "suite", t.test.suite, "test", t.test.test, "turn", t.start, "error", trouble, "again_in", pause)
+			s.cfg.Logger.Error("turn of a standing test cannot begin", "suite", t.test.suite, "test", t.test.test, "turn", t.start, "error", err, "again_in", pause)
 			f.sleep(ctx, pause)
+			kept.upto = s.cfg.Now()
 			pause = min(2*pause, lastPause)
 		}
 	}
+}
+
+// trouble kept turns from being begun: those whose time came in it.
+type trouble struct {
+	err         error
+	after, upto time.Time
+}
+
+// has reports whether it kept a turn from being begun.
+func (k trouble) has(t *turn) bool {
+	return k.err != nil && t.start.After(k.after) && !t.start.After(k.upto)
+}
+
+// over is what is left to say when a turn was begun or recorded at last: why the turns
+// are late whose time came meanwhile.
+func (k trouble) over(t *turn, tried, now time.Time) trouble {
+	if !k.has(t) {
+		k.err, k.after = fmt.Errorf("the store took %s to take the turn before it", quantity.Duration(now.Sub(tried))), tried
+	}
+	k.upto = now
+	return k
 }
 
 // sleep ends after a while, or with ctx, or when the definition is another.
@@ -144,12 +169,12 @@ func (s *Scheduler) keep() int {
 }
 
 // reason says why a turn is missed whose time is over.
-func reason(t *turn, began, now time.Time, trouble error) netp.Failure {
+func reason(t *turn, began, now time.Time, kept trouble) netp.Failure {
 	at := func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 	why := ""
 	switch {
-	case trouble != nil:
-		why = fmt.Sprintf("The turn of %s could not begin: %v.", at(t.start), trouble)
+	case kept.has(t):
+		why = fmt.Sprintf("The turn of %s could not begin: %v.", at(t.start), kept.err)
 	case t.start.Before(began):
 		why = fmt.Sprintf("The controller was not running at %s, and when it had started at %s it was too late: sessions may begin up to %s after their planned start.",
 			at(t.start), at(began), quantity.Duration(t.test.window))
