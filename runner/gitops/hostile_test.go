@@ -108,6 +108,19 @@ func TestPackBudget(t *testing.T) {
 	if snap, err := r.Fetch(t.Context(), ""); err != nil || snap.Revision != good {
 		t.Errorf("after the file went: %+v, %v", snap, err)
 	}
+	next := o.commit(map[string]string{"b.hcl": "# another\n"})
+	if snap, err := r.Fetch(t.Context(), good); err != nil || snap.Revision != next {
+		t.Errorf("with the file in the history before the good commit: %+v, %v", snap, err)
+	}
+	o.commit(map[string]string{"noise.bin": string(noise)})
+	o.commit(map[string]string{"noise.bin": ""})
+	_, err = r.Fetch(t.Context(), next)
+	wantFault(t, err, ReasonTooLarge, "Take it out of the branch's history")
+	o.git("reset", "-q", "--hard", next.commit())
+	mended := o.commit(map[string]string{"b.hcl": "# once more\n"})
+	if snap, err := r.Fetch(t.Context(), next); err != nil || snap.Revision != mended {
+		t.Errorf("after its commit went: %+v, %v", snap, err)
+	}
 }
 
 // TestNothingRuns: hooks, filters and configuration of a repository stay dead.

@@ -312,6 +312,9 @@ func (r *Repository) fetch(ctx context.Context, depth int) error {
 	switch {
 	case err == nil:
 		return nil
+	case strings.Contains(err.Error(), "File too large") && depth > 1:
+		return fault(ReasonTooLarge, "the commits of %s since the last good one need a pack of more than %d bytes; a large file counts also when a later commit removes it. Take it out of the branch's history: a branch that follows the last good commit without it is taken: %w",
+			r.o.URL, r.o.Budget.PackBytes, err)
 	case strings.Contains(err.Error(), "File too large"):
 		return fault(ReasonTooLarge, "the commit of %s needs a pack of more than %d bytes: %w", r.o.URL, r.o.Budget.PackBytes, err)
 	case strings.Contains(err.Error(), "fsck error") || strings.Contains(err.Error(), "fsck_"):
@@ -333,13 +336,14 @@ func (r *Repository) fetched(ctx context.Context) (string, error) {
 }
 
 // descends checks that a head follows the last good commit. It asks for more
-// history until it sees that commit, the beginning, or the budget's end.
+// history until it sees that commit, the beginning, or the budget's end; not much more
+// at a time, for what came before the good commit counts in the pack, too.
 func (r *Repository) descends(ctx context.Context, good, head string) error {
 	if good == "" || good == head || r.o.AllowRewrite {
 		return nil
 	}
 	before := ""
-	for depth := 1; ; depth = min(depth*8, r.o.Budget.Commits) {
+	for depth := 1; ; depth = min(depth*2, r.o.Budget.Commits) {
 		if depth > 1 {
 			if err := r.fetch(ctx, depth); err != nil {
 				return err
