@@ -23,7 +23,7 @@ import (
 // sinkDesk keeps the sinks of a controller: those of each suite, kept sealed in the
 // store, and its own, which get the records of all suites. It implements apply.Sinks.
 type sinkDesk struct {
-	store    *store.Store
+	store    sinkStore
 	vault    *vault.Vault
 	plugins  *host.Host
 	delivery *host.Delivery
@@ -31,6 +31,15 @@ type sinkDesk struct {
 
 	mu     sync.RWMutex // guards suites, also while they are written
 	suites map[string][]apply.Sink
+}
+
+// sinkStore is what the desk keeps in the store of record; see *store.Store.
+type sinkStore interface {
+	SaveNote(ctx context.Context, key string, value any) error
+	Note(ctx context.Context, key string, into any) (found bool, err error)
+	SinkPosition(ctx context.Context, sink string) (uint64, error)
+	SetSinkPosition(ctx context.Context, sink string, position uint64) error
+	ForgetSink(ctx context.Context, sink string) error
 }
 
 // sinksNote is where the suites' sinks are kept, and what they are sealed for;
@@ -170,7 +179,8 @@ func (d *sinkDesk) Check(ctx context.Context, suite string, sinks []apply.Sink) 
 	return errors.Join(faults...)
 }
 
-// Set implements apply.Sinks: it takes effect at once, and is kept.
+// Set implements apply.Sinks: it takes effect at once, and is kept. It takes effect
+// last, so that after an error it does all of it when it is called again.
 func (d *sinkDesk) Set(ctx context.Context, suite string, sinks []apply.Sink) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -190,14 +200,17 @@ func (d *sinkDesk) Set(ctx context.Context, suite string, sinks []apply.Sink) er
 	if err := d.store.SaveNote(ctx, sinksNote, sealed); err != nil {
 		return err
 	}
-	d.suites = next
 	for _, s := range sinks {
 		if err := d.begin(ctx, sinkName(suite, s.Addr)); err != nil {
 			return err
 		}
 	}
+	if err := d.forget(ctx, suite, before, sinks); err != nil {
+		return err
+	}
+	d.suites = next
 	d.delivery.Set(d.all())
-	return d.forget(ctx, suite, before, sinks)
+	return nil
 }
 
 // begin makes the store keep records until the sink has them.
