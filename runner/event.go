@@ -45,7 +45,11 @@ type SessionState struct {
 type Progress struct{ netp.Progress }
 
 // SessionDone carries the terminal record of a session; it is in the store.
-type SessionDone struct{ Record netp.Record }
+type SessionDone struct {
+	Record netp.Record
+	// Before is true in a run that is recovered for a record that was there already.
+	Before bool
+}
 
 // RunDone is the last event of a run. Its report has no records: they were told.
 type RunDone struct{ Report netp.Report }

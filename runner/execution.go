@@ -136,7 +136,7 @@ func (x *execution) step(ctx context.Context, missed <-chan time.Time, due *time
 			break
 		}
 		for _, e := range w.entries {
-			x.account(e.record)
+			x.account(SessionDone{Record: e.record})
 		}
 	case <-due.C:
 		due.Reset(x.enter())
@@ -335,7 +335,8 @@ func (x *execution) missed(t *task) *netp.Failure {
 }
 
 // account takes a record that is in the store into the report.
-func (x *execution) account(r netp.Record) {
+func (x *execution) account(done SessionDone) {
+	r := done.Record
 	x.report.Records = append(x.report.Records, r)
 	if x.report.Status == "" || r.Status.Worse(x.report.Status) {
 		x.report.Status = r.Status
@@ -346,7 +347,7 @@ func (x *execution) account(r netp.Record) {
 		x.report.Counts.Add(r.Status)
 	}
 	x.drainEvents() // what the session told before it ended comes before its end
-	x.tell(SessionDone{Record: r})
+	x.tell(done)
 }
 
 func (x *execution) drainEvents() {

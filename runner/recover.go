@@ -145,7 +145,7 @@ func (x *execution) resume() {
 			t.began = true
 			x.left--
 		}
-		x.account(r)
+		x.account(SessionDone{Record: r, Before: true})
 	}
 	for _, t := range x.tasks {
 		a, begun := x.remains.last[t.session.Addr]

@@ -97,7 +97,9 @@ func (m *Metrics) Handler() http.Handler {
 func (m *Metrics) Observe(e runner.Event) {
 	switch e := e.(type) {
 	case runner.SessionDone:
-		m.count(e.Record)
+		if !e.Before { // it was counted when it ended
+			m.count(e.Record)
+		}
 		m.Remember(e.Record)
 	case runner.RunDone:
 		m.runs.WithLabelValues(e.Report.Suite, string(e.Report.Status)).Inc()

@@ -96,6 +96,7 @@ func expect(t *testing.T, text string, lines ...string) {
 func TestMetrics(t *testing.T) {
 	m := newMetrics()
 	m.Observe(runner.SessionDone{Record: record("syd->mel", netp.Pass, now)})
+	m.Observe(runner.SessionDone{Record: record("syd->mel", netp.Pass, now), Before: true}) // not counted again
 	m.Observe(runner.RunDone{Report: netp.Report{Suite: "s", Status: netp.Pass}})
 	text := scraped(t, m)
 	const path = `dest="mel",%spath="path.branch[\"x\"]",source="syd",%ssuite="s",test="test.a",via="telco"`

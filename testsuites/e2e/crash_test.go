@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -220,6 +221,41 @@ func TestStoreThatFailsLeavesTheRunUnfinished(t *testing.T) {
 	w.open()
 	w.live(true, nil)
 	w.check()
+}
+
+// TestStoreThatFailsForAWhile lets the store refuse everything in the middle of a run
+// and then take it again: the same controller brings the run to its end, and tells
+// once of each session.
+func TestStoreThatFailsForAWhile(t *testing.T) {
+	t.Parallel()
+	w := newCrashes(t)
+	var records atomic.Int64
+	touched := func(what string) {
+		if what == "records" {
+			if records.Add(1) == 2 {
+				w.disk.die()
+				w.disk.bury()
+			}
+		}
+	}
+	w.disk.touched.Store(&touched)
+	told := map[string]int{}
+	hear := func(e runner.Event) {
+		if done, ok := e.(runner.SessionDone); ok && !done.Before {
+			told[done.Record.Session.Addr]++
+		}
+	}
+	if _, err := w.runner.Execute(t.Context(), runner.Work{Plan: w.plan, Run: w.run}, hear); !errors.Is(err, errDead) {
+		t.Errorf("got %v, want the store's error", err)
+	}
+	w.disk.revive()
+	w.recover(hear)
+	w.check()
+	for _, s := range w.plan.Sessions {
+		if told[s.Addr] != 1 {
+			t.Errorf("%s was told %d times", s.Addr, told[s.Addr])
+		}
+	}
 }
 
 // strike kills the controller at the n-th time of a phase.

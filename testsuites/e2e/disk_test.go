@@ -44,6 +44,13 @@ func (d *disk) die() {
 	}
 }
 
+// revive lets a disk that was dead be written again.
+func (d *disk) revive() {
+	d.writing.Lock()
+	defer d.writing.Unlock()
+	d.dead, d.struck = false, make(chan struct{})
+}
+
 func (d *disk) write(what string, write func() error) error {
 	d.touch(what)
 	err := d.alive(write)
