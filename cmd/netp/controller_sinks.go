@@ -67,13 +67,8 @@ func (a *app) openSinks(ctx context.Context, s *store.Store, c config.Controller
 	if d.vault, err = vault.Open(filepath.Join(data, "secrets.key")); err != nil {
 		return nil, err
 	}
-	var sealed []byte
-	if found, err := s.Note(ctx, sinksNote, &sealed); err != nil {
-		return nil, err
-	} else if found {
-		if err := d.vault.Unseal(sinksNote, sealed, &d.suites); err != nil {
-			return nil, fmt.Errorf("sinks of the suites: %w", err)
-		}
+	if err := d.unseal(ctx, logger); err != nil {
+		return nil, fmt.Errorf("sinks of the suites: %w", err)
 	}
 	versions := map[string]string{}
 	for _, p := range c.Plugins {
@@ -89,6 +84,23 @@ func (a *app) openSinks(ctx context.Context, s *store.Store, c config.Controller
 	d.delivery = d.plugins.NewDelivery(deskFeed{feed{s}, d})
 	d.delivery.Set(d.all())
 	return d, d.rememberOwn(ctx)
+}
+
+// unseal reads the suites' sinks. When they were sealed with a key that is lost the
+// controller runs without them: the suites can only be applied again where one runs.
+func (d *sinkDesk) unseal(ctx context.Context, logger *slog.Logger) error {
+	var sealed []byte
+	found, err := d.store.Note(ctx, sinksNote, &sealed)
+	if err != nil || !found {
+		return err
+	}
+	err = d.vault.Unseal(sinksNote, sealed, &d.suites)
+	if errors.Is(err, vault.ErrSealed) {
+		logger.Error("the secrets of the suites' sinks cannot be read, and nothing is delivered to these sinks: "+
+			"apply their suites again, or put secrets.key back and start the controller again", "error", err)
+		return nil
+	}
+	return err
 }
 
 // rememberOwn lets the store forget those of the controller's own sinks that are no

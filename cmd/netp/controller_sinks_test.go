@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"path/filepath"
 	"testing"
 
+	"github.com/netpupper/netp/lang/config"
 	"github.com/netpupper/netp/plugins/host"
 	"github.com/netpupper/netp/runner/apply"
 	"github.com/netpupper/netp/runner/store"
@@ -67,5 +69,41 @@ func TestSinksAfterAStoreThatFails(t *testing.T) {
 	f.forget = nil
 	if err := d.Set(t.Context(), "wan", nil); err != nil || len(d.all()) != 0 {
 		t.Errorf("removed again: %v, %v", d.all(), err)
+	}
+}
+
+// A controller whose key is lost starts, delivers nothing to the suites' sinks, and takes
+// them again when a suite is applied.
+func TestSinksWithoutTheirKey(t *testing.T) {
+	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "netp.db"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	sinks := []apply.Sink{{Addr: "sink.jsonl.a", Type: "jsonl", Arguments: json.RawMessage(`{}`), Secrets: map[string]string{"token": "sesame"}}}
+	start := func(dir string) *sinkDesk {
+		t.Helper()
+		d, err := newApp(environment{lookup: func(string) (string, bool) { return "", false }}).openSinks(t.Context(), s, config.Controller{Data: dir}, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	first, other := t.TempDir(), t.TempDir()
+	if err := start(first).Set(t.Context(), "wan", sinks); err != nil {
+		t.Fatal(err)
+	}
+	if got := start(first).all(); len(got) != 1 || got[0].Secrets["token"] != "sesame" {
+		t.Errorf("with the key: %v", got)
+	}
+	lost := start(other)
+	if got := lost.all(); len(got) != 0 {
+		t.Errorf("without the key: %v", got)
+	}
+	if err := lost.Set(t.Context(), "wan", sinks); err != nil {
+		t.Fatal(err)
+	}
+	if got := start(other).all(); len(got) != 1 {
+		t.Errorf("after applying again: %v", got)
 	}
 }

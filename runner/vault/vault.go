@@ -22,7 +22,7 @@ type Vault struct{ aead cipher.AEAD }
 const keySize = 32 // AES-256
 
 // ErrSealed is returned for what was sealed with another key or for another purpose.
-var ErrSealed = errors.New("it was sealed with another key; put the key file back, or apply the suites again")
+var ErrSealed = errors.New("it was sealed with another key")
 
 // Open reads the key file, or makes it when there is none. Only its owner may read
 // it.
