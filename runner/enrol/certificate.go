@@ -54,14 +54,23 @@ func (a *Authority) loadKeys() error {
 	}
 	caKey, err := readKey[*ecdsa.PrivateKey](a.path(caKeyFile))
 	if err != nil {
-		return err
+		return withRemedy(err)
 	}
 	if !caKey.PublicKey.Equal(a.ca.PublicKey) {
 		return fmt.Errorf("%s does not belong to %s", caKeyFile, caFile)
 	}
 	a.caKey = caKey
 	a.orderKey, err = readKey[ed25519.PrivateKey](a.path(orderKeyFile))
-	return err
+	return withRemedy(err)
+}
+
+// withRemedy says what to do without a key file that was there.
+func withRemedy(err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return fmt.Errorf("%w; restore it from a backup. Without one remove %s, %s, %s, %s and %s, and have every agent join again with its data directory removed",
+		err, caFile, caKeyFile, orderKeyFile, stateFile, adminFile)
 }
 
 func (a *Authority) makeKeys() error {

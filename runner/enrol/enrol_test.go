@@ -344,6 +344,32 @@ func TestRestartKeepsEverything(t *testing.T) {
 	}
 }
 
+// What the error about a lost key says to do is enough to start again.
+func TestLostKey(t *testing.T) {
+	for _, name := range []string{caKeyFile, orderKeyFile} {
+		dir := t.TempDir()
+		open(t, dir).secret(TokenRequest{})
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Open(Options{Dir: dir})
+		if err == nil {
+			t.Fatalf("%s lost: no error", name)
+		}
+		for _, file := range []string{caFile, caKeyFile, orderKeyFile, stateFile, adminFile} {
+			if !strings.Contains(err.Error(), file) {
+				t.Errorf("%s lost: %v does not name %s", name, err, file)
+			}
+			if err := os.Remove(filepath.Join(dir, file)); err != nil && file != name {
+				t.Fatal(err)
+			}
+		}
+		if _, err := Open(Options{Dir: dir}); err != nil {
+			t.Errorf("after that: %v", err)
+		}
+	}
+}
+
 func TestDamagedDirectoryIsRefused(t *testing.T) {
 	for _, name := range []string{stateFile, caFile, caKeyFile, orderKeyFile, adminFile} {
 		dir := t.TempDir()
