@@ -329,7 +329,7 @@ func (x *execution) missed(t *task) *netp.Failure {
 			detail += ": " + obstacle
 		}
 	case x.remains != nil:
-		detail += ": the controller was stopped meanwhile"
+		detail += ": " + x.remains.cause() + " meanwhile"
 	}
 	return &netp.Failure{Kind: netp.FailureMissed, Detail: detail + "."}
 }

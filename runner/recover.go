@@ -31,6 +31,16 @@ type remains struct {
 	last map[string]store.Attempt
 	held map[string]*waiter // the claims of those that may still be running
 	by   *claimant
+	// here says that this controller began the run, and could not write to its store.
+	here bool
+}
+
+// cause says why the run was interrupted.
+func (r *remains) cause() string {
+	if r.here {
+		return "the controller could not write to its store"
+	}
+	return "the controller was stopped"
 }
 
 // lookBack finds the interrupted runs in the store.
@@ -132,7 +142,11 @@ func (r *Runner) remainsOf(ctx context.Context, u store.Unfinished) (*remains, e
 	if left != nil {
 		return left, nil
 	}
-	return r.examine(ctx, u)
+	left, err := r.examine(ctx, u)
+	if err == nil {
+		left.here = true
+	}
+	return left, err
 }
 
 // resume takes up what is left of a recovered run.
@@ -153,7 +167,7 @@ func (x *execution) resume() {
 		case !begun:
 			continue
 		case a.Over:
-			t.attempts, t.last = a.Attempt, x.without(t, a.Attempt, controllerLost(a.Attempt))
+			t.attempts, t.last = a.Attempt, x.without(t, a.Attempt, x.controllerLost(a.Attempt))
 			continue
 		}
 		t.began, t.claimed = true, x.remains.held[t.session.Addr]
@@ -189,12 +203,12 @@ func (x *execution) settle(ctx context.Context, t *task, a store.Attempt) {
 	asking.Wait()
 	t.ordered, t.loose = tr.order, tr.loose()
 	if tr.missing() && tr.failure == nil {
-		tr.failure = controllerLost(a.Attempt)
+		tr.failure = x.controllerLost(a.Attempt)
 	}
 	o := outcome{task: t, attempts: a.Attempt, result: tr.merge()}
 	f := o.result.Failure
 	if f != nil && f.Kind == netp.FailureCancelled && ctx.Err() == nil { // the one before stopped it, but nobody the run
-		f = controllerLost(a.Attempt)
+		f = x.controllerLost(a.Attempt)
 		o.result.Failure = f
 	}
 	if o.again = f != nil && f.Retryable() && a.Attempt < maxAttempts && ctx.Err() == nil; o.again {
@@ -213,9 +227,12 @@ func (x *execution) conclude(ctx context.Context, a store.Attempt) {
 	}
 }
 
-func controllerLost(attempt int) *netp.Failure {
-	return &netp.Failure{Kind: netp.FailureController, Detail: fmt.Sprintf(
-		"The controller was stopped during the session (attempt %d), and not all that its agents measured came to the next one.", attempt)}
+func (x *execution) controllerLost(attempt int) *netp.Failure {
+	detail := "The controller was stopped during the session (attempt %d), and not all that its agents measured came to the next one."
+	if x.remains.here {
+		detail = "The controller could not write to its store during the session (attempt %d), and not all that its agents measured came to it afterwards."
+	}
+	return &netp.Failure{Kind: netp.FailureController, Detail: fmt.Sprintf(detail, attempt)}
 }
 
 // takeOver makes the try of an attempt that is under way. Its agents may come back

@@ -188,6 +188,50 @@ func TestRecoveredTimedRunKeepsItsWindow(t *testing.T) {
 	}
 }
 
+// TestMissedForTheStore lets the window of a session pass while the store takes nothing:
+// its record does not say that the controller was stopped.
+func TestMissedForTheStore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{lasting: true})
+	w.agent("syd", nil)
+	w.agent("mel", nil)
+	link := []schedule.Claim{{Resource: "link.core", Exclusive: true}}
+	p := makePlan(
+		session{from: "syd", to: "mel", params: netp.Params{"duration": 0.1}, claims: link},
+		session{from: "mel", to: "syd", params: netp.Params{}, claims: link})
+	touched := func(what string) {
+		if what == "records" {
+			w.disk.die()
+			w.disk.bury()
+		}
+	}
+	w.disk.touched.Store(&touched)
+	began := time.Now()
+	const window = 5 * time.Second
+	work := runner.Work{Plan: p, Trigger: store.BySchedule, Start: began, Timed: true, Window: window}
+	if _, err := w.runner.Execute(t.Context(), work, nil); !errors.Is(err, errDead) {
+		t.Fatalf("got %v, want the store's error", err)
+	}
+	<-time.After(time.Until(began.Add(window + 2*time.Second)))
+	w.disk.touched.Store(nil)
+	w.disk.revive()
+	w.recover(nil)
+	runs, err := w.store.Runs(t.Context(), "suite", 0)
+	if err != nil || len(runs) != 1 || !runs[0].Finished() {
+		t.Fatalf("runs %+v, %v", runs, err)
+	}
+	records, err := w.store.Records(t.Context(), runs[0].Report.Run)
+	if err != nil || len(records) != 2 {
+		t.Fatalf("%d records, %v", len(records), err)
+	}
+	if records[0].Status != netp.Pass {
+		t.Errorf("the session whose parts came: %v", records[0].Result.Failure)
+	}
+	if f := records[1].Result.Failure; f == nil || f.Kind != netp.FailureMissed || !strings.Contains(f.Detail, "the controller could not write to its store meanwhile") {
+		t.Errorf("the other one: %v", f)
+	}
+}
+
 // TestRecoveredRunStaysCancelled cancels a run and kills its controller before the
 // records are written: the next one begins nothing of it.
 func TestRecoveredRunStaysCancelled(t *testing.T) {
