@@ -278,7 +278,7 @@ func (b *builder) checkVia(k *block) {
 func (b *builder) session(t *draft, path netp.Path, block string, several bool) Session {
 	key := path.Key()
 	if several {
-		key = blockName(block) + ":" + key
+		key = BlockName(block) + ":" + key
 	}
 	return Session{
 		Addr: t.Addr + "[" + quote(key) + "]", Test: t.Addr, Path: path,
@@ -286,9 +286,9 @@ func (b *builder) session(t *draft, path netp.Path, block string, several bool) 
 	}
 }
 
-// blockName shortens the address of a path block: path.carrier["telco-a"] is
+// BlockName shortens the address of a path block: path.carrier["telco-a"] is
 // carrier[telco-a], module.branch.path.core is module.branch.core.
-func blockName(addr string) string {
+func BlockName(addr string) string {
 	name, found := strings.CutPrefix(addr, "path.")
 	if !found {
 		name = strings.Replace(addr, ".path.", ".", 1)

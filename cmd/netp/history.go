@@ -35,9 +35,9 @@ func (a *app) historyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "history [PATH]",
 		Short: "Show how a path did over time, the latest first; without PATH, list the paths",
-		Long: "Show the records of a path, the latest first. PATH is a pair, the address of a path, or a\n" +
-			"whole path block; without it the paths that have records are listed:\n" +
-			"  netp history\n  netp history 'syd->mel' -since=7d\n  netp history 'path.core[\"syd->mel\"]' -test=voice\n  netp history path.core",
+		Long: "Show the records of a path, the latest first. PATH is a pair, a pair by one interface, the address\n" +
+			"of a path, or a whole path block; without it the paths that have records are listed:\n" +
+			"  netp history\n  netp history 'syd->mel' -since=7d\n  netp history 'syd -> mel via telco-a'\n  netp history 'path.core[\"syd->mel\"]' -test=voice\n  netp history path.core",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			past, err := f.past(args, a.env.now())
@@ -96,7 +96,7 @@ func checkNumber(flag string, n int) error {
 	return nil
 }
 
-// pathName takes a pair as tables show it, syd → mel, too.
+// pathName takes a pair as tables show it, syd → mel via telco-a, too.
 func pathName(text string) string {
 	text = strings.TrimSpace(text)
 	for _, arrow := range []string{"→", "->"} {
@@ -119,7 +119,7 @@ func (a *app) listPaths(ctx context.Context, b archive, json bool) error {
 }
 
 func (a *app) showHistory(ctx context.Context, b archive, past store.Past, json bool) error {
-	records, err := b.History(ctx, past)
+	records, err := pastRecords(ctx, b, past)
 	if err != nil {
 		return err
 	}
@@ -135,13 +135,32 @@ func (a *app) showHistory(ctx context.Context, b archive, past store.Past, json 
 	return a.out().History(records, past.Limit, keptIn(b))
 }
 
+// pastRecords are those asked for, also by the name that tables give to a pair of one of several blocks.
+func pastRecords(ctx context.Context, b archive, past store.Past) ([]netp.Record, error) {
+	found, err := b.History(ctx, past)
+	if err != nil || len(found) > 0 || !strings.Contains(past.Path, ":") {
+		return found, err
+	}
+	paths, err := b.Paths(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range paths {
+		if view.Calls(p.Path, past.Path) {
+			past.Path = p.Path
+			return b.History(ctx, past)
+		}
+	}
+	return nil, nil
+}
+
 // maxNamed is how many paths an error names.
 const maxNamed = 10
 
 // nothingFound says why: there is no such path, or nothing of it that was asked for.
 func nothingFound(ctx context.Context, b archive, past store.Past) error {
 	if past.Suite != "" || past.Test != "" || !past.Since.IsZero() {
-		whole, err := b.History(ctx, store.Past{Path: past.Path, Limit: 1})
+		whole, err := pastRecords(ctx, b, store.Past{Path: past.Path, Limit: 1})
 		if err != nil {
 			return err
 		}

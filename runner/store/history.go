@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,8 +11,9 @@ import (
 
 // Past says which records of a path are asked for.
 type Past struct {
-	// Path is an address, path.core["syd->mel"], a whole block, path.core, or a pair,
-	// syd->mel, whatever block it is in.
+	// Path is an address, path.core["syd->mel"], a whole block, path.core or
+	// path.carrier["telco-a"], a pair, syd->mel, whatever block it is in, or a pair by
+	// one interface, syd->mel via telco-a.
 	Path string
 	// Suite and Test, test.voice, are those of the records; "" for any.
 	Suite, Test string
@@ -23,34 +25,82 @@ type Past struct {
 
 // History lists records of a path, the latest first.
 func (s *Store) History(ctx context.Context, past Past) ([]netp.Record, error) {
-	keys, args := past.where()
-	if past.Suite != "" {
-		keys, args = keys+` AND suite = ?`, append(args, past.Suite)
+	if pair, via, found := strings.Cut(past.Path, " via "); found && !isAddress(past.Path) {
+		return s.historyVia(ctx, past, pair, via)
 	}
-	if past.Test != "" {
-		keys, args = keys+` AND test = ?`, append(args, past.Test)
+	condition, args := past.where()
+	return s.listed(ctx, condition, args, past.Limit, 0)
+}
+
+// isAddress tells an address from a pair: it ends with an index.
+func isAddress(path string) bool { return strings.HasSuffix(path, `"]`) }
+
+// viaPage is how many records of a pair are read at a time to find those of one interface, which only their bodies name.
+const viaPage = 200
+
+func (s *Store) historyVia(ctx context.Context, past Past, pair, via string) ([]netp.Record, error) {
+	var out []netp.Record
+	whole := past
+	whole.Path = pair
+	condition, args := whole.where()
+	for at := 0; ; at += viaPage {
+		page, err := s.listed(ctx, condition, args, viaPage, at)
+		if err != nil {
+			return nil, err
+		}
+		if at == 0 && len(page) > 0 { // what is written meanwhile moves no page
+			condition, args = condition+` AND written <= ?`, append(args, page[0].Written.UnixNano())
+		}
+		for _, r := range page {
+			if r.Session.Path.Via == via {
+				out = append(out, r)
+			}
+			if past.Limit > 0 && len(out) == past.Limit {
+				return out, nil
+			}
+		}
+		if len(page) < viaPage {
+			return out, nil
+		}
 	}
-	if !past.Since.IsZero() { // the zero time is long before what an int64 of nanoseconds holds
-		keys, args = keys+` AND written >= ?`, append(args, past.Since.UnixNano())
-	}
-	keys += ` ORDER BY written DESC, session`
-	if past.Limit > 0 {
-		keys, args = keys+` LIMIT ?`, append(args, past.Limit)
+}
+
+// listed reads the records that meet a condition, the latest first: at most limit, 0 for all, after those that are skipped.
+func (s *Store) listed(ctx context.Context, condition string, args []any, limit, skip int) ([]netp.Record, error) {
+	keys := condition + ` ORDER BY written DESC, session`
+	if limit > 0 {
+		keys, args = keys+` LIMIT ? OFFSET ?`, slices.Concat(args, []any{limit, skip})
 	}
 	// The inner SELECT finds and sorts keys, not bodies.
 	return s.records(ctx, selectRecord+`WHERE (run, session) IN (SELECT run, session FROM records WHERE `+keys+`) ORDER BY written DESC, session`, args...)
 }
 
-// where is the condition on the path. Addresses of a block are its own with an index
-// in brackets; \ comes after [.
+// where is the condition on records.
 func (p Past) where() (string, []any) {
+	condition, args := p.ofPath()
+	if p.Suite != "" {
+		condition, args = condition+` AND suite = ?`, append(args, p.Suite)
+	}
+	if p.Test != "" {
+		condition, args = condition+` AND test = ?`, append(args, p.Test)
+	}
+	if !p.Since.IsZero() { // the zero time is long before what an int64 of nanoseconds holds
+		condition, args = condition+` AND written >= ?`, append(args, p.Since.UnixNano())
+	}
+	return condition, args
+}
+
+// ofPath is the condition on the path. Addresses of a block are its own with an index
+// in brackets, and so is the one of a block with for_each; \ comes after [.
+func (p Past) ofPath() (string, []any) {
+	inside := []any{p.Path + "[", p.Path + `\`}
 	switch {
-	case strings.HasSuffix(p.Path, `"]`):
-		return `path = ?`, []any{p.Path}
+	case isAddress(p.Path):
+		return `(path = ? OR path >= ? AND path < ?)`, append([]any{p.Path}, inside...)
 	case strings.Contains(p.Path, "->"):
 		return `pair = ?`, []any{p.Path}
 	}
-	return `path >= ? AND path < ?`, []any{p.Path + "[", p.Path + `\`}
+	return `path >= ? AND path < ?`, inside
 }
 
 // KnownPath is a path that has records.

@@ -43,6 +43,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"one record per session":               recordOnce,
 		"a record takes its parts' place":      recordReplacesParts,
 		"the history of paths":                 history,
+		"the history of a pair by interface":   historyVia,
 		"no records are of no path":            noPaths,
 		"runs":                                 runs,
 		"state is guarded by its serial":       state,

@@ -49,6 +49,16 @@ func key(test, addr string) string {
 	return text
 }
 
+// Calls reports whether tables call the path of an address by the name, carrier[gold]:a->b, where a test has it from several blocks.
+func Calls(addr, name string) bool {
+	at := strings.LastIndex(addr, `["`) // within a key quotes have a backslash before them
+	if at < 0 {
+		return false
+	}
+	pair, err := strconv.Unquote(strings.TrimSuffix(addr[at+1:], "]"))
+	return err == nil && plan.BlockName(addr[:at])+":"+pair == name
+}
+
 // arrow names a path: its ends and, where it asks for one, the interface, which is the carrier.
 func arrow(p netp.Path) string {
 	text := string(p.Source) + " → " + p.Dest
