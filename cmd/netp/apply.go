@@ -95,7 +95,11 @@ func (a *app) planOrFile(ctx context.Context, arg string, f planning) (*plan.Pla
 		}
 		return a.readPlan(ctx, arg, f.reach)
 	}
-	return a.plan(ctx, arg, f)
+	p, b, err := a.plan(ctx, arg, f)
+	if l, here := b.(*localSite); err == nil && here {
+		err = l.free()
+	}
+	return p, b, err
 }
 
 // runPlan runs the plan and shows it running.

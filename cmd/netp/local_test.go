@@ -119,6 +119,9 @@ func TestOneLocalRunAtATime(t *testing.T) {
 		if !strings.Contains(out, who) || !strings.Contains(out, "Wait for it to end, or end that process") {
 			t.Errorf("netp %v: want %q\n%s", args, who, out)
 		}
+		if strings.Contains(out, "Schedule") {
+			t.Errorf("netp %v: a plan that will not run is shown\n%s", args, out)
+		}
 	}
 	for command, want := range map[string]string{"show": "RUNNING: 2 sessions in all", "runs": "running", "runs -json": `"state": "running"`} {
 		if out := p.must(exitPass, strings.Fields(command)...); !strings.Contains(out, want) {

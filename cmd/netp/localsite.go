@@ -67,6 +67,14 @@ func (l *localSite) claim() (*os.File, error) {
 	return lock, nil
 }
 
+// free is the error when somebody applies now: who is to be refused need not read a plan first. Only claim keeps others away.
+func (l *localSite) free() error {
+	if by, held, _ := hold.HolderOf(l.lockFile()); held {
+		return l.busy(by)
+	}
+	return nil
+}
+
 // busy is the error for a store that somebody applies to.
 func (l *localSite) busy(by hold.Holder) error {
 	who := "another process"

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/netpupper/netp/cmd/netp/internal/view"
-	"github.com/netpupper/netp/hold"
 	"github.com/netpupper/netp/lang"
 	"github.com/netpupper/netp/lang/diag"
 	"github.com/netpupper/netp/plan"
@@ -203,8 +202,8 @@ func (a *app) readPlan(ctx context.Context, path string, r reach) (*plan.Plan, b
 		return nil, nil, fmt.Errorf("%s is of the suite %s in %s, which is not here\nGo to where the plan was made, or set NETP_DATA_DIR to where runs are kept.", path, p.Suite.Name, cmp.Or(p.Home, p.Suite.Dir))
 	}
 	if here { // a controller checks for itself, and attaches to the plan's run
-		if by, held, _ := hold.HolderOf(l.lockFile()); held { // what it applies makes the plan stale
-			return nil, nil, l.busy(by)
+		if err := l.free(); err != nil { // what is applied makes the plan stale
+			return nil, nil, err
 		}
 		if err := a.checkPlan(ctx, l, path, p); err != nil {
 			return nil, nil, err
