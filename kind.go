@@ -130,6 +130,7 @@ type MetricSpec struct {
 // Demand is what one session takes from the network, in each direction.
 type Demand struct {
 	Duration  time.Duration // of traffic, warm-up included
+	Patience  time.Duration `json:",omitempty"` // how much longer it may take by its parameters: to connect, for late answers, by chance
 	Forward   Load
 	Reverse   Load
 	Intervals int // samples of PerInterval metrics
@@ -137,11 +138,10 @@ type Demand struct {
 
 // Load is the traffic of one direction.
 type Load struct {
-	Packets uint64
-	Bytes   uint64  // on the IP layer; 0 when only the path's capacity bounds it
-	Rate    float64 // peak on the IP layer [bit/s]
-	// Exclusive says the session seeks the capacity and must have it alone.
-	Exclusive bool
+	Packets   uint64
+	Bytes     uint64  // on the IP layer; 0 when only the path's capacity bounds it
+	Rate      float64 // peak on the IP layer [bit/s]
+	Exclusive bool    // it seeks the capacity and must have it alone
 }
 
 // Directed returns the metric names for a session's direction. Metrics of one

@@ -191,7 +191,7 @@ func (b *builder) sessions(p *Plan) {
 
 // SetupMargin is what the schedule adds to the traffic of each session: for
 // setting up, starting late and collecting. Timeout is what a session may take
-// beyond its traffic before it is ended by force.
+// beyond its traffic and its patience before it is ended by force.
 const (
 	SetupMargin = time.Second
 	Timeout     = 15 * time.Second
@@ -200,7 +200,7 @@ const (
 func (t *draft) test() Test {
 	out := Test{
 		Addr: t.Addr, Profile: t.Profile.Addr, Kind: t.Profile.Kind, Params: t.Profile.Params, Demand: t.demand,
-		Tags: t.Tags, Assertions: slices.Clone(t.Asserts), Timeout: t.demand.Duration + Timeout,
+		Tags: t.Tags, Assertions: slices.Clone(t.Asserts), Timeout: t.demand.Duration + t.demand.Patience + Timeout,
 		Attributes: t.attributes(), Partial: t.partial(),
 	}
 	if t.standing() {

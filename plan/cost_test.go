@@ -128,8 +128,17 @@ func TestClaims(t *testing.T) {
 }
 
 func TestTimes(t *testing.T) {
-	p := build(t, input(threeSites()))
-	if want := 25 * time.Second; p.Tests[0].Timeout != want {
+	in := input(threeSites())
+	in.Catalogue = slices.Clone(catalogue)
+	for i, k := range in.Catalogue {
+		in.Catalogue[i].Demand = func(p netp.Params) netp.Demand {
+			d := k.Demand(p)
+			d.Patience = 40 * time.Second
+			return d
+		}
+	}
+	p := build(t, in)
+	if want := 65 * time.Second; p.Tests[0].Timeout != want {
 		t.Errorf("timeout of test.bulk: got %v, want %v", p.Tests[0].Timeout, want)
 	}
 	for _, s := range p.Sessions {

@@ -51,6 +51,12 @@ func Poisson(start int64, rate Rate, seed1, seed2 uint64) Schedule {
 	return s
 }
 
+// Overrun is by how much a Poisson schedule of n packets may outlast n mean gaps: by more once in ten million schedules (Chernoff's
+// bound for the sum of n exponential gaps).
+func Overrun(n uint64, gap time.Duration) time.Duration {
+	return time.Duration((6*math.Sqrt(float64(n)) + 18) * float64(gap))
+}
+
 func (s *Schedule) valid() error {
 	switch {
 	case s.size == 0:

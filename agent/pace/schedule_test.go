@@ -87,6 +87,24 @@ func TestPoissonGaps(t *testing.T) {
 	}
 }
 
+// TestOverrun: no schedule outlasts its mean by more, and few come near.
+func TestOverrun(t *testing.T) {
+	for _, n := range []int{1, 2, 9, 100} {
+		longest := int64(0)
+		for seed := range uint64(5000) {
+			s := Poisson(0, Rate{1, time.Second}, seed, 1)
+			for range n {
+				s.next(1)
+			}
+			longest = max(longest, s.due)
+		}
+		mean := time.Duration(n) * time.Second
+		if bound := Overrun(uint64(n), time.Second); longest > int64(mean+bound) || longest < int64(mean+bound/5) {
+			t.Errorf("%d packets: the longest of 5000 schedules takes %v, the bound is %v", n, time.Duration(longest), mean+bound)
+		}
+	}
+}
+
 func TestScheduleNeverOverflows(t *testing.T) {
 	for _, s := range []Schedule{
 		Constant(math.MaxInt64-10, Rate{1, time.Hour}),

@@ -75,8 +75,9 @@ type Bounds struct {
 	Slack time.Duration
 }
 
-// maxHorizon bounds how far ahead a hard end may be: longer sessions do not exist.
-const maxHorizon = 48 * time.Hour
+// maxHorizon bounds how far ahead a hard end may be: longer sessions do not exist. They send for a week, or longer where chance spaces
+// few packets far apart.
+const maxHorizon = 14 * 24 * time.Hour
 
 // Check says in a sentence why the order is not valid here and now; nil when it is.
 func (b Bounds) Check(o Order) error {

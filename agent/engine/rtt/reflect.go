@@ -98,7 +98,7 @@ func newReflector(j engine.Job, c settings, sock socket, flow *port.Flow) *refle
 		codec:    stamp.Sealed(port.NewTagger(flow.SendKey), port.NewTagger(flow.ReceiveKey)),
 		estimate: estimate(j.Clock),
 		header:   ipHeader(flow.Remote.Addr()),
-		until:    clock.Mono() + int64(c.length()+c.length()/2+c.timeout+grace+closings*closingEvery+overtime),
+		until:    clock.Mono() + int64(c.length()+c.length()/2+c.overrun()+c.timeout+grace+closings*closingEvery+overtime),
 	}
 	if fd, ok := flow.Raw(); ok && c.dscp != 0 {
 		if err := port.SetDSCP(uintptr(fd), family("udp", flow.Remote.Addr()), c.dscp); err != nil && j.Log != nil {

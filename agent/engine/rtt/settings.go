@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/pace"
 )
 
 // The spacings.
@@ -83,6 +84,14 @@ func (s settings) duration() time.Duration {
 
 // length is how long probes are sent, warm-up included.
 func (s settings) length() time.Duration { return s.omit + s.duration() }
+
+// overrun is how much longer than that it may take by chance.
+func (s settings) overrun() time.Duration {
+	if s.poisson && s.count > 0 {
+		return pace.Overrun(s.count, s.interval)
+	}
+	return 0
+}
 
 // probes is how many probes are due before the time is over, the first at its beginning.
 func probes(length, interval time.Duration) uint64 {

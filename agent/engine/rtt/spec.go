@@ -107,6 +107,9 @@ func check(p netp.Params) []netp.ParamFault {
 	if mode == modeTCP && interval < minConnects {
 		fault("interval", "With mode tcp_connect the interval must be at least %s: each probe opens a connection at the far end. Use mode stamp or icmp for a shorter one.", quantity.Duration(minConnects))
 	}
+	if count := p.Number("count"); count*interval.Seconds() > maxDuration.Seconds() {
+		fault("count", "%.0f probes take %s at this interval; a session lasts at most %s. Write a lower count or a shorter interval.", count, quantity.Format(count*interval.Seconds(), "s"), quantity.Duration(maxDuration))
+	}
 	limit := maxOutstanding
 	if mode == modeTCP {
 		limit = maxConnects
@@ -179,7 +182,7 @@ const (
 func demand(p netp.Params) netp.Demand {
 	c := newSettings(p)
 	packets := c.total()
-	d := netp.Demand{Duration: c.length(), Intervals: int(math.Ceil(c.duration().Seconds()))}
+	d := netp.Demand{Duration: c.length(), Patience: c.timeout + c.overrun(), Intervals: int(math.Ceil(c.duration().Seconds()))}
 	header := ip4Header
 	if c.ip == 6 {
 		header = ip6Header

@@ -76,6 +76,8 @@ func TestCheck(t *testing.T) {
 		{"size of a handshake", netp.Params{"size": 100.0, "mode": modeTCP}, []string{"size"}},
 		{"fast handshakes", netp.Params{"interval": 0.005, "mode": modeTCP}, []string{"interval"}},
 		{"many handshakes", netp.Params{"interval": 0.01, "timeout": 11.0, "mode": modeTCP}, []string{"timeout"}},
+		{"probes without end", netp.Params{"count": 1e9, "interval": 3600.0}, []string{"count"}},
+		{"a week of probes", netp.Params{"count": 168.0, "interval": 3600.0}, nil},
 		{"many probes", netp.Params{"interval": 0.001, "timeout": 31.0}, []string{"timeout"}},
 		{"everything", netp.Params{"duration": 1.0, "count": 5.0, "ip": 7.0, "size": 5.0}, []string{"count", "ip", "size"}},
 	} {
@@ -114,8 +116,19 @@ func TestDemand(t *testing.T) {
 			d.Forward.Bytes != test.packets*test.there || d.Reverse.Bytes != test.packets*test.back {
 			t.Errorf("%s: %+v; want %v, %d packets of %d and %d bytes", test.name, d, test.duration, test.packets, test.there, test.back)
 		}
+		if d.Patience != defaultTimeout {
+			t.Errorf("%s: patience %v", test.name, d.Patience)
+		}
 		if d.Forward.Rate <= 0 || d.Forward.Exclusive {
 			t.Errorf("%s: rate %v, exclusive %v", test.name, d.Forward.Rate, d.Forward.Exclusive)
+		}
+	}
+	for want, params := range map[time.Duration]netp.Params{
+		40 * time.Second:  {"timeout": 40.0, "spacing": spacingPoisson},
+		302 * time.Second: {"count": 4.0, "interval": 10.0, "spacing": spacingPoisson},
+	} {
+		if got := demand(params).Patience; got != want {
+			t.Errorf("%v: patience %v, want %v", params, got, want)
 		}
 	}
 }

@@ -122,9 +122,10 @@ func demand(p netp.Params) netp.Demand {
 			payload = o.rate * duration.Seconds() / 8
 		}
 	}
+	patience := o.timeout + o.omit + o.duration - duration // a transfer may be slower than its rate
 	load.Bytes = uint64(math.Ceil(payload * usualPacket / usualPayload))
 	load.Packets = uint64(math.Ceil(payload / usualPayload))
-	d := netp.Demand{Duration: duration, Intervals: intervalsIn(duration - o.omit)}
+	d := netp.Demand{Duration: duration, Patience: patience, Intervals: intervalsIn(duration - o.omit)}
 	if o.direction != netp.Reverse {
 		d.Forward = load
 	}

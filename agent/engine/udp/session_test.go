@@ -203,6 +203,18 @@ func TestSessionVariants(t *testing.T) {
 	}
 }
 
+// TestRandomSpan: a number of packets at random times takes a time that nobody knows beforehand, so the receiver judges the time that it
+// saw, and not silence up to a mean.
+func TestRandomSpan(t *testing.T) {
+	r := bench{params: netp.Params{"count": 10.0, "rate": "40pps", "spacing": "poisson"}}.merged(t)
+	if r.Measured == 250*time.Millisecond {
+		t.Errorf("the session measured for %v, the mean of such schedules", r.Measured)
+	}
+	if n := r.Metrics[metricRate].Distribution.Member("count"); n != 0 && r.Measured <= 500*time.Millisecond {
+		t.Errorf("%v intervals of the rate are over within %v", n, r.Measured)
+	}
+}
+
 func TestFlood(t *testing.T) {
 	for name, p := range map[string]netp.Params{
 		"segments": {"count": 20_000.0, "rate": "0", "size": 1400.0},

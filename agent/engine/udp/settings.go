@@ -153,6 +153,23 @@ func (s settings) span() time.Duration {
 	return time.Duration(math.Min(float64(s.count)/s.pps()*1e9, math.MaxInt64/4))
 }
 
+// random says that counted packets are sent for a time that chance decides.
+func (s settings) random() bool { return s.spacing == spacingPoisson && s.count > 0 }
+
+// overrun is how much longer than span that may be.
+func (s settings) overrun() time.Duration {
+	switch {
+	case s.flood():
+		return min(time.Duration(float64(s.count)/slowFlood*1e9), maxDuration)
+	case s.random():
+		return pace.Overrun(s.share(0), s.interval())
+	}
+	return 0
+}
+
+// slowFlood is how many packets per second a flood sends at least where the session is to end by itself: 10 Mbit/s of large ones.
+const slowFlood = 1000.0
+
 // floodLimit is more packets per second than any host sends.
 const floodLimit = 100e6
 

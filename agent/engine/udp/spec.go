@@ -196,7 +196,7 @@ func metrics(p netp.Params) []netp.MetricSpec {
 func demand(p netp.Params) netp.Demand {
 	s := newSettings(p)
 	span := s.span()
-	d := netp.Demand{Duration: s.omit + span, Intervals: int(span / s.rateInterval())}
+	d := netp.Demand{Duration: s.omit + span, Patience: s.timeout + s.overrun(), Intervals: int(span / s.rateInterval())}
 	data, control := s.load(), s.control(d.Duration)
 	switch s.direction {
 	case netp.Forward:

@@ -54,6 +54,19 @@ func TestDemand(t *testing.T) {
 	if d := demand(netp.Params{"rate": "0", "direction": "reverse"}); !d.Reverse.Exclusive || d.Forward.Exclusive {
 		t.Errorf("flood: %+v", d)
 	}
+	for name, c := range map[string]struct {
+		params   netp.Params
+		patience time.Duration
+	}{
+		"timeout":        {netp.Params{"timeout": 40.0}, 40 * time.Second},
+		"few, at random": {netp.Params{"count": 4.0, "rate": "0.1pps", "spacing": "poisson"}, 302 * time.Second},
+		"a long flood":   {netp.Params{"count": 60_000.0, "rate": "0"}, 62 * time.Second},
+		"at random":      {netp.Params{"duration": 5.0, "spacing": "poisson"}, 2 * time.Second},
+	} {
+		if got := demand(withDefaults(c.params)).Patience; got != c.patience {
+			t.Errorf("%s: patience %v, want %v", name, got, c.patience)
+		}
+	}
 	if d := demand(netp.Params{"direction": "both"}); d.Forward != d.Reverse || d.Forward.Packets <= 500 {
 		t.Errorf("both: %+v", d)
 	}
