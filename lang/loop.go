@@ -26,7 +26,7 @@ func (e *env) value(x hclsyntax.Expression, bound *binding) (cty.Value, hcl.Diag
 
 // loop evaluates a for expression over a collection in parts; false where that does not go.
 func (e *env) loop(loop *hclsyntax.ForExpr, ctx *hcl.EvalContext, over cty.Value) (cty.Value, bool) {
-	if over.IsMarked() || !over.CanIterateElements() {
+	if over.IsMarked() || !over.IsKnown() || !over.CanIterateElements() {
 		return cty.NilVal, false
 	}
 	var elements [][2]cty.Value

@@ -21,3 +21,4 @@ module "n" { source = "./${var.checked}" } #! Invalid module | Write it out
 module "o" { source = "../up" } #! Invalid module | leads out
 module "p" { source = "./none" } #! Invalid module | no directory
 locals { x = [var.missing, var.typed, var.bad, var.object] }
+locals { loop = { for k in toset(var.bad) : k => k } } # what is not known is not gone through
