@@ -49,6 +49,9 @@ func (t Terminal) excerpt(d diag.Diagnostic) {
 	if d.Snippet.Context != "" {
 		place += ", in " + d.Snippet.Context
 	}
+	if instance(d.Address) && d.Snippet.Context != d.Address {
+		place += ", with " + d.Address
+	}
 	t.Printf("%s:\n", place)
 	lines := strings.Split(strings.TrimRight(d.Snippet.Code, "\n"), "\n")
 	offset := 0
@@ -65,6 +68,11 @@ func (t Terminal) excerpt(d diag.Diagnostic) {
 	for _, v := range d.Snippet.Values {
 		t.Printf("    │ %s %s\n", t.paint(cyan, v.Traversal), v.Statement)
 	}
+}
+
+// instance says that an address tells more than the source around it: one of several that a for_each or the calls of a module make.
+func instance(addr string) bool {
+	return strings.HasPrefix(addr, "module.") || strings.Contains(addr, "[")
 }
 
 // excerptWidth is how much of a line of source is shown.

@@ -365,6 +365,22 @@ func TestPowerIsSaidOnce(t *testing.T) {
 	}
 }
 
+// TestDiagnosticOfInstance: of what a for_each or a module makes several of, the text says which one is meant, as the JSON does.
+func TestDiagnosticOfInstance(t *testing.T) {
+	for addr, want := range map[string]string{
+		`module.branch["mel"].path.up`: `on a.hcl line 7, in path "up", with module.branch["mel"].path.up:`,
+		`path.up["mel"]`:               `on a.hcl line 7, in path "up", with path.up["mel"]:`,
+		"path.up":                      `on a.hcl line 7, in path "up":`,
+	} {
+		var out strings.Builder
+		Terminal{Out: &out}.Diagnostics(diag.List{{Severity: diag.Error, Summary: "Empty path", Address: addr,
+			Range: &diag.Range{Filename: "a.hcl", Start: diag.Pos{Line: 7}}, Snippet: &diag.Snippet{Context: `path "up"`, Code: "to = var.hub", StartLine: 7}}}, false)
+		if !strings.Contains(out.String(), want+"\n") {
+			t.Errorf("%s: got\n%s\nwant %s", addr, out.String(), want)
+		}
+	}
+}
+
 func TestDiagnostics(t *testing.T) {
 	list := diag.List{
 		{Severity: diag.Error, Summary: "Unknown metric",
