@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -49,8 +50,22 @@ directed metric is there twice, as ` + "`forward.NAME`" + ` and ` + "`reverse.NA
 			fmt.Fprintf(&out, "| `%s` | %s | %s | %s |\n", p.Name, parameterType(p), defaultText(p), cellText(p.Doc))
 		}
 		out.WriteString("\n| metric | unit | shape | better | source | meaning |\n|---|---|---|---|---|---|\n")
-		for _, m := range k.Metrics(defaults) {
-			fmt.Fprintf(&out, "| `%s` | %s | %s | %s | %s | %s |\n", m.Name, m.Unit, m.Shape, m.Better, m.Source, cellText(m.Doc))
+		seen := map[string]bool{}
+		list := func(metrics []netp.MetricSpec) {
+			for _, m := range metrics {
+				if !seen[m.Name] {
+					fmt.Fprintf(&out, "| `%s` | %s | %s | %s | %s | %s |\n", m.Name, m.Unit, m.Shape, m.Better, m.Source, cellText(m.Doc))
+				}
+				seen[m.Name] = true
+			}
+		}
+		list(k.Metrics(defaults))
+		for _, p := range k.Params {
+			if p.Default == nil { // what is there only when it is given
+				with := maps.Clone(defaults)
+				with[p.Name] = max(p.Min, 1)
+				list(k.Metrics(with))
+			}
 		}
 	}
 	return out.String()

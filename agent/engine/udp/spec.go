@@ -187,7 +187,7 @@ func metrics(p netp.Params) []netp.MetricSpec {
 	}
 	if p.Has("playout") {
 		list = append(list, netp.MetricSpec{Name: metricEffective, Unit: "1", Shape: netp.RatioShape, Basis: netp.PerPacket, Better: "lower", Source: "RFC 3611 §4.7.1",
-			Doc: "Share of the packets sent that are of no use to a playout buffer: lost, or delayed by more than playout beyond the smallest delay seen until then (the first 64 packets are judged together)."})
+			Doc: "Share of the packets sent that are of no use to a playout buffer: lost, or delayed by more than playout beyond the smallest delay seen until then (the first 64 packets are judged together). There only when playout is declared."})
 	}
 	return netp.Directed(p.Direction(), list)
 }
