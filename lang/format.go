@@ -67,13 +67,17 @@ func canonical(src []byte, filename string) ([]byte, bool) {
 	return nil, false
 }
 
-// tidyEnd gives a file that has text exactly one newline at its end.
+// tidyEnd gives a file that has text exactly one newline at its end, of the kind that it has.
 func tidyEnd(src []byte) []byte {
 	body := bytes.TrimRight(src, " \t\r\n")
 	if len(body) == 0 {
 		return []byte{}
 	}
-	return append(bytes.Clone(body), '\n')
+	newline := "\n"
+	if at := bytes.LastIndexByte(src, '\n'); at > 0 && src[at-1] == '\r' {
+		newline = "\r\n"
+	}
+	return append(bytes.Clone(body), newline...)
 }
 
 // sameTokens compares two texts without the spaces and newlines between tokens.

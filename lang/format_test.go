@@ -15,6 +15,7 @@ func TestFormat(t *testing.T) {
 		"heredoc":  {"a=<<X\n  kept  as is\nX\n", "a = <<X\n  kept  as is\nX\n", ""},
 		"blank":    {"\n\n", "", ""},
 		"tail":     {"a = 1\n\n\n", "a = 1\n", ""},
+		"windows":  {"x {\r\na=1\r\n}", "x {\r\n  a = 1\r\n}\r\n", ""},
 		"broken":   {"a = \n", "", "Invalid expression"},
 		"bytes":    {"a = \"\xff\"\n", "", "Not UTF-8"},
 		"bomb":     {"a = " + strings.Repeat("[", 100_000), "", "Nesting too deep"},
