@@ -152,7 +152,7 @@ func parseRateIn(s string, allowed []unit) (float64, error) {
 	case name == "":
 		return 0, wrongUnit("%q has no unit of rate. Write for example %q; a number without quotes counts bit/s.", s, number+"Mbps")
 	case isBytes(name):
-		return 0, wrongUnit("%q counts bytes, and a rate counts bits per second: one byte is eight bits, and netp does not guess. Write for example %q.", s, number+"Mbps")
+		return 0, wrongUnit("%q counts bytes, and a rate counts bits per second: one byte is eight bits, and netp does not guess. Write for example %q.", s, number+alike(name, rateUnits))
 	}
 	units := names(allowed)
 	return 0, wrongUnit("%q is not a unit of rate.%s The units are %s.", name, suggest.Sentence(name, units), strings.Join(units, ", "))
@@ -160,6 +160,19 @@ func parseRateIn(s string, allowed []unit) (float64, error) {
 
 var byteUnit = regexp.MustCompile(`^[kKMGT]?i?(B|Byte|Bytes|byte|bytes|o)(ps|/s)?$`)
 var bitUnit = regexp.MustCompile(`^[kKMGT]?i?(b|bit|bits)(ps|/s)?$`)
+
+// alike is the unit with the prefix that another name has: "KB" for "kbit".
+func alike(name string, units []unit) string {
+	prefix := func(name string) string {
+		return strings.Trim(strings.ReplaceAll(strings.ToLower(name[:1]), "t", "g"), "bo") // no unit is larger than G
+	}
+	for _, u := range units {
+		if prefix(u.name) == prefix(name) {
+			return u.name
+		}
+	}
+	return units[0].name
+}
 
 func isBytes(name string) bool { return byteUnit.MatchString(name) }
 
@@ -192,7 +205,7 @@ func parseSize(s string) (float64, error) {
 	case name == "":
 		return 0, wrongUnit("%q has no unit of size. Write %s without quotes for bytes, or for example %q.", s, number, number+"KB")
 	case bitUnit.MatchString(name):
-		return 0, wrongUnit("%q counts bits, and a size counts bytes: one byte is eight bits, and netp does not guess. Write for example %q.", s, number+"MB")
+		return 0, wrongUnit("%q counts bits, and a size counts bytes: one byte is eight bits, and netp does not guess. Write for example %q.", s, number+alike(name, sizeUnits))
 	default:
 		return 0, wrongUnit("%q is not a unit of size.%s The units are %s.", name, suggest.Sentence(name, names(sizeUnits)), strings.Join(names(sizeUnits), ", "))
 	}
@@ -205,7 +218,7 @@ func parseSize(s string) (float64, error) {
 
 // dscpNames are the code points with names (RFC 2474, 2597, 3246, 5865, 8622).
 var dscpNames = map[string]float64{
-	"default": 0, "be": 0, "le": 1, "ef": 46, "va": 44,
+	"default": 0, "be": 0, "df": 0, "le": 1, "ef": 46, "va": 44, "voice-admit": 44,
 	"cs0": 0, "cs1": 8, "cs2": 16, "cs3": 24, "cs4": 32, "cs5": 40, "cs6": 48, "cs7": 56,
 	"af11": 10, "af12": 12, "af13": 14, "af21": 18, "af22": 20, "af23": 22,
 	"af31": 26, "af32": 28, "af33": 30, "af41": 34, "af42": 36, "af43": 38,
