@@ -29,10 +29,12 @@ func Markdown(r netp.Report) (string, error) {
 }
 
 func markdownHead(r netp.Report) string {
-	c := r.Counts
-	return fmt.Sprintf("## netp: %s %s\n\n**%s** · %d pass, %d fail, %d inconclusive, %d error · %s · run `%s`\n\n",
-		escapeMarkdown(r.Suite), mark(r.Status), strings.ToUpper(cmp.Or(string(r.Status), unfinished)), c.Passed, c.Failed, c.Inconclusive, c.Errored,
-		Duration(took(r)), ShortID(r.Run))
+	word := cmp.Or(string(r.Status), unfinished)
+	if r.Cancelled && !r.Ended.IsZero() { // as on the terminal
+		word = "cancelled"
+	}
+	return fmt.Sprintf("## netp: %s %s\n\n**%s** · %s · %s · run `%s`\n\n",
+		escapeMarkdown(r.Suite), mark(r.Status), strings.ToUpper(word), outcomes(r.Counts), Duration(took(r)), ShortID(r.Run))
 }
 
 func mark(s netp.Status) string {

@@ -280,12 +280,17 @@ func took(r netp.Report) time.Duration {
 	return r.Ended.Sub(r.Started)
 }
 
-func (t Terminal) verdictLine(r netp.Report, o ReportOptions) {
-	c := r.Counts
-	line := fmt.Sprintf("%s: %d pass, %d fail, %d inconclusive, %d error", plural(c.Total(), "session"), c.Passed, c.Failed, c.Inconclusive, c.Errored)
+// outcomes says how many sessions ended how.
+func outcomes(c netp.Counts) string {
+	text := fmt.Sprintf("%d pass, %d fail, %d inconclusive, %d error", c.Passed, c.Failed, c.Inconclusive, c.Errored)
 	if c.Skipped > 0 {
-		line += fmt.Sprintf(", %d cancelled", c.Skipped)
+		text += fmt.Sprintf(", %d cancelled", c.Skipped)
 	}
+	return text
+}
+
+func (t Terminal) verdictLine(r netp.Report, o ReportOptions) {
+	line := plural(r.Counts.Total(), "session") + ": " + outcomes(r.Counts)
 	if r.Ended.IsZero() {
 		t.fold(fmt.Sprintf("%s · run %s", line, ShortID(r.Run)), "  ")
 		t.unfinishedLine(o)

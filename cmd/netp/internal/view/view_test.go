@@ -228,6 +228,16 @@ func TestMarkdownKeepsItsBudget(t *testing.T) {
 	}
 }
 
+// TestMarkdownOfCancelledRun: sessions that were cancelled are counted, and the run is not called an error without one.
+func TestMarkdownOfCancelledRun(t *testing.T) {
+	r := sample()
+	r.Cancelled, r.Status, r.Counts = true, netp.Errored, netp.Counts{Passed: 9, Skipped: 7}
+	text, err := Markdown(r)
+	if want := "**CANCELLED** · 9 pass, 0 fail, 0 inconclusive, 0 error, 7 cancelled · "; err != nil || !strings.Contains(text, want) {
+		t.Errorf("%v, want %s\n%s", err, want, text)
+	}
+}
+
 func TestDirFlag(t *testing.T) {
 	for dir, want := range map[string]string{
 		"": "", ".": "", "wan": "-dir=wan ", "../a/b-1_2.c": "-dir=../a/b-1_2.c ", "my suite": "-dir='my suite' ", "$x's": `-dir='$x'\''s' `,
