@@ -25,7 +25,7 @@ func pureFunctions(m *meter) map[string]function.Function {
 		"trimprefix": stdlib.TrimPrefixFunc, "trimsuffix": stdlib.TrimSuffixFunc,
 		"startswith": startsWithFunc, "endswith": endsWithFunc, "strcontains": strContainsFunc,
 		"alltrue": allTrueFunc, "anytrue": anyTrueFunc, "one": oneFunc, "length": lengthFunc,
-		"index": indexFunc, "lookup": lookupFunc, "transpose": transposeFunc, "coalesce": stdlib.CoalesceFunc,
+		"index": indexFunc, "lookup": lookupFunc, "transpose": transposeFunc, "coalesce": coalesceFunc,
 		"chunklist": stdlib.ChunklistFunc, "coalescelist": stdlib.CoalesceListFunc, "compact": stdlib.CompactFunc,
 		"concat": stdlib.ConcatFunc, "contains": stdlib.ContainsFunc, "element": stdlib.ElementFunc,
 		"flatten": stdlib.FlattenFunc, "keys": stdlib.KeysFunc, "merge": stdlib.MergeFunc,

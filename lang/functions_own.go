@@ -81,6 +81,26 @@ var sumFunc = function.New(&function.Spec{
 	},
 })
 
+// coalesceFunc gives the first argument that is neither null nor an empty string; cty's own takes the latter.
+var coalesceFunc = function.New(&function.Spec{
+	VarParam: &function.Parameter{Name: "values", Type: cty.DynamicPseudoType, AllowUnknown: true, AllowDynamicType: true, AllowNull: true},
+	Type:     stdlib.CoalesceFunc.ReturnTypeForValues,
+	Impl: func(args []cty.Value, ret cty.Type) (cty.Value, error) {
+		for _, one := range args {
+			v, err := convert.Convert(one, ret)
+			switch {
+			case err != nil:
+				return cty.NilVal, err
+			case !v.IsKnown():
+				return cty.UnknownVal(ret), nil
+			case !v.IsNull() && (ret != cty.String || v.AsString() != ""):
+				return v, nil
+			}
+		}
+		return cty.NilVal, errors.New("all arguments are null or an empty string")
+	},
+})
+
 var oneFunc = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "list", Type: cty.DynamicPseudoType}},
 	Type: func(args []cty.Value) (cty.Type, error) {
