@@ -7,9 +7,8 @@ import (
 	"math/bits"
 )
 
-// subBits sets the resolution of a Histogram: within a power of two there are
-// 2^subBits buckets, so a value is known within 1/1024 of itself. They come in
-// parts of 2^partBits, so that a narrow series needs little memory.
+// subBits sets the resolution of a Histogram: within a power of two there are 2^subBits buckets, so a value is known within 1/1024 of
+// itself. They come in parts of 2^partBits, so that a narrow series needs little memory.
 const (
 	subBits  = 9
 	partBits = 6
@@ -18,11 +17,9 @@ const (
 // octave holds the buckets of a power of two.
 type octave [1 << (subBits - partBits)]*[1 << partBits]uint64
 
-// Histogram counts signed integer samples in logarithmic buckets. Its relative
-// error is at most 2^-10 (values up to 1023 are exact), its size is bounded by
-// the number of powers of two touched (4 KiB each at most), and it merges without loss.
-// Min, max, sum and sum of squares are exact apart from float64 rounding. The
-// zero value is empty and ready; it is not safe for concurrent use.
+// Histogram counts signed integer samples in logarithmic buckets. Its relative error is at most 2^-10 (values up to 1023 are exact), its
+// size is bounded by the number of powers of two touched (4 KiB each at most), and it merges without loss. Min, max, sum and sum of squares
+// are exact apart from float64 rounding. The zero value is empty and ready; it is not safe for concurrent use.
 type Histogram struct {
 	count    uint64
 	min, max int64
@@ -159,8 +156,7 @@ func (h *Histogram) StdDev() float64 {
 	return math.Sqrt(math.Max(0, (h.sqr-n*d*d)/(n-1)))
 }
 
-// Rank is the value of the k-th smallest sample, 1 ≤ k ≤ Count, as the middle of
-// its bucket and never outside [Min, Max]; k beyond the ends gives Min or Max.
+// Rank is the value of the k-th smallest sample, 1 ≤ k ≤ Count, as the middle of its bucket within [Min, Max]; k beyond the ends gives Min or Max.
 func (h *Histogram) Rank(k uint64) int64 {
 	low, high := h.RankBounds(k)
 	return low + (high-low)/2

@@ -7,12 +7,10 @@ import (
 	"sort"
 )
 
-// maxBatches bounds every series: at the bound neighbours are joined and the
-// batch length doubles, so a series needs no knowledge of how long it will be.
+// maxBatches bounds every series: at the bound neighbours are joined and the batch length doubles, however long it will be.
 const maxBatches = 128
 
-// Distribution is what is kept of a stream of samples: a histogram of all, and a sketch
-// of each batch of consecutive samples, to learn how neighbours depend on each other.
+// Distribution is what is kept of a stream of samples: a histogram of all, and a sketch of each batch, to learn how neighbours depend on each other.
 type Distribution struct {
 	// Resolution is one unit of a sample in SI: 1e-9 for nanoseconds [s].
 	Resolution float64    `json:"resolution"`
@@ -27,8 +25,7 @@ type Distribution struct {
 // Batch is what is kept of consecutive samples.
 type Batch struct {
 	Sum float64 `json:"sum"` // of sample − Base
-	// Counts holds pairs of sample − Base, cut to its five leading bits, and the
-	// number of such samples, in ascending order.
+	// Counts holds pairs of sample − Base, cut to its five leading bits, and the number of such samples, in ascending order.
 	Counts [][2]int64 `json:"counts"`
 }
 
@@ -114,6 +111,14 @@ func coarse(v int64) int64 {
 	return v >> drop << drop
 }
 
+// InUnits is a figure of samples in SI units. It divides where it can: 9 000 000 ns / 1e9 are the 9 ms of a limit, times 1e-9 they are more.
+func (d *Distribution) InUnits(v float64) float64 {
+	if per := math.Round(1 / d.Resolution); per > 1 && 1/per == d.Resolution {
+		return v / per
+	}
+	return v * d.Resolution
+}
+
 // Member is the point figure of a distribution member in SI units; NaN when the distribution is empty or has no such member.
 func (d *Distribution) Member(name string) float64 {
 	switch empty := d == nil || d.All.Count() == 0; {
@@ -124,18 +129,18 @@ func (d *Distribution) Member(name string) float64 {
 	}
 	switch name {
 	case "min":
-		return float64(d.All.Min()) * d.Resolution
+		return d.InUnits(float64(d.All.Min()))
 	case "max":
-		return float64(d.All.Max()) * d.Resolution
+		return d.InUnits(float64(d.All.Max()))
 	case "mean":
-		return d.All.Mean() * d.Resolution
+		return d.InUnits(d.All.Mean())
 	case "stddev":
-		return d.All.StdDev() * d.Resolution
+		return d.InUnits(d.All.StdDev())
 	case "count":
 		return float64(d.All.Count())
 	}
 	if q, ok := QuantileOf(name); ok {
-		return float64(d.All.Quantile(q)) * d.Resolution
+		return d.InUnits(float64(d.All.Quantile(q)))
 	}
 	return math.NaN()
 }
@@ -146,8 +151,7 @@ func QuantileOf(member string) (float64, bool) {
 	return q, ok
 }
 
-// Ratio is a number of events among trials, with the events of consecutive
-// batches of trials, from which the estimates learn how bursty they come.
+// Ratio is a number of events among trials, with those of consecutive batches, from which the estimates learn how bursty they come.
 type Ratio struct {
 	Events uint64 `json:"events"`
 	Trials uint64 `json:"trials"`

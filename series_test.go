@@ -40,6 +40,26 @@ func TestDistributionBatchesHoldTheSeries(t *testing.T) {
 	})
 }
 
+// A delay of whole milliseconds is the number that stands as a limit in a condition, not one beside it.
+func TestFiguresAreTheNearestDecimals(t *testing.T) {
+	for resolution, perMillisecond := range map[float64]int64{1e-9: 1e6, 1e-6: 1e3, 1e-3: 1} {
+		for k := int64(1); k <= 1000; k++ {
+			d := netp.NewDistribution(resolution)
+			d.RecordN(k*perMillisecond, 3)
+			for _, member := range []string{"min", "max", "mean", "p99"} {
+				if got, want := d.Member(member), float64(k)/1000; got != want {
+					t.Fatalf("%s of %d ms in units of %g: got %v, want %v", member, k, resolution, got, want)
+				}
+			}
+		}
+	}
+	throughput := netp.NewDistribution(80)
+	throughput.Record(1250)
+	if got := throughput.Member("max"); got != 100_000 {
+		t.Errorf("1250 bytes in 100 ms: got %v bit/s, want 100000", got)
+	}
+}
+
 // checkBatch compares a batch with its samples: the sum is exact, each sample is in
 // the bucket of its distance from the base.
 func checkBatch(t *rapid.T, b *netp.Batch, base int64, values []int64) {

@@ -196,6 +196,17 @@ func TestMeanOfIndependentSamplesIsStudents(t *testing.T) {
 	}
 }
 
+// TestBoundsAreTheNearestDecimals: a bound of 9 ms keeps a limit of 9 ms.
+func TestBoundsAreTheNearestDecimals(t *testing.T) {
+	d := netp.NewDistribution(1e-9)
+	d.RecordN(9e6, 1000)
+	for _, member := range []string{"min", "p50", "p99", "max", "mean"} {
+		if e := must(t, "delay."+member, delaySpec, netp.Measurement{Distribution: d}); e.Low != 0.009 || e.High != 0.009 {
+			t.Errorf("%s: %v to %v, want 0.009", member, e.Low, e.High)
+		}
+	}
+}
+
 func TestClockErrorWidens(t *testing.T) {
 	m := scattered(1000)
 	plain := must(t, "delay.p50", delaySpec, m)

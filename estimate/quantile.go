@@ -19,11 +19,11 @@ func ofQuantile(e netp.Estimate, d *netp.Distribution, q float64) netp.Estimate 
 	e.Low, e.High = math.Inf(-1), math.Inf(1)
 	if k, ok := beyond(n, q, fewEvents(f, n*q), e.Confidence); ok {
 		low, _ := d.All.RankBounds(k + 1)
-		e.Low = float64(low) * d.Resolution
+		e.Low = d.InUnits(float64(low))
 	}
 	if k, ok := beyond(n, 1-q, fewEvents(f, n*(1-q)), e.Confidence); ok {
 		_, high := d.All.RankBounds(d.All.Count() - k)
-		e.High = float64(high) * d.Resolution
+		e.High = d.InUnits(float64(high))
 	}
 	if low, high := math.IsInf(e.Low, 0), math.IsInf(e.High, 0); low || high {
 		wideLow, wideHigh := spreadBounds(e, d, q)
@@ -42,7 +42,7 @@ func ofQuantile(e netp.Estimate, d *netp.Distribution, q float64) netp.Estimate 
 func spreadBounds(e netp.Estimate, d *netp.Distribution, q float64) (low, high float64) {
 	low, high = math.Inf(-1), math.Inf(1)
 	if q == 0.5 && e.Effective >= enoughForExtremes {
-		return float64(d.All.Min()) * d.Resolution, float64(d.All.Max()) * d.Resolution
+		return d.Member("min"), d.Member("max")
 	}
 	if d.All.Count() < max(enoughForSpread, QuantileNeeded(q, e.Confidence)) {
 		return low, high
