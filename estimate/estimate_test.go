@@ -196,6 +196,33 @@ func TestMeanOfIndependentSamplesIsStudents(t *testing.T) {
 	}
 }
 
+// TestStandardDeviationOfFewSamples: two samples tell nothing of how far others scatter, and a handful little.
+func TestStandardDeviationOfFewSamples(t *testing.T) {
+	if two := must(t, "delay.stddev", delaySpec, distribution(30, 40)); !two.OpenHigh && two.High < 20*two.Point {
+		t.Errorf("stddev of two samples: %+v, want no upper bound, or one far away", two)
+	}
+	const runs, truth = 1000, 0.1e-3
+	for _, n := range []int{3, 5, 9, 20} {
+		r := rand.New(rand.NewPCG(3, uint64(n)))
+		wrong, open := 0, 0
+		for range runs {
+			d := netp.NewDistribution(1e-9)
+			for range n {
+				d.Record(int64(30e6 + 0.1e6*r.NormFloat64()))
+			}
+			e := must(t, "delay.stddev", delaySpec, netp.Measurement{Distribution: d})
+			if e.OpenHigh {
+				open++
+			} else if e.Low > truth || e.High < truth {
+				wrong++
+			}
+		}
+		if wrong > runs/20 || n >= 9 && open > runs/20 {
+			t.Errorf("%d samples: %d of %d exclude the truth, %d are open", n, wrong, runs, open)
+		}
+	}
+}
+
 // TestBoundsAreTheNearestDecimals: a bound of 9 ms keeps a limit of 9 ms.
 func TestBoundsAreTheNearestDecimals(t *testing.T) {
 	d := netp.NewDistribution(1e-9)

@@ -49,12 +49,12 @@ func spreadBounds(e netp.Estimate, d *netp.Distribution, q float64) (low, high f
 	}
 	center := d.Member("mean")
 	mean := ofMean(netp.Estimate{Point: center, Confidence: e.Confidence}, d)
-	spread, err := ofStdDev(netp.Estimate{Confidence: e.Confidence}, d)
-	if err != nil || spread.OpenHigh || mean.OpenLow || mean.OpenHigh {
+	_, variance, _ := ofVariance(d, e.Confidence)
+	if math.IsInf(variance, 0) || math.IsNaN(variance) || mean.OpenLow || mean.OpenHigh {
 		return low, high
 	}
-	odds := math.Sqrt(q / (1 - q))
-	return center - far*(center-mean.Low+spread.High/odds), center + far*(mean.High-center+spread.High*odds)
+	spread, odds := math.Sqrt(variance)*d.Resolution, math.Sqrt(q/(1-q))
+	return center - far*(center-mean.Low+spread/odds), center + far*(mean.High-center+spread*odds)
 }
 
 // enoughForExtremes is how many independent samples make it sure that some lie on
