@@ -223,6 +223,18 @@ func TestStandardDeviationOfFewSamples(t *testing.T) {
 	}
 }
 
+// TestFewEqualSamplesBoundNothing: of a delay that is 10 ms as often as 20 ms, every fourth session of three packets sees one of them only.
+func TestFewEqualSamplesBoundNothing(t *testing.T) {
+	for _, member := range []string{"mean", "p50", "stddev"} {
+		if e := must(t, "delay."+member, delaySpec, distribution(10, 10, 10, 10, 10)); !e.OpenHigh {
+			t.Errorf("%s of five equal samples: %+v, want no bounds", member, e)
+		}
+		if e := must(t, "delay."+member, delaySpec, distribution(10, 10, 10, 10, 10, 10)); e.OpenHigh || e.High != e.Point {
+			t.Errorf("%s of six equal samples: %+v, want the point", member, e)
+		}
+	}
+}
+
 // TestBoundsAreTheNearestDecimals: a bound of 9 ms keeps a limit of 9 ms.
 func TestBoundsAreTheNearestDecimals(t *testing.T) {
 	d := netp.NewDistribution(1e-9)

@@ -29,13 +29,14 @@ func ofMean(e netp.Estimate, d *netp.Distribution) netp.Estimate {
 	return open(e)
 }
 
-// meanMargins are the half widths to both sides, infinite with fewer than two samples.
+// meanMargins are the half widths to both sides, infinite with fewer than two samples, and with so few equal ones that they may all lie
+// on one side of the median.
 func meanMargins(d dispersion, variance, n, confidence float64) (down, up float64) {
-	if n < 2 {
-		return math.Inf(1), math.Inf(1)
-	}
 	half := normal(confidence) * math.Sqrt(variance*d.factor/n)
-	if half == 0 {
+	switch {
+	case n < 2, half == 0 && n < float64(QuantileNeeded(0.5, confidence)):
+		return math.Inf(1), math.Inf(1)
+	case half == 0:
 		return 0, 0
 	}
 	grow := func(reach float64) float64 { return half * (1 + skewPenalty*(reach/half)*(reach/half)) }

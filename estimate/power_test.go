@@ -111,6 +111,10 @@ func TestSettleIsEnough(t *testing.T) {
 	if r := Settle(wide, 0.080); r.Factor <= 1 || r.Factor > 2 {
 		t.Errorf("%+v settles a quantile that is bounded by its spread only; want what it takes to be bounded by samples", r)
 	}
+	few := must(t, "delay.mean", delaySpec, distribution(10, 10, 10))
+	if r := Settle(few, 5); r.Factor != 2 {
+		t.Errorf("the mean of three equal samples: %+v, want twice as many", r)
+	}
 	if r := Settle(mean, 50); r != (Remedy{}) {
 		t.Errorf("on the limit: %+v, want no remedy", r)
 	}

@@ -41,10 +41,11 @@ func ofQuantile(e netp.Estimate, d *netp.Distribution, q float64) netp.Estimate 
 // are none either.
 func spreadBounds(e netp.Estimate, d *netp.Distribution, q float64) (low, high float64) {
 	low, high = math.Inf(-1), math.Inf(1)
-	if q == 0.5 && e.Effective >= enoughForExtremes {
+	needed := QuantileNeeded(q, e.Confidence)
+	if q == 0.5 && d.All.Count() >= needed && e.Effective >= ofExtremes*float64(needed) {
 		return d.Member("min"), d.Member("max")
 	}
-	if d.All.Count() < max(enoughForSpread, QuantileNeeded(q, e.Confidence)) {
+	if d.All.Count() < max(enoughForSpread, needed) {
 		return low, high
 	}
 	center := d.Member("mean")
@@ -57,13 +58,13 @@ func spreadBounds(e netp.Estimate, d *netp.Distribution, q float64) (low, high f
 	return center - far*(center-mean.Low+spread/odds), center + far*(mean.High-center+spread*odds)
 }
 
-// enoughForExtremes is how many independent samples make it sure that some lie on
-// either side of the median, so that it lies between the smallest and the largest.
-// Independent samples would have to be six. Dependent ones wander: an
-// autoregressive series of three that stays on one side all the time is rarer than
-// one in a thousand (measured; the persistence of an Ornstein–Uhlenbeck process
-// falls with e^-2 for each).
-const enoughForExtremes = 3
+// ofExtremes is how many effective samples, as a share of the independent ones it
+// would take, make it sure that some lie on either side of the median, so that it
+// lies between the smallest and the largest: three of six at 95 %. Dependent ones
+// wander: an autoregressive series of three that stays on one side all the time is
+// rarer than one in a thousand (measured; the persistence of an Ornstein–Uhlenbeck
+// process falls with e^-2 for each).
+const ofExtremes = 0.5
 
 const (
 	// far is how many times as far from the mean of the samples a quantile is at most, as it is from the mean of the whole series by

@@ -44,8 +44,11 @@ func Settle(e netp.Estimate, limit float64) Remedy {
 	return Remedy{}
 }
 
-// openFactor is how many times the samples a quantile needs to be bounded by some of them; 1 when these do.
+// openFactor is how many times the samples it takes to be bounded: a quantile by some of them, a mean at all; 1 when these do.
 func openFactor(e netp.Estimate) float64 {
+	if e.Method == MethodBatchMeans && (e.OpenLow || e.OpenHigh) && e.Samples > 0 {
+		return math.Max(1, float64(QuantileNeeded(0.5, e.Confidence))/float64(e.Samples))
+	}
 	if e.Method != MethodOrderStatistics || !(e.Effective > 0) {
 		return 0
 	}

@@ -244,11 +244,16 @@ func TestReasonsAndRemedies(t *testing.T) {
 	none := netp.Estimate{Metric: "loss.ratio", Unit: "1", High: 3.6889 / 100000, Confidence: 0.95, Samples: 100000, Effective: 100000, Basis: netp.PerPacket, Method: estimate.MethodClopperPearson}
 	all := none
 	all.Point, all.Low, all.High = 1, 1-none.High, 1
+	few := netp.Estimate{Metric: "delay.mean", Unit: "s", Point: 0.03, Low: 0.03, High: 0.03, OpenLow: true, OpenHigh: true,
+		Confidence: 0.95, Samples: 3, Effective: 3, Basis: netp.PerPacket, Method: estimate.MethodBatchMeans}
 	for _, c := range []struct {
 		condition      string
 		e              netp.Estimate
 		reason, settle string
 	}{
+		{"delay.mean <= 60 * ms", few,
+			"delay.mean has no bounds: there are too few samples.",
+			"Would be decided by about 2 × as many packets (≈ 6)."},
 		{"loss.ratio <= 0.1 * percent", loss,
 			"loss.ratio is above the limit by at least 0.13 points.", ""},
 		{"delay.p99 <= 60 * ms", clock,

@@ -75,6 +75,8 @@ func sentence(c comparison, e netp.Estimate) string {
 		text += "is above the limit by at least " + difference(i.low-c.limit.Value, e.Unit)
 	case i.high < c.limit.Value:
 		text += "is below the limit by at least " + difference(c.limit.Value-i.high, e.Unit)
+	case c.truth == unknown && e.OpenHigh && e.OpenLow && e.Samples < estimate.QuantileNeeded(0.5, e.Confidence):
+		text += "has no bounds: there are too few samples"
 	case c.truth == unknown && e.OpenHigh && e.OpenLow:
 		text += "has no bounds: the samples depend on each other too much"
 	case c.truth == unknown && e.OpenHigh && e.Point <= c.limit.Value:
