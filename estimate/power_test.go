@@ -2,6 +2,7 @@ package estimate
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
 
 	"gonum.org/v1/gonum/stat/distuv"
@@ -47,11 +48,12 @@ func TestRatioDetects(t *testing.T) {
 			t.Errorf("%d trials detect %g after %g", n, p, last)
 		}
 		last = p
-		// The chance that the lower bound lies above the limit, from the binomial itself.
+		// The chance that the lower bound, as widened by chance, lies above the limit, from the binomial itself.
 		power := 0.0
 		b := distuv.Binomial{N: float64(n), P: p}
 		for k := 0.0; k <= float64(n); k++ {
-			if low, _ := clopperPearson(k, float64(n), 0.95); low > 0.001 {
+			factor := fewEvents(usualFactor(n, 0.95), float64(n)-k)
+			if low, _ := clopperPearson(k/factor, float64(n)/factor, 0.95); low > 0.001 {
 				power = 1 - b.CDF(k-1)
 				break
 			}
@@ -81,6 +83,53 @@ func TestMeanMargin(t *testing.T) {
 	}
 	if got := MeanMargin(1, 0.1, 0.95); !math.IsInf(got, 1) {
 		t.Errorf("one sample: got %g", got)
+	}
+}
+
+// TestWhatIsDetectedFails judges sessions on paths that lose as much as is said to be detected.
+func TestWhatIsDetectedFails(t *testing.T) {
+	const runs, power = 500, 0.9
+	for _, c := range []struct {
+		n     uint64
+		limit float64
+	}{{8, 0.05}, {10, 0.2}, {20, 0.5}, {30, 0.1}, {128, 0.02}, {600, 0.01}, {3000, 0.001}, {10000, 0.01}} {
+		r := rand.New(rand.NewPCG(5, c.n))
+		p, found := RatioDetects(c.n, c.limit, 0.95, power), 0
+		for range runs {
+			var tally netp.Tally
+			for i := range c.n {
+				if r.Float64() < p {
+					tally.Hit(i)
+				}
+			}
+			if e := must(t, "loss.ratio", ratioSpec, netp.Measurement{Ratio: tally.Hits(c.n)}); e.Low > c.limit {
+				found++
+			}
+		}
+		if share := float64(found) / runs; share < power-0.1 {
+			t.Errorf("%d packets, limit %g: with %g lost %g of sessions fail, want %g", c.n, c.limit, p, share, power)
+		}
+	}
+}
+
+// TestUsualSamplesBoundAQuantile counts the sessions in which a sample is the upper bound.
+func TestUsualSamplesBoundAQuantile(t *testing.T) {
+	const runs = 200
+	for member, q := range map[string]float64{"p50": 0.5, "p90": 0.9, "p99": 0.99} {
+		r := rand.New(rand.NewPCG(5, 5))
+		bounded := 0
+		for range runs {
+			d := netp.NewDistribution(1e-9)
+			for range QuantileUsual(q, 0.95) {
+				d.Record(int64(r.ExpFloat64() * 1e6))
+			}
+			if e := must(t, "delay."+member, delaySpec, netp.Measurement{Distribution: d}); !e.OpenHigh && e.High <= d.Member("max") {
+				bounded++
+			}
+		}
+		if bounded < runs*3/4 {
+			t.Errorf("%s: %d of %d sessions of %d samples bound it", member, bounded, runs, QuantileUsual(q, 0.95))
+		}
 	}
 }
 

@@ -226,7 +226,7 @@ func (w *weighing) quantile(q float64) string {
 		w.needed = needed
 		return w.cannot(needed)
 	}
-	return fmt.Sprintf("%s from %s; %s would do if they were independent", w.limit.Metric, w.basis(), quantity.Count(needed))
+	return fmt.Sprintf("%s from %s; %s bound it if they are independent", w.limit.Metric, w.basis(), quantity.Count(estimate.QuantileUsual(tail, w.a.Confidence)))
 }
 
 func (w *weighing) mean() string {

@@ -21,7 +21,7 @@ func TestPower(t *testing.T) {
 		needed  uint64
 		says    string // "" for nothing to say
 	}{
-		{"enough for a ratio", voice, condition("x", "loss.ratio <= 1 * percent", "loss.ratio"), 3000, 0, "would fail a path with loss.ratio 1.68 % (3 000 packets, 95 %)"},
+		{"enough for a ratio", voice, condition("x", "loss.ratio <= 1 * percent", "loss.ratio"), 3000, 0, "would fail a path with loss.ratio 1.75 % (3 000 packets, 95 %)"},
 		{"too few for a ratio", voice, condition("x", "loss.ratio <= 0.05 * percent", "loss.ratio"), 3000, 7376, "needs 7 376 packets, that is 148 s"},
 		{"a ratio from below", web, condition("x", "ok.ratio > 0.5", "ok.ratio"), 20, 0, "would fail a path with ok.ratio"},
 		{"a share of at most all", voice, condition("x", "loss.ratio <= 1", "loss.ratio"), 3000, 0, "no share would be judged a fail"},
