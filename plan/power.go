@@ -50,6 +50,7 @@ func (b *builder) judge(p *Plan) {
 // weigh adds the power of one assertion, one entry per comparison in it.
 func (b *builder) weigh(p *Plan, t *Test, spec netp.KindSpec, a assert.Assertion) {
 	metrics := spec.Metrics(t.Params)
+	settled, told := whatever(a, metrics), false
 	for _, c := range a.Comparisons() {
 		metric, member, ok := netp.FindMetric(metrics, c.Metric)
 		if !ok {
@@ -59,9 +60,9 @@ func (b *builder) weigh(p *Plan, t *Test, spec netp.KindSpec, a assert.Assertion
 		w.limit.Unit = metric.Unit
 		switch {
 		case w.cannotFail():
-			b.idle(w, "fail", "every path")
+			told = b.idle(w, settled == netp.Pass, "fail", "every path") || told
 		case w.cannotPass():
-			b.idle(w, "pass", "no path")
+			told = b.idle(w, settled == netp.Fail, "pass", "no path") || told
 			continue
 		}
 		text := w.text(member)
@@ -76,6 +77,24 @@ func (b *builder) weigh(p *Plan, t *Test, spec netp.KindSpec, a assert.Assertion
 			b.undecidable(w, text)
 		}
 	}
+	if !told {
+		b.pointless(t, a, settled)
+	}
+}
+
+// whatever is the verdict on an assertion over every figure that its metrics can have: pass or fail, where it says nothing of the path.
+func whatever(a assert.Assertion, metrics []netp.MetricSpec) netp.Status {
+	return a.Judge(func(name string) (netp.Estimate, error) {
+		metric, member, ok := netp.FindMetric(metrics, name)
+		switch {
+		case !ok:
+			return netp.Estimate{}, errors.New("not a metric of the kind")
+		case metric.Shape == netp.RatioShape:
+			return netp.Estimate{High: 1}, nil
+		}
+		signed := metric.Shape == netp.ValueShape || metric.OneWay && member != "stddev" && member != "count"
+		return netp.Estimate{OpenLow: signed, OpenHigh: true}, nil
+	}).Status
 }
 
 // weighing is one comparison being weighed.
@@ -193,6 +212,9 @@ func (w *weighing) ratio() string {
 	switch {
 	case w.lower(), all: // a share of at least x is a share of what fails of at most 1 − x
 		limit = 1 - limit
+	case w.limit.Op == "==" && limit > 0 && limit < 1:
+		w.needed = math.MaxUint64
+		return w.cannot(w.needed)
 	case !w.upper() && !none:
 		return ""
 	}
@@ -268,7 +290,10 @@ func roundUp(v float64) float64 {
 // undecidable warns that not even a faultless path would pass.
 func (b *builder) undecidable(w weighing, text string) {
 	advice := "Measure longer, or send more packets, or assert a wider limit."
-	if w.needed == math.MaxUint64 {
+	switch {
+	case w.needed == math.MaxUint64 && w.limit.Value > 0 && w.limit.Value < 1:
+		advice = "A share is known within bounds, never exactly: assert between which limits it must lie."
+	case w.needed == math.MaxUint64:
 		advice = "Assert a limit above zero, or on the count, which is exact for the session."
 	}
 	_, gap, found := strings.Cut(text, "; ")
@@ -280,16 +305,37 @@ func (b *builder) undecidable(w weighing, text string) {
 		w.test.Addr, quantity.Count(w.samples), w.metric.Basis, percent(w.a.Confidence), gap, advice), w.test.Addr, w.a))
 }
 
-// idle warns of a limit that says nothing: what it cannot do, and whose shares keep it.
-func (b *builder) idle(w weighing, verdict, who string) {
+// idle warns of a comparison that says nothing, and of whose shares it is true. What the assertion cannot do is told where the
+// comparison settles it, and true returned then; it may be one of several.
+func (b *builder) idle(w weighing, settles bool, verdict, who string) bool {
 	number := strconv.FormatFloat(w.limit.Value, 'g', -1, 64)
 	advice := "Assert a limit between 0 and 1."
 	if w.limit.Value > 0 && w.limit.Value < 100 {
 		advice = fmt.Sprintf("A limit in percent is written %s * percent.", number)
 	}
-	b.diags = append(b.diags, assertionFault(diag.Warning, "Assertion cannot "+verdict, fmt.Sprintf(
+	summary := "Assertion cannot " + verdict
+	if !settles {
+		summary = "Comparison says nothing"
+	}
+	b.diags = append(b.diags, assertionFault(diag.Warning, summary, fmt.Sprintf(
 		"%s is a share, from 0 to 1, so that %s %s %s is true of %s. %s",
 		w.limit.Metric, w.limit.Metric, w.limit.Op, number, who, advice), w.test.Addr, w.a))
+	return settles
+}
+
+// pointless warns of an assertion that is settled before anything is measured, though none of its comparisons tells.
+func (b *builder) pointless(t *Test, a assert.Assertion, settled netp.Status) {
+	verdict, truth := "fail", "true"
+	switch settled {
+	case netp.Fail:
+		verdict, truth = "pass", "false"
+	case netp.Pass:
+	default:
+		return
+	}
+	b.diags = append(b.diags, assertionFault(diag.Warning, "Assertion cannot "+verdict, fmt.Sprintf(
+		"The condition is %s whatever is measured: a share lies between 0 and 1, and nothing but a value or a one-way delay is below 0. Assert a limit that a path can break and keep.",
+		truth), t.Addr, a))
 }
 
 // assertionFault makes a diagnostic that points at an assertion's condition.

@@ -33,7 +33,7 @@ func TestPower(t *testing.T) {
 		{"a mean of one interval", profile("tcp", "short", netp.Params{"duration": 0.1}), condition("x", "throughput.mean >= 1", "throughput.mean"), 1, 2, "needs 2 intervals"},
 		{"no loss at all", voice, condition("x", "loss.ratio == 0", "loss.ratio"), 3000, math.MaxUint64, "cannot show loss.ratio == 0 %: no number of packets can"},
 		{"all of it", web, condition("x", "ok.ratio == 1", "ok.ratio"), 20, math.MaxUint64, "would fail a path with ok.ratio"},
-		{"a share in between", voice, condition("x", "loss.ratio == 0.5", "loss.ratio"), 3000, 0, ""},
+		{"a share in between", voice, condition("x", "loss.ratio == 0.5", "loss.ratio"), 3000, math.MaxUint64, "cannot show loss.ratio == 50 %: no number of packets can"},
 		{"an exact figure", voice, condition("x", "loss.count == 0", "loss.count"), 0, 0, ""},
 		{"the other end of a comparison", voice, condition("x", "1 * percent >= loss.ratio", "loss.ratio"), 3000, 0, "would fail a path"},
 	} {
@@ -84,6 +84,7 @@ func TestPowerDetects(t *testing.T) {
 // A limit that is no limit is told; what a session cannot show is told only where the assertion needs it.
 func TestWarningsOfConditions(t *testing.T) {
 	const undecided, infallible, hopeless = "Assertion cannot be decided", "Assertion cannot fail", "Assertion cannot pass"
+	const idle = "Comparison says nothing"
 	for text, want := range map[string]string{
 		"loss.ratio <= 5":           infallible,
 		"loss.ratio <= 1":           infallible,
@@ -98,7 +99,26 @@ func TestWarningsOfConditions(t *testing.T) {
 		"loss.ratio == 5":           hopeless,
 		"loss.ratio >= 1":           undecided,
 
+		// Whether the assertion can do so depends on the others.
+		"loss.ratio <= 1 && delay.p99 <= 60 * ms":                    idle,
+		"loss.ratio <= 1 || delay.p99 <= 60 * ms":                    infallible,
+		"loss.ratio > 1 || delay.p99 <= 60 * ms":                     idle,
+		"loss.ratio > 1 && delay.p99 <= 60 * ms":                     hopeless,
+		"loss.ratio <= 1 && loss.ratio < 0":                          idle + ", " + hopeless,
+		"loss.ratio < 0 && loss.ratio <= 1":                          hopeless + ", " + idle,
+		"loss.count > 5 ? loss.ratio <= 1 : loss.ratio <= 1":         infallible + ", " + infallible,
+		"1 > 2 ? loss.ratio <= 1 : loss.ratio <= 5 * percent":        "",
+		"1 > 2 ? loss.ratio <= 0.01 * percent : loss.ratio <= 0.005": "",
+		"loss.ratio * 100 <= 100":                                    infallible,
+		"loss.ratio != 5":                                            infallible,
+		"loss.count >= 0":                                            infallible,
+		"min(loss.count, 3) > 5":                                     hopeless,
+		"1 - loss.ratio >= 99.9":                                     hopeless,
+		"delay.stddev < 0":                                           hopeless,
+		"delay.min >= 0":                                             "", // the clocks may differ
+
 		"loss.ratio == 0":                                                           undecided,
+		"loss.ratio == 1 * percent":                                                 undecided,
 		"loss.ratio <= 0.01 * percent":                                              undecided,
 		"loss.count == 0 && loss.ratio <= 0.01 * percent":                           undecided,
 		"loss.count == 0 || loss.ratio <= 0.01 * percent":                           "",
@@ -116,7 +136,7 @@ func TestWarningsOfConditions(t *testing.T) {
 		s.Tests[0].Asserts = []assert.Assertion{condition("x", text, "loss.ratio")}
 		var got []string
 		for _, w := range build(t, input(s)).Warnings {
-			if w.Summary == undecided || w.Summary == infallible || w.Summary == hopeless {
+			if w.Summary == undecided || w.Summary == infallible || w.Summary == hopeless || w.Summary == idle {
 				got = append(got, w.Summary)
 				if w.Range == nil || w.Range.Filename != "suite.hcl" || w.Range.Start.Line != 41 {
 					t.Errorf("%s: the warning is at %+v", text, w.Range)

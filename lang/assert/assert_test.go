@@ -293,6 +293,28 @@ func TestComparisons(t *testing.T) {
 	}
 }
 
+// TestBranchNotTaken: what stands in it is neither a limit of the session nor a reason.
+func TestBranchNotTaken(t *testing.T) {
+	for condition, want := range map[string][]float64{
+		"var.strict ? loss.ratio <= 0.1 * percent : loss.ratio <= 0.2 * percent":     {0.001},
+		"!var.strict ? loss.ratio <= 0.1 * percent : loss.ratio <= 0.2 * percent":    {0.002},
+		"loss.count > 5 ? loss.ratio <= 0.1 * percent : loss.ratio <= 0.2 * percent": {0.001},
+	} {
+		a := compile(t, source(condition))
+		j := a.Judge(given(session()...))
+		var got []float64
+		for _, l := range j.Limits {
+			got = append(got, l.Value)
+		}
+		if !cmp.Equal(got, want) || strings.Count(j.Reason, "above the limit") != 1 {
+			t.Errorf("%s: limits %v, reason %q, want limits %v", condition, got, j.Reason, want)
+		}
+		if n := len(a.Comparisons()); strings.Contains(condition, "var.strict") && n != 1 {
+			t.Errorf("%s: %d comparisons before the session, want 1", condition, n)
+		}
+	}
+}
+
 func TestUnits(t *testing.T) {
 	for name, want := range map[string]float64{
 		"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600,

@@ -257,7 +257,7 @@ type comparison struct {
 	truth truth
 }
 
-// comparisons finds them along the logic of a condition; negated turns them round.
+// comparisons finds them along the logic of a condition, but not in a branch that is not taken; negated turns them round.
 func (m *machine) comparisons(e hclsyntax.Expression, negated bool) []comparison {
 	switch e := e.(type) {
 	case *hclsyntax.ParenthesesExpr:
@@ -267,6 +267,12 @@ func (m *machine) comparisons(e hclsyntax.Expression, negated bool) []comparison
 			return m.comparisons(e.Val, !negated)
 		}
 	case *hclsyntax.ConditionalExpr:
+		switch m.asTruth(m.eval(e.Condition), e.Condition) {
+		case yes:
+			return m.comparisons(e.TrueResult, negated)
+		case no:
+			return m.comparisons(e.FalseResult, negated)
+		}
 		return append(m.comparisons(e.TrueResult, negated), m.comparisons(e.FalseResult, negated)...)
 	case *hclsyntax.BinaryOpExpr:
 		if op := operator(e.Op); op == "&&" || op == "||" {
