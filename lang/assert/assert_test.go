@@ -37,7 +37,7 @@ func source(condition string) assert.Source {
 			"local": cty.ObjectVal(map[string]cty.Value{"limits": cty.MapVal(map[string]cty.Value{"p99": cty.NumberFloatVal(0.06)})}),
 		},
 		Functions: map[string]function.Function{
-			"max": stdlib.MaxFunc, "min": stdlib.MinFunc, "abs": stdlib.AbsoluteFunc, "pow": stdlib.PowFunc, "format": stdlib.FormatFunc,
+			"max": stdlib.MaxFunc, "min": stdlib.MinFunc, "abs": stdlib.AbsoluteFunc, "pow": stdlib.PowFunc, "log": stdlib.LogFunc, "format": stdlib.FormatFunc,
 			"tonumber": stdlib.MakeToFunc(cty.Number), "length": stdlib.LengthFunc,
 		},
 		Location: netp.Location{File: "a.netp.hcl", Line: 3},
@@ -114,8 +114,23 @@ func TestJudge(t *testing.T) {
 		"ceil(delay.p99 / ms) <= 42":                               netp.Pass,
 		"floor(delay.p99 / ms) >= 39":                              netp.Inconclusive,
 		"delay.p99 * (loss.ratio - 0.5 * percent) <= 1":            netp.Pass,
-		"pow(delay.p99 / ms, 2) > 0":                               netp.Inconclusive, // not an interval function
-		"pow(loss.count, 2) == 169":                                netp.Pass,         // but known at a point
+		"pow(delay.p99 / ms, 2) <= 1765":                           netp.Pass,
+		"pow(delay.p99 / ms, 2) <= 1700":                           netp.Inconclusive,
+		"pow(delay.p99 / ms, -1) > 0.02":                           netp.Pass,
+		"pow(delay.p50 - delay.p99, 2) > 0.00004":                  netp.Pass,
+		"pow(delay.p50 - delay.p99, 3) > 0":                        netp.Fail,
+		"pow(loss.ratio - 0.005, 2) <= 0.00001":                    netp.Pass, // on both sides of zero
+		"pow(delay.p50 - delay.p99, 0.5) < 1":                      netp.Inconclusive,
+		"pow(loss.ratio - 0.005, -2) > 1":                          netp.Inconclusive, // not defined at zero
+		"pow(2, loss.ratio) < 1.01":                                netp.Pass,
+		"pow(loss.ratio, loss.ratio) < 2":                          netp.Inconclusive,
+		"pow(delay.p999, 2) <= 1":                                  netp.Inconclusive, // open
+		"pow(delay.p999, 2) >= 0.0024":                             netp.Pass,
+		"log(delay.p99 / ms, 10) < 1.7":                            netp.Pass,
+		"log(delay.p99 / ms, 10) < 1.6":                            netp.Inconclusive,
+		"log(loss.ratio, 0.1) > 2":                                 netp.Pass,
+		"log(delay.p50 - delay.p99, 10) < 9":                       netp.Inconclusive,
+		"pow(loss.count, 2) == 169":                                netp.Pass, // but known at a point
 		"loss.count == 13":                                         netp.Pass,
 		"loss.count != 13":                                         netp.Fail,
 		"loss.count == \"13\"":                                     netp.Pass,

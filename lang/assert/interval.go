@@ -107,8 +107,31 @@ func (a interval) abs() interval {
 	return span(low, high)
 }
 
-// monotone applies a function that never falls.
+// monotone applies a function that never falls, or never rises.
 func (a interval) monotone(f func(float64) float64) interval { return span(f(a.low), f(a.high)) }
+
+// pow is a to the power of b; anything where it is neither a known power nor that of a known base, or not defined everywhere.
+func (a interval) pow(b interval) interval {
+	raised := func(v float64) float64 { return math.Pow(v, b.low) }
+	whole := b.low == math.Trunc(b.low)
+	switch {
+	case a.point() && a.low > 0:
+		return b.monotone(func(v float64) float64 { return math.Pow(a.low, v) })
+	case !b.point(), a.low < 0 && (!whole || b.low < 0):
+		return anyNumber
+	case a.low < 0 && math.Mod(b.low, 2) == 0:
+		return a.abs().monotone(raised)
+	}
+	return a.monotone(raised)
+}
+
+// log is the logarithm to a known base; anything where it is not defined everywhere.
+func (a interval) log(base interval) interval {
+	if !base.point() || !(base.low > 0) || base.low == 1 || a.low < 0 {
+		return anyNumber
+	}
+	return a.monotone(func(v float64) float64 { return math.Log(v) / math.Log(base.low) })
+}
 
 func least(a, b interval) interval {
 	return interval{math.Min(a.low, b.low), math.Min(a.high, b.high)}

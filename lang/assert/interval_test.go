@@ -3,6 +3,8 @@ package assert
 import (
 	"math"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 func TestCompareIsSureOrUnknown(t *testing.T) {
@@ -51,5 +53,34 @@ func TestArithmeticWithOpenSides(t *testing.T) {
 		if c.got.low != c.want.low || c.got.high != c.want.high {
 			t.Errorf("%s: got %v, want %v", name, c.got, c.want)
 		}
+	}
+}
+
+// TestPowersHoldTheirPoints: what a power or logarithm over an interval is at a point in it lies within.
+func TestPowersHoldTheirPoints(t *testing.T) {
+	bounded := 0
+	rapid.Check(t, func(t *rapid.T) {
+		pick := func(name string) (interval, float64) {
+			low := float64(rapid.IntRange(-12, 12).Draw(t, name)) / 4
+			high := low + float64(rapid.IntRange(0, 8).Draw(t, name+" width"))/4
+			return interval{low, high}, low + (high-low)*rapid.Float64Range(0, 1).Draw(t, name+" point")
+		}
+		a, x := pick("a")
+		b, y := pick("b")
+		for name, c := range map[string]struct {
+			over interval
+			at   float64
+		}{"pow": {a.pow(b), math.Pow(x, y)}, "log": {a.log(b), math.Log(x) / math.Log(y)}} {
+			if c.over != anyNumber {
+				bounded++
+			}
+			slack := 1e-12 * math.Abs(c.at)
+			if c.over != anyNumber && !(c.over.low-slack <= c.at && c.at <= c.over.high+slack) {
+				t.Fatalf("%s(%v, %v) is %v, but %g at %g and %g", name, a, b, c.over, c.at, x, y)
+			}
+		}
+	})
+	if bounded == 0 {
+		t.Error("nothing had bounds")
 	}
 }

@@ -340,8 +340,18 @@ func (m *machine) call(e *hclsyntax.FunctionCallExpr) value {
 	for i, a := range e.Args {
 		args[i] = m.eval(a)
 	}
-	if intervalFunction(e.Name) {
+	switch {
+	case intervalFunction(e.Name):
 		return m.arithmetic(e, args)
+	case (e.Name == "pow" || e.Name == "log") && len(args) == 2:
+		a, b := m.asNumber(args[0], e.Args[0]), m.asNumber(args[1], e.Args[1])
+		if a.point() && b.point() {
+			break // the language says where there is no result
+		}
+		if e.Name == "pow" {
+			return number(a.pow(b))
+		}
+		return number(a.log(b))
 	}
 	return m.apply(e, f, args)
 }
