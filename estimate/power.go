@@ -85,13 +85,16 @@ func QuantileNeeded(q, confidence float64) uint64 {
 	return RatioNeeded(tail, confidence)
 }
 
-// QuantileUsual is how many independent samples bound the q-quantile by some of them in most sessions (82 to 95 % of them, measured for p50
-// to p999): by chance some look dependent, and few tell little of how much.
-func QuantileUsual(q, confidence float64) uint64 {
-	return ofUsual * QuantileNeeded(q, confidence)
+// QuantileUsual is how many independent samples bound a quantile by some of them, on the side where the share tail of the traffic lies, in most
+// sessions (82 to 95 % of them, measured for p50 to p999): by chance some look dependent, and few tell little of how much.
+func QuantileUsual(tail, confidence float64) uint64 {
+	return max(ofUsual*RatioNeeded(tail, confidence), leastUsual)
 }
 
-const ofUsual = 3
+const (
+	ofUsual    = 3
+	leastUsual = 12 // with fewer Student's t makes one of several
+)
 
 // MeanMargin is the half width of the interval of a mean of n independent samples,
 // as a share of the mean, when a sample varies by variation (standard deviation

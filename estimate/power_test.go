@@ -120,7 +120,7 @@ func TestUsualSamplesBoundAQuantile(t *testing.T) {
 		bounded := 0
 		for range runs {
 			d := netp.NewDistribution(1e-9)
-			for range QuantileUsual(q, 0.95) {
+			for range QuantileUsual(1-q, 0.95) {
 				d.Record(int64(r.ExpFloat64() * 1e6))
 			}
 			if e := must(t, "delay."+member, delaySpec, netp.Measurement{Distribution: d}); !e.OpenHigh && e.High <= d.Member("max") {
@@ -128,7 +128,7 @@ func TestUsualSamplesBoundAQuantile(t *testing.T) {
 			}
 		}
 		if bounded < runs*3/4 {
-			t.Errorf("%s: %d of %d sessions of %d samples bound it", member, bounded, runs, QuantileUsual(q, 0.95))
+			t.Errorf("%s: %d of %d sessions of %d samples bound it", member, bounded, runs, QuantileUsual(1-q, 0.95))
 		}
 	}
 }
