@@ -266,6 +266,9 @@ func TestReasonsAndRemedies(t *testing.T) {
 		e              netp.Estimate
 		reason, settle string
 	}{
+		{"delay.p99 <= 90 * ms", clock, "delay.p99 is at most the limit.", ""},
+		{"delay.p99 < 14 * ms", clock, "delay.p99 is at least the limit.", ""},
+		{"loss.count <= 13", session()[1], "loss.count is exactly on the limit.", ""},
 		{"delay.mean <= 60 * ms", few,
 			"delay.mean has no bounds: there are too few samples.",
 			"Would be decided by about 2 × as many packets (≈ 6)."},

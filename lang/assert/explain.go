@@ -85,8 +85,12 @@ func sentence(c comparison, e netp.Estimate) string {
 		text += "has no lower bound: there are too few independent samples"
 	case c.truth == unknown:
 		text += "may lie on either side of the limit"
-	default:
+	case i.point():
 		text += "is exactly on the limit"
+	case i.high == c.limit.Value:
+		text += "is at most the limit"
+	default:
+		text += "is at least the limit"
 	}
 	if s := burstNote(c, e); s != "" {
 		text += "; this " + s
