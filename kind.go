@@ -115,12 +115,12 @@ const (
 
 // MetricSpec declares one metric: "loss.ratio", "delay", "throughput".
 type MetricSpec struct {
-	Name  string
-	Unit  string // SI: "s", "bit/s", "1", "packets", "B"
-	Shape Shape
-	Basis Basis
-	// Better is "lower", "higher" or "" where neither is.
-	Better string
+	Name   string
+	Unit   string // SI: "s", "bit/s", "1", "packets", "B"
+	Shape  Shape
+	Basis  Basis
+	Better string // "lower", "higher" or "" where neither is
+	Share  bool   // of something, from 0 to 1, as ratios always are
 	// OneWay marks metrics that compare two clocks and carry their error bound.
 	OneWay bool
 	Source string // "RFC 7679"

@@ -89,7 +89,7 @@ func whatever(a assert.Assertion, metrics []netp.MetricSpec) netp.Status {
 		switch {
 		case !ok:
 			return netp.Estimate{}, errors.New("not a metric of the kind")
-		case metric.Shape == netp.RatioShape:
+		case isShare(metric):
 			return netp.Estimate{High: 1}, nil
 		}
 		signed := metric.Shape == netp.ValueShape || metric.OneWay && member != "stddev" && member != "count"
@@ -156,15 +156,17 @@ func (w *weighing) upper() bool { return strings.HasPrefix(w.limit.Op, "<") }
 // lower reports whether it asks for much.
 func (w *weighing) lower() bool { return strings.HasPrefix(w.limit.Op, ">") }
 
+func isShare(m netp.MetricSpec) bool { return m.Shape == netp.RatioShape || m.Share }
+
 // cannotFail reports whether the limit is one that no share exceeds.
 func (w *weighing) cannotFail() bool {
-	return w.metric.Shape == netp.RatioShape && w.upper() && (w.limit.Value > 1 || w.limit.Value == 1 && w.limit.Op == "<=")
+	return isShare(w.metric) && w.upper() && (w.limit.Value > 1 || w.limit.Value == 1 && w.limit.Op == "<=")
 }
 
 // cannotPass reports whether the limit is one that no share keeps.
 func (w *weighing) cannotPass() bool {
 	value := w.limit.Value
-	return w.metric.Shape == netp.RatioShape && w.limit.Op != "!=" &&
+	return isShare(w.metric) && w.limit.Op != "!=" &&
 		(value > 1 && !w.upper() || value == 1 && w.limit.Op == ">" || value < 0 && !w.lower() || value == 0 && w.limit.Op == "<")
 }
 
