@@ -157,7 +157,7 @@ func TestSettleIsEnough(t *testing.T) {
 		t.Errorf("an open quantile: %+v", r)
 	}
 	wide := netp.Estimate{Metric: "delay.p90", Point: 0.050, Low: 0.048, High: 0.208, Samples: 2000, Effective: 38, Confidence: 0.95, Method: MethodOrderStatistics}
-	if r := Settle(wide, 0.080); r.Factor <= 1 || r.Factor > 2 {
+	if r := Settle(wide, 0.080); r.Factor <= 1 || r.Factor > 3 || !r.Bounds {
 		t.Errorf("%+v settles a quantile that is bounded by its spread only; want what it takes to be bounded by samples", r)
 	}
 	few := must(t, "delay.mean", delaySpec, distribution(10, 10, 10))
@@ -166,6 +166,34 @@ func TestSettleIsEnough(t *testing.T) {
 	}
 	if r := Settle(mean, 50); r != (Remedy{}) {
 		t.Errorf("on the limit: %+v, want no remedy", r)
+	}
+}
+
+// TestSettleBounds measures as many samples as the remedy says, and looks whether one of them is a bound.
+func TestSettleBounds(t *testing.T) {
+	const runs = 100
+	for _, c := range []struct {
+		member string
+		n      int
+		rho    float64
+	}{{"p99", 200, 0}, {"p99", 200, 0.5}, {"p90", 50, 0}, {"p90", 200, 0.9}} {
+		r := rand.New(rand.NewPCG(13, 13))
+		told, bounded := 0, 0
+		for range runs {
+			e := must(t, "delay."+c.member, delaySpec, netp.Measurement{Distribution: wandering(r, c.n, c.rho)})
+			s := Settle(e, e.Point*1.01)
+			if !s.Bounds {
+				continue
+			}
+			told++
+			longer := wandering(r, int(math.Max(2, s.Factor)*float64(c.n)), c.rho)
+			if e := must(t, "delay."+c.member, delaySpec, netp.Measurement{Distribution: longer}); e.High <= longer.Member("max") && !e.OpenHigh {
+				bounded++
+			}
+		}
+		if told == 0 || bounded < told*7/10 {
+			t.Errorf("%s of %d, ρ = %g: %d of %d are bounded by a sample with as many as was said", c.member, c.n, c.rho, bounded, told)
+		}
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 type Remedy struct {
 	// Factor is how many times as many samples it takes; 0 when no number helps.
 	Factor float64
+	// Bounds says that they only give a bound where there is none yet, or one far away: whether it decides nobody knows before.
+	Bounds bool
 	// Uncertainty is the systematic error bound [SI] under which the samples at hand
 	// decide; 0 when it is not what stands in the way.
 	Uncertainty float64
@@ -21,16 +23,17 @@ type Remedy struct {
 // bound there.
 func Settle(e netp.Estimate, limit float64) Remedy {
 	distance := math.Abs(limit - e.Point)
-	side, isOpen := e.High-e.Point, e.OpenHigh
+	q := memberQuantile(e.Metric)
+	side, isOpen, tail := e.High-e.Point, e.OpenHigh, 1-q
 	if limit < e.Point {
-		side, isOpen = e.Point-e.Low, e.OpenLow
+		side, isOpen, tail = e.Point-e.Low, e.OpenLow, q
 	}
 	random := math.Max(0, side-e.Uncertainty)
 	if distance == 0 && !(e.Method == MethodClopperPearson && limit > 0 && e.Point == 0) {
 		return Remedy{}
 	}
-	if factor := openFactor(e); isOpen || factor > 1 {
-		return Remedy{Factor: factor}
+	if factor := openFactor(e, tail); isOpen || factor > 1 {
+		return Remedy{Factor: factor, Bounds: factor > 0}
 	}
 	if e.Uncertainty > 0 && random < distance {
 		return Remedy{Uncertainty: distance - random}
@@ -44,28 +47,27 @@ func Settle(e netp.Estimate, limit float64) Remedy {
 	return Remedy{}
 }
 
-// openFactor is how many times the samples it takes to be bounded: a quantile by some of them, a mean at all; 1 when these do.
-func openFactor(e netp.Estimate) float64 {
-	if e.Method == MethodBatchMeans && (e.OpenLow || e.OpenHigh) && e.Samples > 0 {
+// openFactor is how many times the samples it usually takes to be bounded: a quantile by some of them on the side where the share tail of the
+// traffic lies, a mean at all; 1 when these do.
+func openFactor(e netp.Estimate, tail float64) float64 {
+	switch {
+	case e.Method == MethodBatchMeans && (e.OpenLow || e.OpenHigh) && e.Samples > 0:
 		return math.Max(1, float64(QuantileNeeded(0.5, e.Confidence))/float64(e.Samples))
-	}
-	if e.Method != MethodOrderStatistics || !(e.Effective > 0) {
+	case e.Method != MethodOrderStatistics || !(e.Effective > 0) || !(tail > 0 && tail < 1):
 		return 0
 	}
-	q := memberQuantile(e.Metric)
-	if q == 0 {
-		return 0
+	n := float64(e.Samples)
+	if _, ok := beyond(n, tail, fewEvents(n/e.Effective, n*tail), e.Confidence); ok {
+		return 1
 	}
-	needed := float64(QuantileNeeded(q, e.Confidence))
-	if 2*e.Effective < float64(e.Samples) {
-		needed *= ofDependent
-	}
-	return math.Max(1, needed/e.Effective)
+	return math.Max(1, float64(QuantileUsual(tail, e.Confidence))/e.Effective)
 }
 
-// ofDependent is how many times as many effective samples it takes when they depend on each other, because few tell little of how much
-// (fewEvents): x = 1 + fewBursts/(3.7 x), with the 3.7 of QuantileNeeded beyond the quantile.
-const ofDependent = 1.65
+// openTail is openFactor on the side of a quantile that is harder to bound.
+func openTail(e netp.Estimate) float64 {
+	q := memberQuantile(e.Metric)
+	return openFactor(e, math.Min(q, 1-q))
+}
 
 func memberQuantile(metric string) float64 {
 	for i := len(metric) - 1; i >= 0; i-- {

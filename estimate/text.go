@@ -68,7 +68,7 @@ const handful = 10
 
 // dependent reports whether the samples depend on each other so much that they bound little: why bounds may be absurdly wide.
 func dependent(e netp.Estimate) bool {
-	return e.Effective > 0 && 2*e.Effective < float64(e.Samples) && (e.Effective < handful || openFactor(e) > 1)
+	return e.Effective > 0 && 2*e.Effective < float64(e.Samples) && (e.Effective < handful || openTail(e) > 1)
 }
 
 // basisOf is what the samples are, for people.

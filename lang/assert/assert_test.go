@@ -271,7 +271,7 @@ func TestReasonsAndRemedies(t *testing.T) {
 		{"loss.count <= 13", session()[1], "loss.count is exactly on the limit.", ""},
 		{"delay.mean <= 60 * ms", few,
 			"delay.mean has no bounds: there are too few samples.",
-			"Would be decided by about 2 × as many packets (≈ 6)."},
+			"Would be bounded by about 2 × as many packets (≈ 6)."},
 		{"loss.ratio <= 0.1 * percent", loss,
 			"loss.ratio is above the limit by at least 0.13 points.", ""},
 		{"delay.p99 <= 60 * ms", clock,

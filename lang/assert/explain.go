@@ -139,7 +139,11 @@ func remedy(c comparison, e netp.Estimate) string {
 		return fmt.Sprintf("%s lies so close to the limit that no practical number of %s decides it.", e.Metric, e.Basis)
 	case r.Factor > 0:
 		r.Factor = math.Max(r.Factor, 2) // what little is missing now may be missing again
-		return fmt.Sprintf("Would be decided by about %s × as many %s (≈ %s).", quantity.Format(math.Ceil(r.Factor*10)/10, ""), e.Basis, atLeast(r.Factor*float64(e.Samples)))
+		does := "decided"
+		if r.Bounds {
+			does = "bounded"
+		}
+		return fmt.Sprintf("Would be %s by about %s × as many %s (≈ %s).", does, quantity.Format(math.Ceil(r.Factor*10)/10, ""), e.Basis, atLeast(r.Factor*float64(e.Samples)))
 	case e.Point == c.limit.Value:
 		return fmt.Sprintf("%s lies on the limit; only a limit further away can be decided.", e.Metric)
 	case e.Uncertainty > 0:
