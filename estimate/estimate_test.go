@@ -88,6 +88,35 @@ func TestRatioWidensForBursts(t *testing.T) {
 	}
 }
 
+// TestBurstsAtTheConfidenceOfAFamily: one of fifty assertions that share 95 % is held to 99.9 %, half of the rest above the interval.
+func TestBurstsAtTheConfidenceOfAFamily(t *testing.T) {
+	const runs, n, length, share = 8000, 1500, 5.0, 0.05 // 15 bursts a session
+	r := rand.New(rand.NewPCG(17, 17))
+	wrong := 0
+	for range runs {
+		var tally netp.Tally
+		bad := r.Float64() < share
+		for i := range uint64(n) {
+			if bad {
+				tally.Hit(i)
+				bad = r.Float64() >= 1/length
+			} else {
+				bad = r.Float64() < share/(1-share)/length
+			}
+		}
+		e, err := Of("loss.ratio", ratioSpec, "", netp.Measurement{Ratio: tally.Hits(n)}, 0.999)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.High < share {
+			wrong++
+		}
+	}
+	if wrong > runs/1000 {
+		t.Errorf("%d of %d sessions have the truth above an interval of 99.9 %%", wrong, runs)
+	}
+}
+
 func TestRatioIsTheSameSeenFromTheOtherSide(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.Uint64Range(1, 500).Draw(t, "n")

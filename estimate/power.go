@@ -33,7 +33,7 @@ func RatioDetects(n uint64, limit, confidence, power float64) float64 {
 	}
 	size, usual := float64(n), usualFactor(n, confidence)
 	shows := func(k float64) bool {
-		factor := fewEvents(usual, size-k)
+		factor := fewEvents(usual, size-k, confidence)
 		low, _ := clopperPearson(k/factor, size/factor, confidence)
 		return low > limit
 	}

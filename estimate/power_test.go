@@ -52,7 +52,7 @@ func TestRatioDetects(t *testing.T) {
 		power := 0.0
 		b := distuv.Binomial{N: float64(n), P: p}
 		for k := 0.0; k <= float64(n); k++ {
-			factor := fewEvents(usualFactor(n, 0.95), float64(n)-k)
+			factor := fewEvents(usualFactor(n, 0.95), float64(n)-k, 0.95)
 			if low, _ := clopperPearson(k/factor, float64(n)/factor, 0.95); low > 0.001 {
 				power = 1 - b.CDF(k-1)
 				break

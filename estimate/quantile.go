@@ -17,11 +17,11 @@ func ofQuantile(e netp.Estimate, d *netp.Distribution, q float64) netp.Estimate 
 	f := quantileDispersion(d, q, e.Confidence).factor
 	e.Effective = n / f
 	e.Low, e.High = math.Inf(-1), math.Inf(1)
-	if k, ok := beyond(n, q, fewEvents(f, n*q), e.Confidence); ok {
+	if k, ok := beyond(n, q, fewEvents(f, n*q, e.Confidence), e.Confidence); ok {
 		low, _ := d.All.RankBounds(k + 1)
 		e.Low = d.InUnits(float64(low))
 	}
-	if k, ok := beyond(n, 1-q, fewEvents(f, n*(1-q)), e.Confidence); ok {
+	if k, ok := beyond(n, 1-q, fewEvents(f, n*(1-q), e.Confidence), e.Confidence); ok {
 		_, high := d.All.RankBounds(d.All.Count() - k)
 		e.High = d.InUnits(float64(high))
 	}

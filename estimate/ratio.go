@@ -21,7 +21,7 @@ func ofRatio(e netp.Estimate, r *netp.Ratio) (netp.Estimate, error) {
 	}
 	k, n := float64(r.Events), float64(r.Trials)
 	d := dispersionOf(countSeries(r), e.Point, e.Point*(1-e.Point), e.Confidence)
-	up, down := fewEvents(d.factor, k), fewEvents(d.factor, n-k)
+	up, down := fewEvents(d.factor, k, e.Confidence), fewEvents(d.factor, n-k, e.Confidence)
 	_, e.High = clopperPearson(k/up, n/up, e.Confidence)
 	e.Low, _ = clopperPearson(k/down, n/down, e.Confidence)
 	e.Effective = n / d.factor

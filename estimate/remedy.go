@@ -57,7 +57,7 @@ func openFactor(e netp.Estimate, tail float64) float64 {
 		return 0
 	}
 	n := float64(e.Samples)
-	if _, ok := beyond(n, tail, fewEvents(n/e.Effective, n*tail), e.Confidence); ok {
+	if _, ok := beyond(n, tail, fewEvents(n/e.Effective, n*tail, e.Confidence), e.Confidence); ok {
 		return 1
 	}
 	return math.Max(1, float64(QuantileUsual(tail, e.Confidence))/e.Effective)
