@@ -59,7 +59,7 @@ func header(w io.Writer, title string) {
 func row(w io.Writer, s scenario, t tally) {
 	name := s.name
 	if s.metric == "loss.ratio" {
-		name = fmt.Sprintf("%g %% lost, %s", s.truth*100, name)
+		name = fmt.Sprintf("%.3g %% lost, %s", s.truth*100, name)
 	}
 	if s.outside != "" {
 		name += " (" + s.outside + ")"

@@ -55,6 +55,20 @@ func swinging(p float64, cycle int) losses {
 	}
 }
 
+// over adds single losses, each with probability p, to others.
+func (l losses) over(p float64) losses {
+	return func(r *rand.Rand, n int, hit func(int)) {
+		lost := make([]bool, n)
+		l(r, n, func(i int) { lost[i] = true })
+		independent(p)(r, n, func(i int) { lost[i] = true })
+		for i, is := range lost {
+			if is {
+				hit(i)
+			}
+		}
+	}
+}
+
 func (l losses) measure(r *rand.Rand, n int) netp.Measurement {
 	var t netp.Tally
 	l(r, n, func(i int) { t.Hit(uint64(i)) })

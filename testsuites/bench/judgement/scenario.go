@@ -131,6 +131,8 @@ func scenarios() []scenario {
 
 		bursts(0.01, 10, 3000).not("3 bursts a session: one in twenty sees none"),
 		bursts(0.01, 50, 3000).not("0.6 bursts a session: every second sees none"),
+		loss("most singly, the rest in bad times of 30 that lose half", 0.02882, 10000, gilbertElliott(0.009, 30, 0.5).over(0.02)).not("6 bad times a session: single losses hide them"),
+		loss("half singly, half in bad times of 30 that lose half", 0.0494, 10000, gilbertElliott(0.03, 30, 0.5).over(0.02)).not("20 bad times a session"),
 		spiky("p99", 200, 3000).not("0.45 spikes a session"),
 		delay("30 ± 0.1 ms", "p50", narrow(), 0.999, 250).closer(1.0001, 1.001, 1.01).not("an eighth of a memory length a session"),
 		delay("lognormal σ = 0.5", "p90", lognormal(0.5), 0.995, 400).not("one memory length a session"),
