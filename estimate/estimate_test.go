@@ -90,7 +90,7 @@ func TestRatioWidensForBursts(t *testing.T) {
 
 // TestBurstsAtTheConfidenceOfAFamily: one of fifty assertions that share 95 % is held to 99.9 %, half of the rest above the interval.
 func TestBurstsAtTheConfidenceOfAFamily(t *testing.T) {
-	const runs, n, length, share = 8000, 1500, 5.0, 0.05 // 15 bursts a session
+	const runs, n, length, share = 4000, 1500, 5.0, 0.05 // 15 bursts a session
 	r := rand.New(rand.NewPCG(17, 17))
 	wrong := 0
 	for range runs {
@@ -230,7 +230,7 @@ func TestStandardDeviationOfFewSamples(t *testing.T) {
 	if two := must(t, "delay.stddev", delaySpec, distribution(30, 40)); !two.OpenHigh && two.High < 20*two.Point {
 		t.Errorf("stddev of two samples: %+v, want no upper bound, or one far away", two)
 	}
-	const runs, truth = 1000, 0.1e-3
+	const runs, truth = 400, 0.1e-3
 	for _, n := range []int{3, 5, 9, 20} {
 		r := rand.New(rand.NewPCG(3, uint64(n)))
 		wrong, open := 0, 0
