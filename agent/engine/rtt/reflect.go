@@ -72,6 +72,7 @@ type reflector struct {
 	header   int
 	until    int64 // clock.Mono; the end even if nobody says so
 	done     int64 // clock.Mono of the latest End; 0 before
+	unheard  bool  // it ended by its time, not by an End
 	counts   window
 
 	rejected, repeated, outdated uint64
@@ -108,7 +109,8 @@ func newReflector(j engine.Job, c settings, sock socket, flow *port.Flow) *refle
 	return r
 }
 
-// run answers until the initiator is done, the session has taken too long, or ctx is done.
+// run answers until the initiator is done, the session has taken too long, or ctx is done. That the initiator does not say that it is done
+// is no failure of the session: the path may have died, which is what it measures, and the controller knows when its agent is lost.
 func (r *reflector) run(ctx context.Context) error {
 	defer pace.Pin()() // what it is late with its answers is the client's rtt_user, and its stamps' error
 	buffer := make([]byte, 64<<10)
@@ -125,15 +127,14 @@ func (r *reflector) run(ctx context.Context) error {
 			return fmt.Errorf("receive: %w", err)
 		}
 		r.socket.departures(departed) // takes ICMP errors off their queue too
-		switch {
-		case r.done != 0 && now-r.done > int64(lingering):
+		switch err := ctx.Err(); {
+		case r.done != 0 && (err != nil || now-r.done > int64(lingering)):
 			return nil
-		case ctx.Err() != nil && r.done != 0:
+		case errors.Is(err, context.DeadlineExceeded), now > r.until:
+			r.unheard = true
 			return nil
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case now > r.until:
-			return errors.New("the initiator did not say that it is done; is its agent still running?")
+		case err != nil:
+			return err
 		}
 	}
 }
@@ -255,6 +256,9 @@ func (r *reflector) facts() map[string]string {
 		if n > 0 {
 			f[name] = fmt.Sprint(n)
 		}
+	}
+	if r.unheard {
+		f["reflector_end"] = "by its time: the initiator's word that it is done did not arrive"
 	}
 	if r.tos.any {
 		f["dscp_forward"] = span{r.tos.low >> 2, r.tos.high >> 2, true}.String()

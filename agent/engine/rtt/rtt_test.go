@@ -259,6 +259,26 @@ func TestLimitsAreKept(t *testing.T) {
 	}
 }
 
+// TestEndIsNotHeard: a reflector that nobody told that the session is over has done its part. A failure would have the session tried again, or
+// not judged, because the path died before its end.
+func TestEndIsNotHeard(t *testing.T) {
+	const probes = 10
+	params := netp.Params{"count": probes, "interval": 0.001}
+	initiator, responder := agents(t, loopback4, params)
+	initiator.Meter = &refuse{left: probes} // and no word at the end
+	var far netp.Result
+	var responding sync.WaitGroup
+	orders, over := context.WithTimeout(t.Context(), 2*time.Second)
+	defer over()
+	responding.Go(func() { far = new(Engine).Respond(orders, responder) })
+	near := new(Engine).Initiate(deadlined(t), initiator)
+	responding.Wait()
+	wantComplete(t, near, params)
+	if far.Failure != nil || !far.Completed || far.Facts["reflector_end"] == "" {
+		t.Errorf("the reflector: completed %v, failure %v, facts %v; want it completed, and to tell how it ended", far.Completed, far.Failure, far.Facts)
+	}
+}
+
 func TestRateCheckNamesWhatHappened(t *testing.T) {
 	const ms = time.Millisecond
 	for _, c := range []struct {
