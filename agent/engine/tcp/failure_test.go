@@ -364,6 +364,29 @@ func TestReportAfterTheReset(t *testing.T) {
 	}
 }
 
+// TestReportDuringAnOutage: an end that has all it needs stays as long as its report may still come through to the other one.
+func TestReportDuringAnOutage(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, netp.Params{"direction": "reverse", "duration": 0.2})
+	done := p.initiate()
+	e := p.answer(1)
+	e.links.data[0].Write(make([]byte, 1<<10))
+	for m, err := e.control.receive(); m.kind != msgReport; m, err = e.control.receive() {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case r := <-done:
+		t.Fatalf("left before the other end could have given up, failure %v", r.Failure)
+	case <-time.After(lostAfter):
+	}
+	e.control.send(msgDone, nil)
+	if r := <-done; r.Failure != nil || !r.Completed {
+		t.Errorf("completed %v, failure %v", r.Completed, r.Failure)
+	}
+}
+
 // TestSlowSessionsSaySeldom: on a slow path the control connection leaves the line to the data.
 func TestSlowSessionsSaySeldom(t *testing.T) {
 	t.Parallel()

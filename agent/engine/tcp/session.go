@@ -22,8 +22,9 @@ const (
 const (
 	// reasonTime is how long a broken data connection waits for the control connection to tell why.
 	reasonTime = 300 * time.Millisecond
-	// partingTime is how long an end that has all it needs waits for the other's done.
-	partingTime = 2 * time.Second
+	// partingTime is how long an end that has all it needs waits for the other's done: as long as the other one may wait for its report.
+	// The kernel does not bring that through an outage of the path once the connection is closed.
+	partingTime = lostAfter + holdAfter
 	// slowBeat is the number of ticks between two beats of a session that moves less than beatBytes meanwhile, and between two signs of
 	// life to the agent. A beat and the acknowledgement of the other end's are 172 bytes: 0.13 % of beatBytes, or 2.8 kbit/s at least.
 	slowBeat  = 5
