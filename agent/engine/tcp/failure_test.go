@@ -216,6 +216,9 @@ func TestPeerKilled(t *testing.T) {
 	if _, ok := r.Metrics["retransmits"]; !ok && canDiscard {
 		t.Error("the partial figures are lost")
 	}
+	if r.Measured <= 0 || r.Measured > r.Ended.Sub(r.Started) {
+		t.Errorf("measured for %v of %v", r.Measured, r.Ended.Sub(r.Started))
+	}
 }
 
 // TestDeadMan lets the peer fall silent, speak again, and fall silent for good, while its kernel goes on acknowledging.

@@ -61,7 +61,7 @@ func tooShort(metric string, elapsed time.Duration) netp.Check {
 // senderHealth checks the sender.
 func (s *session) senderHealth(r *netp.Result, change figures, report *report) {
 	d := s.out.direction
-	elapsed := time.Duration(s.out.sampler.atLast - s.out.sampler.atBase)
+	elapsed := s.out.sampler.elapsed()
 	touched := []string{s.o.name(d, "throughput"), s.o.name(d, "transfer_time_ratio")}
 	add := func(c netp.Check, ok bool, format string, args ...any) {
 		c.Name, c.Unit, c.Metrics = s.o.name(d, c.Name), "1", touched

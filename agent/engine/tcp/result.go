@@ -82,6 +82,9 @@ func (s *session) sent(r *netp.Result) {
 	report := cmp.Or(out.report, new(report)) // zero when the receiver sent none
 	r.Completed = r.Completed && report.complete
 	r.Measured = max(r.Measured, report.elapsed)
+	if out.report == nil { // its own figures are of this time
+		r.Measured = max(r.Measured, out.sampler.elapsed())
+	}
 	put := func(name string, v float64) {
 		if !math.IsNaN(v) && !math.IsInf(v, 0) {
 			r.Metrics[s.o.name(d, name)] = netp.Value(v)

@@ -80,6 +80,14 @@ func (m *sampler) tick(now int64, f []figures, held bool) {
 	m.last, m.atLast = f, now
 }
 
+// elapsed is the time of the measurement; 0 when it has not begun.
+func (m *sampler) elapsed() time.Duration {
+	if m.base == nil {
+		return 0
+	}
+	return time.Duration(m.atLast - m.atBase)
+}
+
 // handed is how many bytes TCP has sent since the connections stood, those that it sent again among them.
 func (m *sampler) handed() (sent uint64, known bool) {
 	for _, f := range m.last {
