@@ -151,6 +151,9 @@ func (p *echoProtocol) read(b []byte) (echo, bool) {
 	if len(b) != len(p.packet) || b[0] != p.reply || b[1] != 0 {
 		return echo{}, false
 	}
+	if p.request == echoRequest4 && checksum(b) != 0 { // raw sockets get what came damaged, too
+		return echo{}, false
+	}
 	if !p.anyIdentifier && binary.BigEndian.Uint16(b[4:]) != p.identifier || binary.BigEndian.Uint64(b[16:]) != p.cookie {
 		return echo{}, false
 	}

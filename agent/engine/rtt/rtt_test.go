@@ -1,8 +1,10 @@
 package rtt
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/json"
 	"math"
 	"net"
@@ -409,4 +411,23 @@ func addrPort(t *testing.T, address string, number uint16) netip.AddrPort {
 		t.Fatal(err)
 	}
 	return netip.AddrPortFrom(a, number)
+}
+
+// TestDamagedEchoIsNoAnswer: raw sockets of IPv4 get what the kernel has not checked.
+func TestDamagedEchoIsNoAnswer(t *testing.T) {
+	p := newEcho(false, defaultICMPSize, 7, false, 42)
+	reply := bytes.Clone(p.probe(3, 1e18))
+	reply[0] = echoReply4
+	binary.BigEndian.PutUint16(reply[2:], 0)
+	binary.BigEndian.PutUint16(reply[2:], checksum(reply))
+	if e, ok := p.read(reply); !ok || e.sequence != 3 || e.wall != 1e18 {
+		t.Fatalf("%+v, %v; want the answer to probe 3", e, ok)
+	}
+	for i := range len(reply) * 8 {
+		damaged := bytes.Clone(reply)
+		damaged[i/8] ^= 1 << (i % 8)
+		if _, ok := p.read(damaged); ok {
+			t.Errorf("bit %d is turned, and it counts as an answer", i)
+		}
+	}
 }
