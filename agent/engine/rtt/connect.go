@@ -139,8 +139,10 @@ func (s *connector) failed(ctx context.Context, sequence uint64, user int64, err
 		s.mu.Unlock()
 	default:
 		s.mu.Lock()
+		if p := s.ledger.at(sequence); p != nil && p.counted {
+			s.seen.unsent++
+		}
 		s.ledger.void(sequence)
-		s.seen.unsent++
 		s.seen.sendError = err
 		s.mu.Unlock()
 	}

@@ -167,6 +167,7 @@ func (s *session) note() {
 	number("stale", l.stale)
 	number("rejected", s.seen.rejected)
 	number("icmp_errors", s.seen.icmp)
+	number("longer_than_path_mtu", s.seen.tooLong)
 	number("departures_unstamped", s.seen.unstamped)
 	number("answers_followed_up", s.seen.followed)
 	if s.clocks == kernelClocks {

@@ -32,7 +32,7 @@ func (s *session) health() []netp.Check {
 	checks := []netp.Check{
 		spacingCheck(pacing.P99, s.settings.interval),
 		rateCheck(l.next, seen.unsent, missed, s.settings.interval, seen.refused),
-		sendErrorCheck(seen.unsent - seen.refused),
+		sendErrorCheck(seen.unsent-seen.refused, seen.sendError),
 		stallCheck(max(pacing.Max, time.Duration(seen.lag)), s.settings.timeout, kernel),
 		stepCheck(seen.odd, l.answers),
 		stealCheck(s.host),
@@ -70,20 +70,34 @@ func rateCheck(sent, unsent uint64, missed, interval time.Duration, refused uint
 		c.Reason = fmt.Sprintf("The agent's own limits refused %d probes. Raise them, or lower the rate of the profile.", refused)
 	default:
 		var why []string
+		advice := "Give it more processor time, or use a longer interval."
 		if missed > 0 {
 			why = append(why, "stalled for "+quantity.Duration(missed))
 		}
 		if unsent > 0 {
 			why = append(why, fmt.Sprintf("could not send %d of them", unsent))
+			if time.Duration(unsent)*interval > missed {
+				advice = "Look at its interface and routes."
+			}
 		}
-		c.Reason = fmt.Sprintf("Only %.1f %% of the probes were sent: the host %s. Give it more processor time, or use a longer interval.", achieved*100, strings.Join(why, " and "))
+		c.Reason = fmt.Sprintf("Only %.1f %% of the probes were sent: the host %s. %s", achieved*100, strings.Join(why, " and "), advice)
 	}
 	return c
 }
 
-// sendErrorCheck tells; what was not sent is not counted, and rateCheck judges it.
-func sendErrorCheck(n uint64) netp.Check {
-	return netp.Check{Name: "socket_errors", Value: float64(n), Unit: "packets", OK: true}
+// sendErrorCheck: whether the path would have lost what this host could not send, nobody knows. When its line to the network is down, the
+// probes that would have shown it are missing.
+func sendErrorCheck(n uint64, last error) netp.Check {
+	c := netp.Check{Name: "socket_errors", Value: float64(n), Unit: "packets", OK: n == 0}
+	if !c.OK {
+		why := "too many were unanswered"
+		if last != nil {
+			why = last.Error()
+		}
+		c.Reason = fmt.Sprintf("This host could not send %d of the probes (%s): they are not in the loss, because they never left. Look at its interface and routes.", n, why)
+		c.Metrics = lossMetrics
+	}
+	return c
 }
 
 // stallCheck: what waits for this process looks like delay to programs.

@@ -290,7 +290,7 @@ func TestRateCheckNamesWhatHappened(t *testing.T) {
 	}{
 		{99, 1, 0, ""},
 		{88, 0, 60 * ms, "Only 88.0 % of the probes were sent: the host stalled for 60 ms. Give it"},
-		{80, 20, 0, "Only 80.0 % of the probes were sent: the host could not send 20 of them. Give it"},
+		{80, 20, 0, "Only 80.0 % of the probes were sent: the host could not send 20 of them. Look at"},
 		{70, 10, 100 * ms, "Only 70.0 % of the probes were sent: the host stalled for 100 ms and could not send 10 of them. Give it"},
 	} {
 		if got := rateCheck(c.sent, c.unsent, c.missed, 5*ms, 0); !strings.HasPrefix(got.Reason, c.want) || got.OK != (c.want == "") {

@@ -2,11 +2,13 @@ package rtt
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/netpupper/netp"
@@ -77,9 +79,10 @@ const awaitedRing = 1 << 6
 
 // sightings are what was noticed beside the account.
 type sightings struct {
-	unsent    uint64 // probes due that could not be sent
+	unsent    uint64 // probes due that could not be sent, warm-up and closing not counted
 	refused   uint64 // of these, by the agent's limits
 	sendError error  // the last one
+	tooLong   uint64 // probes that the path carried before, and does not any more
 	rejected  uint64 // packets that were no answer or did not prove to be one
 	icmp      uint64 // ICMP errors
 	drops     uint32 // of the socket's receive queue
@@ -288,7 +291,7 @@ func (s *session) enter(counted bool) (sequence uint64, wall int64, ok bool) {
 	defer s.mu.Unlock()
 	wall = s.job.Clock.Nanos()
 	sequence, ok = s.ledger.send(clock.Mono(), wall, counted)
-	if !ok {
+	if !ok && counted {
 		s.seen.unsent++
 	}
 	return sequence, wall, ok
@@ -301,8 +304,14 @@ func (s *session) transmit(packet []byte, sequence uint64) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if errors.Is(err, syscall.EMSGSIZE) && s.ledger.reached() {
+		s.seen.tooLong++
+		return // the path has come to lose what it carried before, and this host knows it: a loss
+	}
+	if p := s.ledger.at(sequence); p != nil && p.counted {
+		s.seen.unsent++
+	}
 	s.ledger.unsend()
-	s.seen.unsent++
 	s.seen.sendError = err
 }
 

@@ -118,7 +118,7 @@ func makeBlocking(fd int) error {
 
 func (s *kernelSocket) send(packet []byte, sequence uint64) error {
 	err := s.sendOnce(packet, sequence)
-	if errors.Is(err, errICMP) {
+	if errno, is := err.(unix.Errno); is && explain(errno) == errICMP {
 		err = s.sendOnce(packet, sequence) // the error was of an earlier packet, and this one was not sent
 	}
 	return err
@@ -136,15 +136,16 @@ func (s *kernelSocket) sendOnce(packet []byte, sequence uint64) error {
 			return err
 		}
 	}
-	return explain(errno)
+	return errno
 }
 
-// explain tells the errors that are news of an earlier packet from those of the call.
+// explain tells the errors that are news of an earlier packet from those of the call. A call that sends can fail by itself with most of
+// them; then it fails again.
 func explain(errno unix.Errno) error {
 	switch errno {
 	case unix.EAGAIN, unix.EINTR:
 		return errNothing
-	case unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EPROTO, unix.EHOSTDOWN, unix.ENONET, unix.ENOPROTOOPT:
+	case unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EPROTO, unix.EHOSTDOWN, unix.ENONET, unix.ENOPROTOOPT, unix.EOPNOTSUPP, unix.EACCES, unix.EMSGSIZE:
 		return errICMP
 	}
 	return errno

@@ -61,7 +61,7 @@ func params() []netp.ParamSpec {
 		{Name: "mode", Type: netp.StringParam, Default: modeStamp, OneOf: []string{modeStamp, modeICMP, modeTCP},
 			Doc: "stamp sends STAMP packets to an agent or to a STAMP or TWAMP-Light reflector (host, or host:port when not 862); icmp sends echo requests to a host; tcp_connect opens connections to host:port."},
 		{Name: "size", Type: netp.SizeParam, Min: minICMPSize, Max: maxSize,
-			Doc: "UDP payload of a STAMP packet, or data of an echo request as ping -s counts it. When absent: the smallest STAMP packet (152 B between agents, which authenticate and tell when answers left; 44 B to others), 56 B of ICMP data. A STAMP size that the format does not have is raised to the next one, and the result's facts say to which. Packets are never fragmented: a size the path does not carry is an error. Not for tcp_connect."},
+			Doc: "UDP payload of a STAMP packet, or data of an echo request as ping -s counts it. When absent: the smallest STAMP packet (152 B between agents, which authenticate and tell when answers left; 44 B to others), 56 B of ICMP data. A STAMP size that the format does not have is raised to the next one, and the result's facts say to which. Packets are never fragmented: a size the path does not carry is an error, and one that it does not carry any more a loss. Not for tcp_connect."},
 		{Name: "dscp", Type: netp.DSCPParam, Default: 0.0, Min: 0, Max: 63,
 			Doc: "Code point of the probes; an agent answers with the same."},
 		{Name: "ip", Type: netp.IntegerParam, Min: 4, Max: 6,
