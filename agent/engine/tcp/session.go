@@ -302,6 +302,9 @@ func (s *session) note(e event) error {
 			s.out.sampler.tick(s.heard, s.out.figures(), false)
 			s.out.report = &e.report
 			s.out.stop()
+			if !e.report.complete {
+				return s.tooSlow(e.report.bytes)
+			}
 		}
 	case msgDone:
 		s.doneHeard = true
@@ -340,7 +343,12 @@ func (s *session) expire() error {
 	if err := s.sendReport(false); err != nil {
 		return err
 	}
-	return failure(netp.FailureTimeout, "Of %d bytes %d arrived in %s, the most the transfer may take. Raise duration, or ask for fewer bytes.", s.o.bytes, s.in.goodput.bytes, quantity.Duration(s.o.duration))
+	return s.tooSlow(s.in.goodput.bytes)
+}
+
+// tooSlow is the failure of a transfer that did not end in its time. Both ends know of it.
+func (s *session) tooSlow(arrived uint64) error {
+	return failure(netp.FailureTimeout, "Of %d bytes %d arrived in %s, the most the transfer may take. Raise duration, or ask for fewer bytes.", s.o.bytes, arrived, quantity.Duration(s.o.duration))
 }
 
 // empty is the failure of connections that stand and carry nothing.
