@@ -102,18 +102,27 @@ func (s *connector) start(counted bool) (at int64) {
 func (s *connector) shake(sequence uint64) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.settings.timeout)
 	defer cancel()
+	var w witness
+	defer w.close()
+	mark := marker(s.target, s.settings.dscp)
 	began := clock.Mono()
-	conn, err := s.job.Dialer.Dial(ctx, s.network, s.address, marker(s.target, s.settings.dscp))
+	conn, err := s.job.Dialer.Dial(ctx, s.network, s.address, func(fd uintptr) error {
+		w.see(fd)
+		if mark == nil {
+			return nil
+		}
+		return mark(fd)
+	})
 	user := clock.Mono() - began
-	if err != nil {
+	if err != nil && !stood(err) {
 		s.failed(ctx, sequence, user, err)
 		return
 	}
-	network, again, ok := handshake(conn)
+	network, again, ok := w.handshake()
 	if tcp, is := conn.(*net.TCPConn); is {
 		_ = tcp.SetLinger(0) // reset: no TIME_WAIT, at neither end
+		tcp.Close()
 	}
-	conn.Close()
 	if again {
 		return // lost
 	}
@@ -121,6 +130,12 @@ func (s *connector) shake(sequence uint64) {
 		network = user
 	}
 	s.done(sequence, answer{rtt: network, user: user})
+}
+
+// stood says of an error that the connection stood: the other end reset it, as an agent does that expects none, before this process was told.
+// One that is reset before is refused.
+func stood(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // failed takes a handshake that did not give a connection.

@@ -1,27 +1,37 @@
 package rtt
 
-import (
-	"net"
+import "golang.org/x/sys/unix"
 
-	"golang.org/x/sys/unix"
-)
+// witness holds on to the socket of a handshake. When the other end resets the connection as soon as it stands, connecting fails and the
+// socket is closed; the kernel still knows of the handshake.
+type witness struct {
+	fd   int
+	kept bool
+}
 
-// handshake asks the kernel how long the handshake of a fresh connection took, SYN to SYN+ACK, and whether a SYN had to be sent
-// again.
-func handshake(c net.Conn) (nanos int64, again, ok bool) {
-	tcp, is := c.(*net.TCPConn)
-	if !is {
+// see takes the socket that is about to be connected.
+func (w *witness) see(socket uintptr) {
+	w.close()
+	if fd, err := unix.FcntlInt(socket, unix.F_DUPFD_CLOEXEC, 0); err == nil {
+		w.fd, w.kept = fd, true
+	}
+}
+
+// handshake asks the kernel how long the handshake took, SYN to SYN+ACK, and whether a SYN had to be sent again.
+func (w *witness) handshake() (nanos int64, again, ok bool) {
+	if !w.kept {
 		return 0, false, false
 	}
-	raw, err := tcp.SyscallConn()
+	info, err := unix.GetsockoptTCPInfo(w.fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil {
 		return 0, false, false
 	}
-	var info *unix.TCPInfo
-	if raw.Control(func(fd uintptr) {
-		info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-	}) != nil || err != nil {
-		return 0, false, false
-	}
 	return int64(info.Rtt) * 1000, info.Total_retrans > 0, info.Rtt > 0
+}
+
+func (w *witness) close() {
+	if w.kept {
+		_ = unix.Close(w.fd)
+	}
+	w.kept = false
 }

@@ -384,6 +384,37 @@ func TestConnect(t *testing.T) {
 	}
 }
 
+// TestConnectReset: a service that resets each connection at once has answered all the same, whether this process learns of the connection
+// or of its end first.
+func TestConnectReset(t *testing.T) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			c.(*net.TCPConn).SetLinger(0)
+			c.Close()
+		}
+	})
+	defer serving.Wait()
+	defer listener.Close()
+	params := netp.Params{"count": 100.0, "interval": 0.01, "mode": modeTCP}
+	j := job(t, params)
+	j.Path = netp.Path{Dest: listener.Addr().String(), Endpoint: true}
+	near := new(Engine).Initiate(deadlined(t), j)
+	wantComplete(t, near, params)
+	wantMetrics(t, near, map[string]float64{metricSent: 100, metricReceived: 100, metricLost: 0})
+	if near.Facts["send_error"] != "" || near.Facts["refused"] != "" {
+		t.Errorf("facts %v", near.Facts)
+	}
+}
+
 func TestICMP(t *testing.T) {
 	for _, address := range []netip.Addr{loopback4, loopback6} {
 		params := netp.Params{"count": 20.0, "interval": 0.002, "mode": modeICMP}
