@@ -27,14 +27,19 @@ func verdict(c netp.Check, ok bool, format string, args ...any) netp.Check {
 	return c
 }
 
+// rates names the metrics of a direction that say how fast the data was.
+func (o options) rates(d netp.Direction) []string {
+	return []string{o.name(d, "throughput"), o.name(d, "transfer_time_ratio")}
+}
+
 // hostHealth checks that this host ran all the time, and that the hypervisor let it.
 func (s *session) hostHealth() []netp.Check {
 	var touched []string
 	if s.in != nil {
-		touched = append(touched, s.o.name(s.in.direction, "throughput"))
+		touched = append(touched, s.o.rates(s.in.direction)...)
 	}
 	if s.out != nil {
-		touched = append(touched, s.o.name(s.out.direction, "throughput"))
+		touched = append(touched, s.o.rates(s.out.direction)...)
 	}
 	share := shareOf(s.load.stalled, time.Duration(s.ticked-s.started))
 	checks := []netp.Check{verdict(
@@ -51,9 +56,9 @@ func (s *session) hostHealth() []netp.Check {
 }
 
 // tooShort checks that a transfer of bytes lasted long enough for a rate.
-func tooShort(metric string, elapsed time.Duration) netp.Check {
+func tooShort(metrics []string, elapsed time.Duration) netp.Check {
 	return verdict(
-		netp.Check{Name: "transfer_time", Value: elapsed.Seconds(), Limit: shortestRun.Seconds(), Least: true, Unit: "s", Metrics: []string{metric}},
+		netp.Check{Name: "transfer_time", Value: elapsed.Seconds(), Limit: shortestRun.Seconds(), Least: true, Unit: "s", Metrics: metrics},
 		elapsed >= shortestRun,
 		"The transfer took %s, too short for a rate that means something. Raise bytes.", quantity.Duration(elapsed))
 }
@@ -62,7 +67,7 @@ func tooShort(metric string, elapsed time.Duration) netp.Check {
 func (s *session) senderHealth(r *netp.Result, change figures, report *report) {
 	d := s.out.direction
 	elapsed := s.out.sampler.elapsed()
-	touched := []string{s.o.name(d, "throughput"), s.o.name(d, "transfer_time_ratio")}
+	touched := s.o.rates(d)
 	add := func(c netp.Check, ok bool, format string, args ...any) {
 		c.Name, c.Unit, c.Metrics = s.o.name(d, c.Name), "1", touched
 		r.Health = append(r.Health, verdict(c, ok, format, args...))

@@ -8,6 +8,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -529,6 +530,18 @@ func TestStall(t *testing.T) {
 }
 
 // TestSaturation separates a busy host that held the connections back from one that did not.
+// TestChecksTouchTheTransferTime: a host that stood still made the transfer longer, as it made the goodput less.
+func TestChecksTouchTheTransferTime(t *testing.T) {
+	s := &session{o: options{direction: netp.Both}, in: &receiver{direction: netp.Forward}, out: &sender{direction: netp.Reverse}, started: 1, ticked: 1000 * ms}
+	s.load.stalled = 500 * time.Millisecond
+	stall := s.hostHealth()[0]
+	for _, name := range []string{"forward.throughput", "forward.transfer_time_ratio", "reverse.throughput", "reverse.transfer_time_ratio"} {
+		if stall.OK || !slices.Contains(stall.Metrics, name) {
+			t.Errorf("%s is sound after a stall: %+v", name, stall)
+		}
+	}
+}
+
 func TestSaturation(t *testing.T) {
 	for name, c := range map[string]struct {
 		busy   float64 // of the host

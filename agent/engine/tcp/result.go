@@ -72,7 +72,7 @@ func (s *session) received(r *netp.Result) {
 		r.Facts[s.o.name(d, "receive_buffer")] = s.in.buffers
 	}
 	if s.o.bytes > 0 && s.in.complete {
-		r.Health = append(r.Health, tooShort(throughput, g.elapsed))
+		r.Health = append(r.Health, tooShort(s.o.rates(d), g.elapsed))
 	}
 }
 
