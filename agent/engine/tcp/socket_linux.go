@@ -59,9 +59,11 @@ func smooth(fd uintptr, rate float64) bool {
 	return unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE, int(rate)) == nil
 }
 
-// setThin keeps the control connection quick after losses, by repeating without backing off; a host that cannot is only slower.
+// setThin keeps the control connection quick after losses, by repeating without backing off, and after outages, by repeating each second at
+// least (Linux 6.15); a host that cannot is only slower.
 func setThin(fd uintptr) {
 	_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_THIN_LINEAR_TIMEOUTS, 1)
+	_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_RTO_MAX_MS, int(holdAfter.Milliseconds()))
 }
 
 // congestionOf reads back what the socket uses.
