@@ -86,7 +86,7 @@ func TestReadFindsFaults(t *testing.T) {
 		{"cut in the first line", good[:20], ErrTruncated, "first line"},
 		{"cut in the body", good[:len(good)-7], ErrTruncated, "bytes are there"},
 		{"cut after the first line", line + "\n", ErrTruncated, "0 of"},
-		{"flipped bit", line + "\n" + body[:40] + string(body[40]^1) + body[41:], ErrDamaged, "checksum"},
+		{"flipped bit", line + "\n" + body[:40] + string([]byte{body[40] ^ 1}) + body[41:], ErrDamaged, "checksum"},
 		{"longer", good + "x", ErrDamaged, "follows its end"},
 		{"no length", "netp-plan 1 0.3.0\n", ErrDamaged, "3 fields"},
 		{"silly length", "netp-plan 1 0.3.0 -4 00\n", ErrDamaged, "makes no sense"},
