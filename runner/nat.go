@@ -38,7 +38,7 @@ func (tr *try) explainNAT(r netp.Result) netp.Result {
 	switch {
 	case responder.Agent.NAT && tr.members[netp.Initiator].Agent.NAT:
 		why.Detail += " Both agents are behind NAT, so neither can open the path to the other: forward the data port of one of them to it and give that agent -address."
-	case !responder.Agent.NAT && strings.Contains(why.Detail, "ata port"): // what fails once the port has answered is another matter
+	case !responder.Agent.NAT && strings.Contains(strings.ToLower(why.Detail), "data port"): // what fails once it has answered is another matter
 		why.Detail += fmt.Sprintf(" If agent %s is behind NAT, say nat = true in its block of the suite, or start it with -nat: it then opens the path itself.", responder.Agent.Name)
 	}
 	r.Failure = &why
