@@ -1,7 +1,6 @@
 // Package overflow tells the packets that a UDP socket dropped because nobody read them in time from those that it dropped because they
 // came damaged. The first are the host's fault, the others the network's, and the kernel counts both in the socket's one number (of
-// SO_RXQ_OVFL). What tells them apart are the counters of the network namespace (RcvbufErrors and MemErrors in /proc/net/snmp, RFC 4113
-// has neither).
+// SO_RXQ_OVFL). What tells them apart are the counters of the network namespace: RcvbufErrors and MemErrors in /proc/net/snmp and snmp6.
 //
 // Start with Before.
 package overflow
