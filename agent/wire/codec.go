@@ -1,16 +1,14 @@
 package wire
 
 import (
-	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"unicode/utf8"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/packed"
 )
 
 // MaxMessage bounds every message on the bus [B]; it is the bus's own limit, too.
@@ -72,18 +70,11 @@ func EncodePart(r netp.Result) ([]byte, error) {
 }
 
 func compress(r netp.Result) ([]byte, error) {
-	plain, err := json.Marshal(r)
+	data, err := packed.Encode(r)
 	if err != nil {
 		return nil, fmt.Errorf("encode part: %w", err)
 	}
-	var b bytes.Buffer
-	z, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
-	if err != nil {
-		return nil, fmt.Errorf("encode part: %w", err)
-	}
-	z.Write(plain) // a bytes.Buffer takes everything
-	z.Close()
-	return b.Bytes(), nil
+	return data, nil
 }
 
 // DecodePart reads what EncodePart wrote, and checks that what it says is
@@ -93,16 +84,12 @@ func DecodePart(data []byte) (netp.Result, error) {
 	if len(data) > MaxMessage {
 		return r, fmt.Errorf("decode part: %d bytes: %w", len(data), ErrTooLarge)
 	}
-	z, err := gzip.NewReader(bytes.NewReader(data))
-	if err != nil {
-		return r, fmt.Errorf("decode part: %w", err)
-	}
-	plain, err := io.ReadAll(io.LimitReader(z, maxPart+1))
-	if err != nil {
-		return r, fmt.Errorf("decode part: %w", err)
-	}
-	if len(plain) > maxPart {
+	plain, err := packed.JSON(data, maxPart)
+	switch {
+	case errors.Is(err, packed.ErrTooLarge):
 		return r, fmt.Errorf("decode part: more than %d bytes: %w", maxPart, ErrTooLarge)
+	case err != nil:
+		return r, fmt.Errorf("decode part: %w", err)
 	}
 	if err := decode(plain, &r); err != nil {
 		return r, err

@@ -1,32 +1,21 @@
 package store
 
 import (
-	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
+
+	"github.com/netpupper/netp/packed"
 )
 
 // pack writes a value as it is stored, with the checksum over it and the words
 // that name it: a body under another's key fails, too.
 func pack(value any, name ...string) (body []byte, sum string, err error) {
-	plain, err := json.Marshal(value)
-	if err != nil {
+	if body, err = packed.Encode(value); err != nil {
 		return nil, "", err
 	}
-	var b bytes.Buffer
-	z, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
-	if err != nil {
-		return nil, "", err
-	}
-	z.Write(plain) // a bytes.Buffer takes everything
-	if err := z.Close(); err != nil {
-		return nil, "", err
-	}
-	return b.Bytes(), checksum(b.Bytes(), name), nil
+	return body, checksum(body, name), nil
 }
 
 // unpack reads what pack wrote under the same name; *Damaged when it cannot be that.
@@ -35,11 +24,7 @@ func (s *Store) unpack(body []byte, sum string, value any, what string, name ...
 	if checksum(body, name) != sum {
 		return damaged
 	}
-	z, err := gzip.NewReader(bytes.NewReader(body))
-	if err != nil {
-		return damaged
-	}
-	plain, err := io.ReadAll(z)
+	plain, err := packed.JSON(body, 0)
 	if err != nil {
 		return damaged
 	}
