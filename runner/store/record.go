@@ -11,14 +11,17 @@ import (
 // SaveParts stores parts as they come from agents, all in one commit. A part that
 // is there already, under the key (run, session, attempt, part), stays as it was.
 func (s *Store) SaveParts(ctx context.Context, parts []netp.Result) error {
+	bodies, sums := make([][]byte, len(parts)), make([]string, len(parts))
+	for i, p := range parts { // before the turn: others write meanwhile
+		var err error
+		if bodies[i], sums[i], err = pack(p, partName(p)...); err != nil {
+			return fmt.Errorf("part of session %s: %w", p.Session, err)
+		}
+	}
 	return s.write(ctx, "save results in", func(t *transaction) error {
-		for _, p := range parts {
-			body, sum, err := pack(p, partName(p)...)
-			if err != nil {
-				return fmt.Errorf("part of session %s: %w", p.Session, err)
-			}
-			_, err = t.exec(ctx, `INSERT INTO parts (run, session, attempt, part, body, sum) VALUES (?, ?, ?, ?, ?, ?)
-				ON CONFLICT DO NOTHING`, p.Run, p.Session, p.Attempt, string(p.Part), body, sum)
+		for i, p := range parts {
+			_, err := t.exec(ctx, `INSERT INTO parts (run, session, attempt, part, body, sum) VALUES (?, ?, ?, ?, ?, ?)
+				ON CONFLICT DO NOTHING`, p.Run, p.Session, p.Attempt, string(p.Part), bodies[i], sums[i])
 			if err != nil {
 				return err
 			}
