@@ -126,7 +126,6 @@ func options(cfg Config, dir string) (*server.Options, error) {
 		NoSigs:             true,
 		JetStream:          true,
 		StoreDir:           dir,
-		SyncAlways:         true, // without it a power cut takes minutes of acknowledged messages
 		JetStreamMaxStore:  limit,
 		JetStreamMaxMemory: limit,
 		MaxPayload:         1 << 20,
