@@ -68,6 +68,7 @@ func (a *app) control(ctx context.Context, s config.Controller, openMetrics bool
 	if s.Store != "" && !store.IsPostgres(s.Store) { // not repeated: it may hold a password
 		return errors.New("the store is not the URL of a PostgreSQL database\nWrite it like postgres://user:password@host:5432/database?sslmode=verify-full; without one the history is a file in the data directory.")
 	}
+	growth(100) // it has thousands of results at a time, for as long as the host runs
 	d := &controllerDaemon{logger: a.daemonLogger(), settings: s, openMetrics: openMetrics}
 	defer func() { err = errors.Join(err, d.close()) }()
 	listener, err := net.Listen("tcp", s.HTTP)

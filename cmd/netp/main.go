@@ -23,12 +23,16 @@ func main() {
 	if code, was := beEmulator(); was {
 		os.Exit(code)
 	}
-	// Short-lived commands over large suites spend their time in the collector;
-	// GOGC and GOMEMLIMIT still have the last word.
-	if _, set := os.LookupEnv("GOGC"); !set {
-		debug.SetGCPercent(400)
-	}
+	growth(400) // short-lived commands over large suites spend their time in the collector
 	os.Exit(run())
+}
+
+// growth sets by how many percent the heap grows between two collections; GOGC and
+// GOMEMLIMIT still have the last word.
+func growth(percent int) {
+	if _, set := os.LookupEnv("GOGC"); !set {
+		debug.SetGCPercent(percent)
+	}
 }
 
 func run() int {
