@@ -27,6 +27,12 @@ const (
 	// stopGrace is how long after a cancel parts are waited for: an agent stops
 	// within a second, and a busy host may stand still for two.
 	stopGrace = 5 * time.Second
+	// mostBehind is how far the controller may be behind with what agents have delivered
+	// when it sets up another session, mostBacklog how long it waits for that, and how
+	// long for parts that may be in the queue, backlogPoll how often it looks.
+	mostBehind  = 2 * time.Second
+	mostBacklog = 2 * time.Minute
+	backlogPoll = 100 * time.Millisecond
 )
 
 // try is one attempt at a session.
@@ -49,9 +55,7 @@ type try struct {
 // collect the parts of both.
 func (x *execution) attempt(ctx context.Context, t *task, attempt int) netp.Result {
 	tr := x.newTry(t, attempt)
-	select {
-	case x.setUps <- struct{}{}:
-	case <-ctx.Done():
+	if !x.mayBegin(ctx) {
 		return x.without(t, attempt, x.unbegun(t))
 	}
 	if tr.failure = tr.clear(ctx); tr.failure == nil {
@@ -74,6 +78,26 @@ func (x *execution) attempt(ctx context.Context, t *task, attempt int) netp.Resu
 	tr.collect(ctx)
 	t.ordered, t.loose = tr.order, tr.loose()
 	return tr.explainNAT(tr.merge())
+}
+
+// mayBegin waits until few others are being set up, and until the controller has
+// taken in what came before: else results would wait until they are given up for
+// lost. It takes a place in setUps, unless ctx is done first.
+func (x *execution) mayBegin(ctx context.Context) bool {
+	select {
+	case x.setUps <- struct{}{}:
+	case <-ctx.Done():
+		return false
+	}
+	for until := time.Now().Add(mostBacklog); x.cfg.Bus.Behind() > mostBehind && time.Now().Before(until); {
+		select {
+		case <-time.After(backlogPoll):
+		case <-ctx.Done():
+			<-x.setUps
+			return false
+		}
+	}
+	return true
 }
 
 func (x *execution) newTry(t *task, attempt int) *try {
@@ -227,6 +251,7 @@ func (tr *try) collect(ctx context.Context) {
 		tr.cancel(ctx)
 		limit.Reset(stopGrace)
 	}
+	var over time.Time // when the parts should have been there
 	stopping := ctx.Done()
 	gone := map[netp.Role]<-chan struct{}{}
 	for role, m := range tr.members {
@@ -258,9 +283,21 @@ func (tr *try) collect(ctx context.Context) {
 			tr.cancel(ctx)
 			limit.Reset(stopGrace)
 		case <-limit.C:
-			return
+			if over.IsZero() {
+				over = time.Now()
+			}
+			if stopping == nil || !tr.backlog(over) {
+				return
+			}
+			limit.Reset(backlogPoll)
 		}
 	}
+}
+
+// backlog says whether a part that came by a time may be in the queue still.
+func (tr *try) backlog(by time.Time) bool {
+	behind := tr.cfg.Bus.Behind()
+	return behind > 0 && time.Since(by) < min(behind, mostBacklog)
 }
 
 // left notes that the agent of a role is gone. If its part is missing it may

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -45,6 +46,9 @@ type Bus struct {
 	presence jetstream.KeyValue
 	broken   func() string // why the embedded server cannot write the queue, "" when it can; nil for another's server
 	logger   *slog.Logger
+	// since is when the queue took in what is next to be handed over [Unix ns]; 0 for
+	// nothing.
+	since atomic.Int64
 }
 
 // Open connects and makes the queue and the presence bucket, unless they are

@@ -38,7 +38,9 @@ func (b *Bus) Results(ctx context.Context, take func([]Message) error) error {
 		case <-ctx.Done():
 			return nil
 		case first := <-incoming:
-			b.take(gather(first, incoming), take)
+			if b.take(gather(first, incoming), take) && len(incoming) == 0 {
+				b.since.Store(0)
+			}
 		case <-look.C:
 			if renewed := b.renew(ctx, incoming); renewed != nil {
 				consuming.Stop()
@@ -77,6 +79,7 @@ func (b *Bus) renew(ctx context.Context, incoming chan<- jetstream.Msg) jetstrea
 	if err == nil {
 		var consuming jetstream.ConsumeContext
 		if consuming, err = b.consume(ctx, incoming); err == nil {
+			b.since.Store(0)
 			b.logger.Warn("the results queue could not be written and was made anew; agents send again what was in it", "error", why)
 			return consuming
 		}
@@ -101,7 +104,21 @@ func gather(first jetstream.Msg, incoming <-chan jetstream.Msg) []jetstream.Msg 
 	return batch
 }
 
-func (b *Bus) take(batch []jetstream.Msg, take func([]Message) error) {
+// Behind is how long ago the queue took in what is next to be handed over; 0 when
+// all that it had is. What could not be taken counts until it is.
+func (b *Bus) Behind() time.Duration {
+	since := b.since.Load()
+	if since == 0 {
+		return 0
+	}
+	return max(0, time.Since(time.Unix(0, since)))
+}
+
+// take hands a batch over, and says whether that was all the queue had.
+func (b *Bus) take(batch []jetstream.Msg, take func([]Message) error) (all bool) {
+	if first, err := batch[0].Metadata(); err == nil {
+		b.since.Store(first.Timestamp.UnixNano())
+	}
 	messages := make([]Message, len(batch))
 	for i, m := range batch {
 		messages[i] = Message{Subject: m.Subject(), Data: m.Data()}
@@ -116,6 +133,8 @@ func (b *Bus) take(batch []jetstream.Msg, take func([]Message) error) {
 			b.logger.Warn("settle a result with the queue", "error", err) // it comes again
 		}
 	}
+	last, err := batch[len(batch)-1].Metadata()
+	return taken == nil && err == nil && last.NumPending == 0
 }
 
 func settle(m jetstream.Msg, taken bool) error {

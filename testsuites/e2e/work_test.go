@@ -447,3 +447,42 @@ func TestClaimsAreHeldOverARestart(t *testing.T) {
 	}
 	keepsClaims(t, j.all(), nil, p, other)
 }
+
+// TestControllerThatIsBehind has a store that stands still for longer than parts are
+// waited for. They were in time, so the session passes; and no other begins meanwhile.
+func TestControllerThatIsBehind(t *testing.T) {
+	t.Parallel()
+	initiators := new(gauge)
+	w := newWorld(t, options{engines: []engine.Engine{scripted{initiators: initiators}}})
+	w.agent("syd", nil)
+	w.agent("mel", nil)
+	came, mayGo := make(chan struct{}), make(chan struct{})
+	once := sync.OnceFunc(func() { close(came) })
+	touched := func(what string) {
+		if what == "parts" {
+			once()
+			<-mayGo
+		}
+	}
+	w.disk.touched.Store(&touched)
+	one := func() *plan.Plan {
+		return makePlan(session{from: "syd", to: "mel", params: netp.Params{"duration": 0.01}, timeout: 2 * time.Second})
+	}
+	var all sync.WaitGroup
+	pass := func() {
+		report := w.run(t.Context(), one(), nil)
+		if report.Counts.Passed != 1 || report.Records[0].Attempts != 1 {
+			t.Errorf("%+v after %d attempts: %+v", report.Counts, report.Records[0].Attempts, report.Records[0].Result.Failure)
+		}
+	}
+	all.Go(pass)
+	<-came
+	time.Sleep(3 * time.Second) // the store is slow: that is what is tested
+	all.Go(pass)
+	time.Sleep(6 * time.Second)
+	if n := initiators.started.Load(); n != 1 {
+		t.Errorf("%d sessions have begun, want only the first", n)
+	}
+	close(mayGo)
+	all.Wait()
+}
