@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/netpupper/netp"
@@ -103,7 +105,16 @@ const (
 	maxBatches   = 128
 )
 
+// maxRun and maxSession are the longest names of a run and of a session [B]: an index of the store takes no longer ones.
+const (
+	maxRun     = 64
+	maxSession = 2000
+)
+
 func checkPart(r netp.Result) error {
+	if len(r.Run) > maxRun || len(r.Session) > maxSession || strings.ContainsFunc(r.Run+r.Session, unicode.IsControl) {
+		return errors.New("decode part: no controller gives such names: too long, or with control characters")
+	}
 	if r.Run == "" || r.Session == "" || r.Attempt < 1 || r.Part != netp.Initiator && r.Part != netp.Responder {
 		return fmt.Errorf("decode part: no such part: run %q, session %q, attempt %d, part %q", r.Run, r.Session, r.Attempt, r.Part)
 	}

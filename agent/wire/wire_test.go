@@ -185,6 +185,9 @@ func TestDecodePartRefuses(t *testing.T) {
 		"no histogram":      pack(t, []byte(`{"run":"r","session":"s","attempt":1,"part":"initiator","metrics":{"l":{"distribution":{"resolution":1}}}}`)),
 		"empty measurement": pack(t, []byte(`{"run":"r","session":"s","attempt":1,"part":"initiator","metrics":{"l":{}}}`)),
 		"too large":         make([]byte, MaxMessage+1),
+		"zero byte":         pack(t, []byte(`{"run":"r\u0000","session":"s","attempt":1,"part":"initiator"}`)),
+		"long run":          pack(t, []byte(`{"run":"`+strings.Repeat("r", maxRun+1)+`","session":"s","attempt":1,"part":"initiator"}`)),
+		"long session":      pack(t, []byte(`{"run":"r","session":"`+strings.Repeat("s", maxSession+1)+`","attempt":1,"part":"initiator"}`)),
 	} {
 		if r, err := DecodePart(data); err == nil {
 			t.Errorf("%s: got %+v, want an error", name, r)

@@ -6,6 +6,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -40,6 +41,7 @@ func (d Database) Open(t *testing.T) *store.Store {
 func Run(t *testing.T, fresh func(t *testing.T) Database) {
 	for name, test := range map[string]func(*testing.T, *store.Store){
 		"parts are stored once":                partsOnce,
+		"the longest names":                    longestNames,
 		"one record per session":               recordOnce,
 		"a record takes its parts' place":      recordReplacesParts,
 		"the history of paths":                 history,
@@ -102,6 +104,29 @@ func partsOnce(t *testing.T, s *store.Store) {
 	want := []netp.Result{first, part(1, netp.Responder), part(2, netp.Initiator)}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v, -want +got:\n%s", err, diff)
+	}
+}
+
+// longestNames keeps the longest that agents may send (package wire), of letters that no index compresses.
+func longestNames(t *testing.T, s *store.Store) {
+	random := rand.NewChaCha8([32]byte{1})
+	name := func(length int) string {
+		b := make([]byte, length)
+		for i := range b {
+			b[i] = '!' + byte(random.Uint64()%93)
+		}
+		return string(b)
+	}
+	p := part(1, netp.Initiator)
+	p.Run, p.Session = name(64), name(2000)
+	if err := s.SaveParts(t.Context(), []netp.Result{p}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Parts(t.Context(), p.Run, p.Session); err != nil || len(got) != 1 {
+		t.Errorf("%d parts, %v", len(got), err)
+	}
+	if err := s.SaveRecords(t.Context(), []netp.Record{record(p.Run, p.Session, noon())}); err != nil {
+		t.Error(err)
 	}
 }
 
