@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -104,11 +105,27 @@ func command(ctx context.Context, p part) (*exec.Cmd, error) {
 	return c, nil
 }
 
+// read gives the results that an end has printed.
+func read(text []byte) (results []netp.Result, err error) {
+	for d := json.NewDecoder(bytes.NewReader(text)); d.More(); {
+		var r netp.Result
+		if err := d.Decode(&r); err != nil {
+			return nil, fmt.Errorf("read the results of an end: %w", err)
+		}
+		results = append(results, r)
+	}
+	return results, nil
+}
+
 // merge joins the parts of each session.
 func merge(ours, theirs []byte) ([]netp.Result, error) {
-	var near, far []netp.Result
-	if err := errors.Join(json.Unmarshal(ours, &near), json.NewDecoder(bytes.NewReader(theirs)).Decode(&far)); err != nil {
-		return nil, fmt.Errorf("read the results of an end: %w", err)
+	near, err := read(ours)
+	if err != nil {
+		return nil, err
+	}
+	far, err := read(theirs)
+	if err != nil {
+		return nil, err
 	}
 	if len(near) != len(far) || len(near) == 0 {
 		return nil, fmt.Errorf("%d results of one end, %d of the other", len(near), len(far))
@@ -127,6 +144,7 @@ func merge(ours, theirs []byte) ([]netp.Result, error) {
 // playEnd plays an end: the initiator when it is told a peer, else the responder, which prints its address first. Both print
 // their results.
 func playEnd(args []string) error {
+	debug.SetGCPercent(400) // as cmd/netp does for agents
 	var p part
 	if err := json.Unmarshal([]byte(args[0]), &p); err != nil {
 		return err
@@ -163,7 +181,13 @@ func playEnd(args []string) error {
 		all.Go(func() { results[i] = role(traffic, ctx, job) })
 	}
 	all.Wait()
-	return json.NewEncoder(os.Stdout).Encode(results)
+	out := json.NewEncoder(os.Stdout)
+	for _, r := range results { // one by one, as agents deliver them
+		if err := out.Encode(r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p part) engine() (engine.Engine, error) {
