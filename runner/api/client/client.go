@@ -261,8 +261,7 @@ func (c *Client) History(ctx context.Context, past store.Past) ([]netp.Record, e
 	if !past.Since.IsZero() {
 		query.Set("since", past.Since.UTC().Format(time.RFC3339Nano))
 	}
-	r, err := ask[api.Records](ctx, c, http.MethodGet, "records?"+query.Encode(), nil)
-	return r.Records, err
+	return c.records(ctx, "records?"+query.Encode())
 }
 
 // Paths lists the paths that have records.
@@ -277,9 +276,40 @@ func (c *Client) Run(ctx context.Context, run string) (api.Run, error) {
 	if err != nil {
 		return found, err
 	}
-	records, err := ask[api.Records](ctx, c, http.MethodGet, "runs/"+url.PathEscape(run)+"/records", nil)
-	found.Report = found.With(records.Records)
+	records, err := c.records(ctx, "runs/"+url.PathEscape(run)+"/records")
+	found.Report = found.With(records)
 	return found, err
+}
+
+// records reads api.Records one by one: the text of thousands would take more memory
+// than they do.
+func (c *Client) records(ctx context.Context, path string) (out []netp.Record, err error) {
+	response, err := c.do(ctx, http.MethodGet, path, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	d := json.NewDecoder(response.Body)
+	var token json.Token
+	for err == nil && token != "records" {
+		token, err = d.Token()
+	}
+	if err == nil {
+		_, err = d.Token() // the list begins
+	}
+	for err == nil && d.More() {
+		var r netp.Record
+		if err = d.Decode(&r); err == nil {
+			out = append(out, r)
+		}
+	}
+	if err == nil {
+		_, err = d.Token() // and ends
+	}
+	if err != nil {
+		return nil, fmt.Errorf("controller %s: the answer to GET %s: %w", c.base, path, err)
+	}
+	return out, nil
 }
 
 // Apply posts a plan, with the secrets of its sinks by address and name, and gives

@@ -14,6 +14,7 @@ import (
 	"github.com/netpupper/netp/runner"
 	"github.com/netpupper/netp/runner/api"
 	"github.com/netpupper/netp/runner/feed"
+	"github.com/netpupper/netp/runner/store"
 )
 
 func event(id int, name, data string) string {
@@ -138,5 +139,25 @@ func TestNoRedirects(t *testing.T) {
 	var problem *api.Problem
 	if _, err := c.Status(t.Context()); !errors.As(err, &problem) || problem.Status != http.StatusTemporaryRedirect {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestRecords(t *testing.T) {
+	whole := `{"format_version":"1.0","records":[{"run":"r","session":{"addr":"one"}},{"run":"r","session":{"addr":"two"}}]}`
+	for text, want := range map[string]int{
+		whole:                                   2,
+		`{"format_version":"1.0","records":[]}`: 0,
+		whole[:len(whole)-1]:                    2, // all of them are there
+		whole[:len(whole)-2]:                    -1,
+		whole[:len(whole)-12]:                   -1,
+		`{"format_version":"1.0"}`:              -1,
+		`[]`:                                    -1,
+		``:                                      -1,
+	} {
+		c, _ := served(t, text)
+		records, err := c.History(t.Context(), store.Past{Path: "syd->mel"})
+		if (err == nil) != (want >= 0) || err == nil && len(records) != want {
+			t.Errorf("%s: %d records, %v; want %d", text, len(records), err, want)
+		}
 	}
 }
