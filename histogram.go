@@ -8,17 +8,17 @@ import (
 )
 
 // subBits sets the resolution of a Histogram: within a power of two there are 2^subBits buckets, so a value is known within 1/1024 of
-// itself. They come in parts of 2^partBits, so that a narrow series needs little memory.
+// itself. They come in parts of 2^partBits, so that few samples need little memory, wherever they lie.
 const (
 	subBits  = 9
-	partBits = 6
+	partBits = 4
 )
 
 // octave holds the buckets of a power of two.
 type octave [1 << (subBits - partBits)]*[1 << partBits]uint64
 
 // Histogram counts signed integer samples in logarithmic buckets. Its relative error is at most 2^-10 (values up to 1023 are exact), its
-// size is bounded by the number of powers of two touched (4 KiB each at most), and it merges without loss. Min, max, sum and sum of squares
+// size is bounded by the number of powers of two touched (4.3 KiB each at most), and it merges without loss. Min, max, sum and sum of squares
 // are exact apart from float64 rounding. The zero value is empty and ready; it is not safe for concurrent use.
 type Histogram struct {
 	count    uint64
@@ -29,7 +29,7 @@ type Histogram struct {
 	negative [64]*octave // of -1-v, so that every int64 has a place
 }
 
-// Record adds one sample. It allocates only when an eighth of a power of two is seen first.
+// Record adds one sample. It allocates only when a 32nd of a power of two is seen first.
 func (h *Histogram) Record(v int64) { h.RecordN(v, 1) }
 
 // RecordN adds n equal samples.
