@@ -225,8 +225,13 @@ func (d *controllerDaemon) admit(cert *x509.Certificate) (bus.Guest, error) {
 // from is the address that an agent's connection comes from.
 func (d *controllerDaemon) from(id netp.AgentID) (netip.Addr, bool) { return d.server.From(string(id)) }
 
-// stopGrace is how long requests in progress may take when the controller stops.
-const stopGrace = 5 * time.Second
+const (
+	// stopGrace is how long requests in progress may take when the controller stops.
+	stopGrace = 5 * time.Second
+	// storeGrace is how long a store that is away is waited for then. What it does not
+	// take the next controller goes on with.
+	storeGrace = 10 * time.Second
+)
 
 // serve runs until ctx is done. It begins with what the last controller left, then
 // standing tests, then sources. It ends in reverse: sources and standing tests
@@ -234,6 +239,7 @@ const stopGrace = 5 * time.Second
 // serves, then the API and the sinks end, and the agents are let go; their results
 // wait in their spools and in the queue.
 func (d *controllerDaemon) serve(ctx context.Context, listener net.Listener) error {
+	defer context.AfterFunc(ctx, func() { d.store.Hurry(storeGrace) })()
 	if err := d.reconciler.Prepare(ctx); err != nil {
 		return err
 	}

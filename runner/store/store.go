@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/netpupper/netp/quantity"
@@ -36,13 +37,19 @@ type Store struct {
 	notice   func(string) // never nil
 	// turn holds what writes now: in order of arrival, which the lock of SQLite does not know.
 	turn chan struct{}
+	// late is done when nothing is waited for any more, see Hurry; gone is what the first
+	// failed with that found the database away then.
+	late context.Context
+	end  context.CancelFunc
+	gone atomic.Pointer[error]
 }
 
 func newStore(db *sql.DB, d dialect, where string, notice func(string)) *Store {
 	if notice == nil {
 		notice = func(string) {}
 	}
-	return &Store{db: db, dialect: d, where: where, notice: notice, turn: make(chan struct{}, 1)}
+	late, end := context.WithCancel(context.Background())
+	return &Store{db: db, dialect: d, where: where, notice: notice, turn: make(chan struct{}, 1), late: late, end: end}
 }
 
 // Open opens a database and brings its schema up to date: the PostgreSQL one that a
@@ -114,6 +121,10 @@ func (s *Store) Close() error {
 	return nil
 }
 
+// Hurry is for an owner that is about to end: once grace has passed nothing waits any
+// more for a database that is away, and when one try has found it so, no other is made.
+func (s *Store) Hurry(grace time.Duration) { time.AfterFunc(grace, s.end) }
+
 // explain names the database and, where known, the remedy.
 func (s *Store) explain(ctx context.Context, operation string, err error) error {
 	if err == nil || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -178,7 +189,7 @@ func (s *Store) again(ctx context.Context, try func(context.Context) (repeatable
 	start, told := time.Now(), false
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		repeatable, lost, err := s.attempt(ctx, try)
-		if !lost || !repeatable || ctx.Err() != nil || time.Since(start)+pause > s.patience {
+		if !lost || !repeatable || ctx.Err() != nil || s.late.Err() != nil || time.Since(start)+pause > s.patience {
 			return err
 		}
 		if !told && time.Since(start) >= silence {
@@ -187,6 +198,8 @@ func (s *Store) again(ctx context.Context, try func(context.Context) (repeatable
 		}
 		select {
 		case <-time.After(pause):
+		case <-s.late.Done():
+			return err
 		case <-ctx.Done():
 			return err
 		}
@@ -195,17 +208,28 @@ func (s *Store) again(ctx context.Context, try func(context.Context) (repeatable
 
 // attempt calls try once, and reports whether the database was away.
 func (s *Store) attempt(ctx context.Context, try func(context.Context) (bool, error)) (repeatable, lost bool, err error) {
+	if gone := s.gone.Load(); gone != nil {
+		return false, true, *gone
+	}
 	if s.dialect.attempt > 0 {
 		var done func()
 		ctx, done = context.WithTimeout(ctx, s.dialect.attempt)
 		defer done()
+		defer context.AfterFunc(s.late, func() { time.AfterFunc(lateAttempt, done) })()
 	}
 	repeatable, err = try(ctx)
-	return repeatable, err != nil && (s.dialect.lost(err) || ctx.Err() != nil), err
+	lost = err != nil && (s.dialect.lost(err) || ctx.Err() != nil)
+	if lost && s.late.Err() != nil {
+		s.gone.Store(&err)
+	}
+	return repeatable, lost, err
 }
 
 // silence is how long people are not told that something waits.
 const silence = 2 * time.Second
+
+// lateAttempt bounds a try when nothing is waited for any more.
+const lateAttempt = 2 * time.Second
 
 // Between tries.
 const (
