@@ -40,6 +40,7 @@ func problemOf(err error) *Problem {
 	var locked *apply.Locked
 	var owned *apply.Owned
 	var sinks *apply.SinkFault
+	var away *store.Away
 	switch {
 	case errors.As(err, &known):
 		return known
@@ -65,6 +66,8 @@ func problemOf(err error) *Problem {
 		return problem(http.StatusBadRequest, "ambiguous", "%s. Give more of the id.", err)
 	case errors.Is(err, store.ErrNotFound):
 		return problem(http.StatusNotFound, "not_found", "No run has this id; netp runs lists those there are.")
+	case errors.As(err, &away):
+		return problem(http.StatusServiceUnavailable, "unavailable", "The controller does not reach its store: %s. Try again when that is over; the controller's log says more.", away.Why)
 	case errors.Is(err, store.ErrApplied):
 		return problem(http.StatusConflict, "applied", "This plan has been applied already. Make a new plan to run it again.")
 	case errors.Is(err, store.ErrConflict):
@@ -76,11 +79,14 @@ func problemOf(err error) *Problem {
 // refuse writes an error. What is no problem of the asker is for the log only.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(err)
-	if p == nil {
+	var away *store.Away
+	if p == nil || errors.As(err, &away) {
 		if r.Context().Err() != nil {
 			return // nobody is left to answer
 		}
 		s.cfg.Logger.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	}
+	if p == nil {
 		p = problem(http.StatusInternalServerError, "internal", "The controller could not do this; its log says why.")
 	}
 	if p.Status == http.StatusUnauthorized {

@@ -3,7 +3,9 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
@@ -242,6 +244,15 @@ func TestCloseCancelsAndRecords(t *testing.T) {
 	}
 	if got := wants[Problem](w, 503, "POST", "/api/v1/runs", onePlan("t", plan.State{})); got.Code != "closing" {
 		t.Errorf("a plan after the end: %+v", got)
+	}
+}
+
+// Who asks while the store is away hears that it is, and what it is, but not where.
+func TestStoreAway(t *testing.T) {
+	w, to := newWorld(t), httptest.NewRecorder()
+	w.api.refuse(to, httptest.NewRequest("GET", "/api/v1/runs", nil), &store.Away{Why: "its server does not answer", Err: errors.New("list runs in postgres://db")})
+	if text := to.Body.String(); to.Code != 503 || !strings.Contains(text, `"unavailable"`) || !strings.Contains(text, "its server does not answer") || strings.Contains(text, "//db") {
+		t.Errorf("status %d: %s", to.Code, text)
 	}
 }
 

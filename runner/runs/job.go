@@ -2,6 +2,7 @@ package runs
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -83,7 +84,11 @@ func (r *Runs) work(ctx context.Context, j job, one *running, f *feed.Feed) erro
 	if err != nil {
 		r.cfg.Logger.Error("run stopped: it goes on when the store can be written again", "run", j.run, "suite", j.suite, "error", err)
 		r.stick(j.run)
-		f.Fail("The controller could not go on with the run, and does so when it can; its log says why.")
+		why := "its log says why"
+		if away := (*store.Away)(nil); errors.As(err, &away) {
+			why = "it does not reach its store: " + away.Why
+		}
+		f.Fail("The controller could not go on with the run, and does so when it can; " + why + ".")
 	}
 	f.Finish()
 	if j.run == "" {

@@ -167,6 +167,11 @@ func restart(t *testing.T, s *server) {
 	if err := opened.SaveNote(ctx, "a", 1); err == nil {
 		t.Error("a note was saved without a server")
 	}
+	opened.Hurry(0)
+	var away *store.Away
+	if err := opened.SaveNote(t.Context(), "a", 1); !errors.As(err, &away) {
+		t.Errorf("%v, want that the database is away", err)
+	}
 	s.Start()
 }
 

@@ -95,6 +95,19 @@ func (d *Damaged) Error() string {
 	return fmt.Sprintf("%s in %s is damaged: its checksum does not fit; restore the database from a backup, or begin with an empty one", d.What, d.Where)
 }
 
+// Away is the error for a database that does not answer, or is locked: the same thing may
+// succeed later.
+type Away struct {
+	Why string // in words
+	Err error
+}
+
+// Error is Err's.
+func (a *Away) Error() string { return a.Err.Error() }
+
+// Unwrap gives Err.
+func (a *Away) Unwrap() error { return a.Err }
+
 // Ambiguous is the error for a shortened run id that several runs share.
 type Ambiguous struct {
 	ID   string
@@ -133,10 +146,14 @@ func (s *Store) explain(ctx context.Context, operation string, err error) error 
 	if ctx.Err() != nil { // drivers have many words for having been interrupted
 		return fmt.Errorf("%s %s: %w: %w", operation, s.where, ctx.Err(), err)
 	}
+	told := fmt.Errorf("%s %s: %w", operation, s.where, err)
 	if remedy := s.dialect.remedy(err); remedy != "" {
-		return fmt.Errorf("%s %s: %s: %w", operation, s.where, remedy, err)
+		told = fmt.Errorf("%s %s: %s: %w", operation, s.where, remedy, err)
 	}
-	return fmt.Errorf("%s %s: %w", operation, s.where, err)
+	if s.dialect.lost(err) || errors.Is(err, context.DeadlineExceeded) { // of one try
+		return &Away{Why: s.dialect.away, Err: told}
+	}
+	return told
 }
 
 // write runs statements in one transaction: all of them, or none. They may be run
