@@ -35,6 +35,7 @@ func (a *app) applyCommand() *cobra.Command {
 			"worse, 1 error, 130 interrupted. Without a controller everything runs in this process.\n\n" +
 			"With a controller the run is its own: a command that loses it does not stop it, and the same\n" +
 			"command attaches again. Ctrl-C cancels the run; a second one leaves while it is being cancelled.\n" +
+			"Of a run that somebody else began (another user or host) it only leaves, and the run goes on.\n" +
 			"Tests with every or cron are installed there, too, and go on; netp destroy ends them.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return a.apply(c.Context(), directory(args), &f) },
@@ -116,14 +117,17 @@ func (a *app) runPlan(ctx context.Context, b backend, p *plan.Plan, f *applying)
 	if f.json {
 		a.narrate(events)
 	} else {
-		a.watch(ctx, p, events)
+		a.watch(ctx, b, p, events)
 	}
 	err := group.Wait()
+	if errors.Is(err, errLeft) {
+		a.code = exitInterrupted
+	}
 	return report, err
 }
 
 // watch shows the run for people until its events end.
-func (a *app) watch(ctx context.Context, p *plan.Plan, events <-chan runner.Event) {
+func (a *app) watch(ctx context.Context, b backend, p *plan.Plan, events <-chan runner.Event) {
 	progress := view.NewProgress(a.out(), p, a.env.now())
 	defer progress.Close()
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -147,6 +151,9 @@ func (a *app) watch(ctx context.Context, p *plan.Plan, events <-chan runner.Even
 			progress.Draw(a.env.now())
 		case <-interrupted:
 			interrupted = nil
+			if remote, ok := b.(*remoteSite); ok && remote.others.Load() {
+				continue // it is left at once
+			}
 			progress.Note("Interrupted: stopping the sessions; press Ctrl-C again to leave at once.")
 		}
 	}

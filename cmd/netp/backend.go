@@ -73,7 +73,7 @@ func (a *app) backend(r reach, dir, setting string) (backend, error) {
 		return nil, err
 	}
 	return &remoteSite{
-		Client: c, note: func(text string) { a.err().Printf("%s\n", text) },
+		Client: c, holder: a.holder(), note: func(text string) { a.err().Printf("%s\n", text) },
 		suite: func() *lang.Suite { return a.suite },
 	}, nil
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/netpupper/netp"
@@ -17,8 +19,10 @@ import (
 // remoteSite is a controller: it runs, this process watches.
 type remoteSite struct {
 	*client.Client                    // State, Destroy, History, Paths
+	holder         string             // how this user is named to others
 	note           func(string)       // tells the user something beside the run
 	suite          func() *lang.Suite // what was planned, with the secrets of its sinks; nil for nothing
+	others         atomic.Bool        // whether it is attached to a run that somebody else began
 }
 
 func (r *remoteSite) Inventory(ctx context.Context, _ *lang.Suite) (inventory, error) {
@@ -29,14 +33,19 @@ func (r *remoteSite) Inventory(ctx context.Context, _ *lang.Suite) (inventory, e
 // cancelTimeout bounds the request that cancels a run.
 const cancelTimeout = 10 * time.Second
 
+// errLeft says that this command was interrupted and its run was not.
+var errLeft = errors.New("interrupted")
+
 // Apply begins the run, or attaches to one of the same work that is in progress,
-// and follows it to its end. When ctx ends it cancels the run and goes on following.
+// and follows it to its end. When ctx ends it cancels the run and goes on following;
+// a run that somebody else began it leaves, with errLeft.
 func (r *remoteSite) Apply(ctx context.Context, p *plan.Plan, events func(runner.Event)) (netp.Report, error) {
 	started, err := r.Client.Apply(ctx, p, secrets(r.suite()))
 	if err != nil {
 		return netp.Report{}, err
 	}
 	if started.Attached {
+		r.others.Store(started.Lock.Holder != r.holder)
 		r.note(fmt.Sprintf("Attached to run %s of the same sessions, begun by %s.", view.ShortID(started.Run), started.Lock.Holder))
 	}
 	following, leave := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -44,6 +53,11 @@ func (r *remoteSite) Apply(ctx context.Context, p *plan.Plan, events func(runner
 	cancelling := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(cancelling)
+		if r.others.Load() {
+			leave(fmt.Errorf("%w; the run was begun by %s and goes on\nTo cancel it for all: POST %s%sruns/%s/cancel",
+				errLeft, started.Lock.Holder, r.URL(), api.Prefix, started.Run))
+			return
+		}
 		asking, done := context.WithTimeout(following, cancelTimeout)
 		defer done()
 		if err := r.Cancel(asking, started.Run); err != nil {
