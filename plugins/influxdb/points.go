@@ -1,6 +1,7 @@
 package main
 
 import (
+	"hash/fnv"
 	"maps"
 	"time"
 
@@ -76,14 +77,20 @@ func with(tags map[string]string, more map[string]string) map[string]string {
 }
 
 // moment is the time of a record's session and assertion points: when it ended; for
-// one that never ran, when it was to start.
+// one that never ran, when it was to start, to the millisecond: of several of one pair
+// that were to start together each has its own nanosecond in it, or one point would
+// overwrite the other.
 func moment(r netp.Record) time.Time {
-	for _, t := range []time.Time{r.Result.Ended, r.Scheduled, r.Written} {
-		if !t.IsZero() {
-			return t
-		}
+	if !r.Result.Ended.IsZero() {
+		return r.Result.Ended
 	}
-	return time.Unix(0, 0)
+	at := r.Scheduled
+	if at.IsZero() {
+		at = r.Written
+	}
+	h := fnv.New64a()
+	h.Write([]byte(r.ID))
+	return at.Truncate(time.Millisecond).Add(time.Duration(h.Sum64() % uint64(time.Millisecond)))
 }
 
 func sessionPoint(r netp.Record, tags map[string]string) point {

@@ -87,7 +87,15 @@ func TestMissedSession(t *testing.T) {
 	r := sinktest.Records(5)[4]
 	r.Result.Failure.Kind = netp.FailureMissed
 	p := points(r, options{intervals: true})
-	if len(p) != 1 || !p[0].time.Equal(r.Scheduled) || p[0].fields["failure"] != "missed" || p[0].tags["status"] != "error" {
+	if len(p) != 1 || !p[0].time.Truncate(time.Millisecond).Equal(r.Scheduled) || p[0].fields["failure"] != "missed" || p[0].tags["status"] != "error" {
 		t.Errorf("points %+v", p)
+	}
+	other := r // of the same pair by another path block
+	other.ID = `0199c3a1/test.voice["mesh:syd->mel"]`
+	if q := points(other, options{}); q[0].time.Equal(p[0].time) || !cmp.Equal(q[0].tags, p[0].tags) {
+		t.Errorf("%v and %v are one point for InfluxDB", p[0], q[0])
+	}
+	if again := points(r, options{}); !again[0].time.Equal(p[0].time) {
+		t.Errorf("the same record has points at %v and %v", p[0].time, again[0].time)
 	}
 }
