@@ -1,6 +1,13 @@
 package main
 
-import "strings"
+import (
+	"bytes"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
 
 // doubleDashed rewrites single-dash long flags (-out=FILE, -json) to the form the
 // flag library reads. One-letter flags, "-" and what follows "--" stay.
@@ -17,6 +24,32 @@ func doubleDashed(args []string) []string {
 		out = append(out, a)
 	}
 	return out
+}
+
+// completing prepares a shell's question what a word may become. Of a flag that is
+// typed with one dash the answer has one, too: shells offer only what begins as the word.
+func completing(args []string, out io.Writer) ([]string, io.Writer) {
+	if len(args) < 2 || args[0] != cobra.ShellCompRequestCmd && args[0] != cobra.ShellCompNoDescRequestCmd {
+		return args, out
+	}
+	last := len(args) - 1
+	if word := args[last]; !strings.HasPrefix(word, "-") || strings.HasPrefix(word, "--") {
+		return args, out
+	} else if len(word) > 1 {
+		args = append(slices.Clone(args[:last]), "-"+word)
+	}
+	return args, oneDash{out}
+}
+
+// oneDash takes a dash from flags with two; each write is a line.
+type oneDash struct{ to io.Writer }
+
+func (o oneDash) Write(line []byte) (int, error) {
+	if bytes.HasPrefix(line, []byte("--")) {
+		n, err := o.to.Write(line[1:])
+		return n + 1, err
+	}
+	return o.to.Write(line)
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }

@@ -44,9 +44,10 @@ var errShown = errors.New("shown")
 // execute runs the command line and gives the exit code.
 func (a *app) execute(ctx context.Context) int {
 	root := a.root()
-	args := doubleDashed(withDefaults(a.env.args, a.env.get("NETP_CLI_ARGS")))
+	args, out := completing(withDefaults(a.env.args, a.env.get("NETP_CLI_ARGS")), a.env.stdout)
+	args = doubleDashed(args)
 	root.SetArgs(args)
-	root.SetOut(a.env.stdout)
+	root.SetOut(out)
 	root.SetErr(a.env.stderr)
 	root.SetIn(a.env.stdin)
 	err := a.written.outcome(root.ExecuteContext(ctx))
