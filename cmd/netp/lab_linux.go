@@ -115,6 +115,9 @@ func (a *app) labExec(ctx context.Context, l labfile.Lab, words []string) (err e
 	case errors.As(err, &exit) && exit.Exited():
 		a.code = exit.ExitCode()
 	case err != nil:
+		if errors.As(err, &exit) { // as a shell does, which hides no signal
+			a.code = 128 + int(exit.Sys().(syscall.WaitStatus).Signal())
+		}
 		return fmt.Errorf("%s: %w", words[0], err)
 	}
 	return nil
