@@ -28,8 +28,10 @@ const (
 	// which a new one is made at two thirds.
 	authorityLife = 20 * 365 * 24 * time.Hour
 	serverLife    = 90 * 24 * time.Hour
-	// backdate forgives agents whose clock is behind.
+	// backdate forgives a controller whose clock is set back a little.
 	backdate = time.Hour
+	// serverBackdate forgives agents and commands whose clock is behind.
+	serverBackdate = 24 * time.Hour
 )
 
 // loadKeys reads the CA and the order key, or makes them. The CA's certificate is
@@ -85,7 +87,7 @@ func (a *Authority) makeKeys() error {
 	now := a.cfg.Now()
 	template := &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: "netp controller authority"},
-		NotBefore: now.Add(-backdate), NotAfter: now.Add(authorityLife),
+		NotBefore: now.Add(-serverBackdate), NotAfter: now.Add(authorityLife),
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
@@ -159,12 +161,13 @@ func (a *Authority) issue(id netp.AgentID, key any) (*x509.Certificate, error) {
 	return x509.ParseCertificate(der)
 }
 
-// serverCertificate is the controller's own, made anew when it has aged.
+// serverCertificate is the controller's own, made anew when it has aged, or when the
+// clock that it was made by turns out to have been ahead.
 func (a *Authority) serverCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.cfg.Now()
-	if a.server != nil && now.Before(a.server.Leaf.NotBefore.Add(serverLife*2/3)) {
+	if a.server != nil && now.After(a.server.Leaf.NotBefore.Add(serverBackdate-backdate)) && now.Before(a.server.Leaf.NotBefore.Add(serverLife*2/3)) {
 		return a.server, nil
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -174,7 +177,7 @@ func (a *Authority) serverCertificate(*tls.ClientHelloInfo) (*tls.Certificate, e
 	template := &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: wire.ControllerName}, DNSNames: []string{wire.ControllerName, "localhost"},
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
-		NotBefore:   now.Add(-backdate), NotAfter: now.Add(serverLife),
+		NotBefore:   now.Add(-serverBackdate), NotAfter: now.Add(serverLife),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	for _, address := range a.cfg.Controllers {

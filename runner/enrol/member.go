@@ -109,7 +109,8 @@ func requestedKey(der []byte) (any, error) {
 
 // Renew gives an agent a new certificate for the key it has, by the one it shows:
 // TLS has proved that it holds the key, everything else is checked here. A
-// certificate that ended up to 30 days ago is good enough.
+// certificate that ended up to 30 days ago is good enough, and one that a clock that was
+// ahead made for a later time: neither is the agent's fault.
 func (a *Authority) Renew(shown *x509.Certificate) (wire.Membership, error) {
 	now := a.cfg.Now()
 	if now.After(shown.NotAfter.Add(renewGrace)) {
@@ -118,6 +119,8 @@ func (a *Authority) Renew(shown *x509.Certificate) (wire.Membership, error) {
 	at := now
 	if at.After(shown.NotAfter) {
 		at = shown.NotAfter
+	} else if at.Before(shown.NotBefore) {
+		at = shown.NotBefore
 	}
 	id, err := a.identify(shown, at)
 	if err != nil {
