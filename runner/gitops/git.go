@@ -206,11 +206,17 @@ func (h *head) brief() string {
 	if text == "" {
 		return "no message"
 	}
+	if strings.Contains(text, "REMOTE HOST IDENTIFICATION HAS CHANGED") { // what to do comes last in a long text
+		return "the server shows a host key, " + hostKey.FindString(text) + ", that is not the one in the known_hosts file: " +
+			"if the server was given a new key, write that into the file; else somebody is between here and there"
+	}
 	if len(text) > 500 {
 		text = strings.ToValidUTF8(text[:500], "") + " …"
 	}
 	return text
 }
+
+var hostKey = regexp.MustCompile(`SHA256:[A-Za-z0-9+/]+`)
 
 var versionForm = regexp.MustCompile(`^git version (\d+)\.(\d+)`)
 

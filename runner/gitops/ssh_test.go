@@ -51,6 +51,9 @@ func TestOverSSH(t *testing.T) {
 	options.KnownHosts = file("nobody", "")
 	_, err := open(t, options).Head(t.Context())
 	wantFault(t, err, ReasonFetch, "Host key verification failed")
+	options.KnownHosts = file("changed", fmt.Sprintf("[127.0.0.1]:%d %s", port, userLine[len("user "):]))
+	_, err = open(t, options).Head(t.Context())
+	wantFault(t, err, ReasonFetch, "not the one in the known_hosts file")
 }
 
 func awaitPort(t *testing.T, port int) {
