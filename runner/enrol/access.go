@@ -92,6 +92,9 @@ func (a *Authority) RevokeAccess(name string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.state.Access[name] == nil {
+		if err := a.settle(); err != nil {
+			return err
+		}
 		return refuse(unknown, "There is no role token %q; netp tokens list shows those there are.", name)
 	}
 	delete(a.state.Access, name)

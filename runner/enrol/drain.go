@@ -15,7 +15,7 @@ func (a *Authority) Drain(id netp.AgentID) error {
 		return refuse(unknown, "No agent with the name %q belongs to this controller.", id)
 	}
 	if _, already := a.state.Drained[id]; already {
-		return nil
+		return a.settle()
 	}
 	a.state.Drained[id] = a.cfg.Now().UTC().Truncate(time.Second)
 	a.cfg.Logger.Info("agent drained", "agent", id)
@@ -30,7 +30,7 @@ func (a *Authority) Resume(id netp.AgentID) error {
 		return refuse(unknown, "No agent with the name %q belongs to this controller.", id)
 	}
 	if _, drained := a.state.Drained[id]; !drained {
-		return nil
+		return a.settle()
 	}
 	delete(a.state.Drained, id)
 	a.cfg.Logger.Info("agent resumed", "agent", id)

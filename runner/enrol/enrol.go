@@ -61,9 +61,10 @@ type Authority struct {
 	orderKey ed25519.PrivateKey
 	admin    [sha256.Size]byte // of the admin secret
 
-	mu     sync.Mutex // guards what follows and the state file
-	state  state
-	server *tls.Certificate
+	mu      sync.Mutex // guards what follows and the state file
+	state   state
+	unsaved bool // the state is not what the file says: the last save failed
+	server  *tls.Certificate
 }
 
 // state is the file enrol.json, version 1.
@@ -142,14 +143,27 @@ func (a *Authority) loadState() error {
 	return nil
 }
 
+// errUnsaved is returned for what could not be written down.
+var errUnsaved = errors.New("save who belongs to the controller")
+
 // save writes the state; what it returns from is on the disk. a.mu is held.
 func (a *Authority) save() error {
 	data, err := json.MarshalIndent(a.state, "", " ")
 	if err == nil {
 		err = durable.WriteFile(a.path(stateFile), data, 0o600)
 	}
+	a.unsaved = err != nil
 	if err != nil {
-		return fmt.Errorf("save who belongs to the controller: %w", err)
+		return fmt.Errorf("%w: %w", errUnsaved, err)
+	}
+	return nil
+}
+
+// settle writes what the last save could not, before somebody who does it again hears
+// that there is nothing left to do. a.mu is held.
+func (a *Authority) settle() error {
+	if a.unsaved {
+		return a.save()
 	}
 	return nil
 }

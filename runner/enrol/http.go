@@ -245,6 +245,12 @@ func (a API) reply(w http.ResponseWriter, value any, err error) {
 		answer(w, http.StatusOK, value)
 		return
 	}
+	if errors.Is(err, errUnsaved) {
+		a.Authority.cfg.Logger.Error("request failed", "error", err)
+		decline(w, http.StatusServiceUnavailable, "unavailable", "The controller cannot write to its data directory; its log says why. "+
+			"What was asked may be in effect until it restarts, and no longer: do it again when it can write.")
+		return
+	}
 	why := reasonOf(err)
 	status, known := map[reason]int{
 		badRequest: http.StatusBadRequest, forbidden: http.StatusForbidden,

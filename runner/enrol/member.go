@@ -183,6 +183,9 @@ func (a *Authority) Revoke(id netp.AgentID) error {
 	defer a.mu.Unlock()
 	m := a.state.Agents[id]
 	if m == nil {
+		if err := a.settle(); err != nil {
+			return err
+		}
 		return refuse(unknown, "No agent with the name %q belongs to this controller.", id)
 	}
 	a.state.Revoked[m.Key] = a.cfg.Now().UTC().Truncate(time.Second)
