@@ -67,7 +67,7 @@ func problemOf(err error) *Problem {
 	case errors.Is(err, store.ErrNotFound):
 		return problem(http.StatusNotFound, "not_found", "No run has this id; netp runs lists those there are.")
 	case errors.As(err, &away):
-		return problem(http.StatusServiceUnavailable, "unavailable", "The controller does not reach its store: %s. Try again when that is over; the controller's log says more.", away.Why)
+		return problem(http.StatusServiceUnavailable, "unavailable", "The controller cannot use its store: %s. Try again when that is over; the controller's log says more.", away.Why)
 	case errors.Is(err, store.ErrApplied):
 		return problem(http.StatusConflict, "applied", "This plan has been applied already. Make a new plan to run it again.")
 	case errors.Is(err, store.ErrConflict):

@@ -86,7 +86,7 @@ func (r *Runs) work(ctx context.Context, j job, one *running, f *feed.Feed) erro
 		r.stick(j.run)
 		why := "its log says why"
 		if away := (*store.Away)(nil); errors.As(err, &away) {
-			why = "it does not reach its store: " + away.Why
+			why = "it cannot use its store: " + away.Why
 		}
 		f.Fail("The controller could not go on with the run, and does so when it can; " + why + ".")
 	}

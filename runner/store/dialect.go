@@ -26,6 +26,8 @@ type dialect struct {
 	lost func(error) bool
 	// away says in words what such an error means.
 	away string
+	// full says of an error that the disk is full.
+	full func(error) bool
 	// remedy says in words what an error of the driver means and what to do, ""
 	// where that is not known.
 	remedy func(error) string

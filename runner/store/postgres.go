@@ -111,6 +111,7 @@ func postgresDialect() dialect {
 		attempt:  attemptTimeout,
 		lost:     postgresLost,
 		away:     "its server does not answer, or has too much to do",
+		full:     postgresFull,
 		remedy:   postgresRemedy,
 	}
 }
@@ -131,6 +132,12 @@ func postgresLost(err error) bool {
 	var connect *pgconn.ConnectError
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.As(err, &network) || errors.As(err, &connect) || pgconn.SafeToRetry(err)
+}
+
+// postgresFull reports whether an error is of a full disk.
+func postgresFull(err error) bool {
+	fault := (*pgconn.PgError)(nil)
+	return errors.As(err, &fault) && fault.Code == "53100"
 }
 
 // postgresRemedy knows the server's codes (PostgreSQL's documentation, appendix A)

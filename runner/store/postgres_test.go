@@ -108,7 +108,8 @@ func fullDisk(t *testing.T, s *server) {
 	opened := d.Open(t)
 	d.Exec(t, `CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100'; END $$`)
 	d.Exec(t, `CREATE TRIGGER full_disk BEFORE INSERT ON parts EXECUTE FUNCTION full_disk()`)
-	if err := opened.SaveParts(t.Context(), []netp.Result{{Run: "r"}}); err == nil || !strings.Contains(err.Error(), "disk is full") {
+	var away *store.Away
+	if err := opened.SaveParts(t.Context(), []netp.Result{{Run: "r"}}); !errors.As(err, &away) || !strings.Contains(err.Error(), "disk is full") {
 		t.Errorf("%v, want what to do about a full disk", err)
 	}
 }

@@ -62,7 +62,13 @@ func driverName(file, query string) string {
 }
 
 func sqliteDialect() dialect {
-	return dialect{lost: sqliteBusy, away: "another process keeps it locked", remedy: sqliteRemedy}
+	return dialect{lost: sqliteBusy, away: "another process keeps it locked", full: sqliteFull, remedy: sqliteRemedy}
+}
+
+// sqliteFull reports whether an error is of a full disk.
+func sqliteFull(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == codeFull
 }
 
 // sqliteBusy reports whether an error is that another process has the lock.

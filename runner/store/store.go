@@ -95,8 +95,8 @@ func (d *Damaged) Error() string {
 	return fmt.Sprintf("%s in %s is damaged: its checksum does not fit; restore the database from a backup, or begin with an empty one", d.What, d.Where)
 }
 
-// Away is the error for a database that does not answer, or is locked: the same thing may
-// succeed later.
+// Away is the error for a database that does not answer, is locked, or has no room: the
+// same thing may succeed later.
 type Away struct {
 	Why string // in words
 	Err error
@@ -150,7 +150,10 @@ func (s *Store) explain(ctx context.Context, operation string, err error) error 
 	if remedy := s.dialect.remedy(err); remedy != "" {
 		told = fmt.Errorf("%s %s: %s: %w", operation, s.where, remedy, err)
 	}
-	if s.dialect.lost(err) || errors.Is(err, context.DeadlineExceeded) { // of one try
+	switch {
+	case s.dialect.full(err):
+		return &Away{Why: "its disk is full", Err: told}
+	case s.dialect.lost(err), errors.Is(err, context.DeadlineExceeded): // of one try
 		return &Away{Why: s.dialect.away, Err: told}
 	}
 	return told

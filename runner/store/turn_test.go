@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -45,6 +46,25 @@ func TestWritersWaitInTurn(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestFull has a database that may not grow: that its disk is full is told apart.
+func TestFull(t *testing.T) {
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "netp.db"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.db.SetMaxOpenConns(1) // the limit is the connection's
+	if _, err := s.db.Exec("PRAGMA max_page_count = 1"); err != nil {
+		t.Fatal(err)
+	}
+	noise := make([]byte, 1<<20)
+	rand.Read(noise) // never fails
+	var away *Away
+	if err := s.SaveNote(t.Context(), "large", noise); !errors.As(err, &away) || !strings.Contains(away.Why, "full") {
+		t.Errorf("%v, want that the disk is full", err)
 	}
 }
 
