@@ -17,13 +17,17 @@ func TestHurry(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newStore(nil, dialect{attempt: attemptTimeout, lost: func(err error) bool { return errors.Is(err, away) }}, "db", nil)
+				s := newStore(nil, dialect{
+					attempt: attemptTimeout, lost: func(err error) bool { return errors.Is(err, away) },
+					full: postgresFull, remedy: postgresRemedy,
+				}, "db", nil)
 				s.patience = time.Hour
 				begun, done := time.Now(), make(chan error)
 				go func() { done <- s.again(t.Context(), try) }()
 				time.Sleep(time.Minute)
 				s.Hurry(10 * time.Second)
-				if err := <-done; err == nil || time.Since(begun) > 72*time.Second || time.Since(begun) < 70*time.Second {
+				var told *Away
+				if err := s.explain(t.Context(), "write", <-done); !errors.As(err, &told) || time.Since(begun) > 72*time.Second || time.Since(begun) < 70*time.Second {
 					t.Errorf("what was in progress ends after %s with %v", time.Since(begun), err)
 				}
 				begun = time.Now()

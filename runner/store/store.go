@@ -153,7 +153,7 @@ func (s *Store) explain(ctx context.Context, operation string, err error) error 
 	switch {
 	case s.dialect.full(err):
 		return &Away{Why: "its disk is full", Err: told}
-	case s.dialect.lost(err), errors.Is(err, context.DeadlineExceeded): // of one try
+	case s.dialect.lost(err), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled): // of one try
 		return &Away{Why: s.dialect.away, Err: told}
 	}
 	return told
