@@ -39,6 +39,7 @@ func TestLate(t *testing.T) {
 	if !mark.known {
 		t.Fatal("the counters cannot be read")
 	}
+	lasting(t)
 	const damaged = 7
 	send(damaged, 1)
 	for range damaged { // that they are damaged is found when they are read
@@ -63,6 +64,17 @@ func TestLate(t *testing.T) {
 	if late := (Mark{}).Late(fd, n); late != n {
 		t.Errorf("without a mark %d of %d dropped packets are late", late, n)
 	}
+}
+
+// lasting keeps the marks that there are until the test ends: the machine may stop for longer than they are fresh.
+func lasting(t *testing.T) {
+	marks.Lock()
+	defer marks.Unlock()
+	for id, m := range marks.of {
+		m.at = m.at.Add(time.Hour)
+		marks.of[id] = m
+	}
+	t.Cleanup(func() { clear(marks.of) })
 }
 
 // inNamespace opens a UDP socket and a raw one on the loopback of a namespace of their own.
