@@ -20,7 +20,7 @@ const (
 )
 
 const (
-	// reasonTime is how long a broken data connection waits for the control connection to tell why.
+	// reasonTime is how long a broken data connection waits for the control connection to tell why, while this host does not stand still.
 	reasonTime = 300 * time.Millisecond
 	// partingTime is how long an end that has all it needs waits for the other's done: as long as the other one may wait for its report.
 	// The kernel does not bring that through an outage of the path once the connection is closed.
@@ -232,7 +232,7 @@ func (s *session) conduct(ctx context.Context) error {
 	window := time.NewTimer(time.Hour)
 	window.Stop()
 	defer window.Stop()
-	var reason <-chan time.Time
+	var waited time.Duration // for the reason
 	var begun chan struct{}
 	var arrivals, departures chan error
 	if s.in != nil {
@@ -259,16 +259,16 @@ func (s *session) conduct(ctx context.Context) error {
 			if failed != nil && s.out.report == nil && !s.windowPassed() {
 				s.broken = errors.Join(s.broken, failed)
 			}
-		case <-reason:
-			err = s.broken
 		case <-tick.C:
-			err = s.tick()
+			if s.broken != nil {
+				waited += interval
+			}
+			if err = s.tick(); err == nil && waited > reasonTime {
+				err = s.broken
+			}
 		}
 		if err != nil {
 			return err
-		}
-		if s.broken != nil && reason == nil {
-			reason = time.After(reasonTime)
 		}
 	}
 	return nil
