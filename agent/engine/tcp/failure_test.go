@@ -105,31 +105,40 @@ func TestTransferTakesTooLong(t *testing.T) {
 func TestCancel(t *testing.T) {
 	for _, end := range []netp.Role{netp.Initiator, netp.Responder} {
 		t.Run("by "+string(end), func(t *testing.T) {
-			p := newPair(t, netp.Params{"duration": 30.0, "direction": "both"})
-			kill := p.killInitiator
-			if end == netp.Responder {
-				kill = p.killResponder
+			const tries = 3 // 1 s is promised, and the machine may stand still
+			took := time.Hour
+			for try := 0; try < tries && took > lostAfter/2 && !t.Failed(); try++ {
+				took = cancelled(t, end)
 			}
-			var cancelled atomic.Int64
-			stop := func(progress netp.Progress) {
-				if cancelled.CompareAndSwap(0, clock.Mono()) {
-					kill()
-				}
-			}
-			p.initiator.Progress = stop
-			initiator, responder := p.run()
-			took := time.Duration(clock.Mono() - cancelled.Load())
-			for _, r := range []netp.Result{initiator, responder} {
-				wantFailure(t, r, netp.FailureCancelled, "stopped")
-				if len(r.Metrics) == 0 {
-					t.Errorf("%s: the partial figures are lost", r.Part)
-				}
-			}
-			if took > 3*time.Second { // 1 s is promised; the rest is for a machine that stands still
+			if took > lostAfter/2 {
 				t.Errorf("both ends returned %v after the stop", took)
 			}
 		})
 	}
+}
+
+// cancelled stops an end of a session, and says how long it took until both had returned.
+func cancelled(t *testing.T, end netp.Role) (took time.Duration) {
+	p := newPair(t, netp.Params{"duration": 30.0, "direction": "both"})
+	kill := p.killInitiator
+	if end == netp.Responder {
+		kill = p.killResponder
+	}
+	var at atomic.Int64
+	p.initiator.Progress = func(netp.Progress) {
+		if at.CompareAndSwap(0, clock.Mono()) {
+			kill()
+		}
+	}
+	initiator, responder := p.run()
+	took = time.Duration(clock.Mono() - at.Load())
+	for _, r := range []netp.Result{initiator, responder} {
+		wantFailure(t, r, netp.FailureCancelled, "stopped")
+		if len(r.Metrics) == 0 {
+			t.Errorf("%s: the partial figures are lost", r.Part)
+		}
+	}
+	return took
 }
 
 // peer plays the responder by hand.
