@@ -141,7 +141,7 @@ func TestSession(t *testing.T) {
 	for name, portable := range map[string]bool{"kernel": false, "portable": true} {
 		t.Run(name, func(t *testing.T) {
 			e := &Engine{portable: portable}
-			r := bench{params: netp.Params{"rate": "500pps", "duration": 0.5, "size": 64.0}, initiator: e, responder: e}.merged(t)
+			r := bench{params: netp.Params{"rate": "500pps", "count": 250.0, "size": 64.0}, initiator: e, responder: e}.merged(t)
 			if sent, received := figure(t, r, metricSent), figure(t, r, metricReceived); sent != 250 || received != 250 {
 				t.Errorf("sent %v, received %v; want 250", sent, received)
 			}
