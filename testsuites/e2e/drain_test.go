@@ -21,7 +21,7 @@ path "p" {
 }
 profile "rtt" "probe" {
   interval = "10ms"
-  duration = "DURATION"
+  LENGTH
 }
 test "reach" {
   path    = path.p
@@ -30,10 +30,10 @@ test "reach" {
 }
 `
 
-func (d *deployment) suite(duration string) (dir string) {
+func (d *deployment) suite(length string) (dir string) {
 	d.t.Helper()
 	dir = d.t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "suite.hcl"), []byte(strings.Replace(drainSuite, "DURATION", duration, 1)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "suite.hcl"), []byte(strings.Replace(drainSuite, "LENGTH", length, 1)), 0o600); err != nil {
 		d.t.Fatal(err)
 	}
 	return dir
@@ -73,7 +73,7 @@ func daemonsDrain(t *testing.T, d *deployment) {
 	if _, complaint, code := d.as(viewer, "agents", "drain", "mel"); code != 1 || !strings.Contains(complaint, "needs the role operator") {
 		t.Errorf("a viewer drains: %d %s", code, complaint)
 	}
-	long := d.suite("8s") // agents tell what they run every few seconds
+	long := d.suite(`duration = "8s"`) // agents tell what they run every few seconds
 	ended := make(chan int, 1)
 	go func() {
 		_, _, code := d.as(operator, "apply", "-auto-approve", long)
@@ -90,7 +90,7 @@ func daemonsDrain(t *testing.T, d *deployment) {
 		t.Helper()
 		d.await("syd", "ready")
 		d.await("mel", "drained")
-		out, complaint, code := d.as(operator, "apply", "-auto-approve", d.suite("200ms"))
+		out, complaint, code := d.as(operator, "apply", "-auto-approve", d.suite("count = 20"))
 		if code != 1 || !strings.Contains(complaint+out, "mel is drained") {
 			t.Errorf("%s: exit code %d, want 1 and a reason\n%s%s", when, code, out, complaint)
 		}

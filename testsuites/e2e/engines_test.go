@@ -54,10 +54,10 @@ func TestRealTrafficOnLoopback(t *testing.T) {
 		s    session
 		want netp.Status
 	}{
-		{"rtt", session{kind: "rtt", params: defaults(t, "rtt", netp.Params{"duration": 0.5, "interval": 0.01}), asserts: about("rtt.max", "rtt.max <= 20 * s")}, netp.Pass},
-		{"rtt fails", session{kind: "rtt", params: defaults(t, "rtt", netp.Params{"duration": 0.5, "interval": 0.01}), asserts: about("rtt.max", "rtt.max >= 20 * s")}, netp.Fail},
-		{"udp", session{kind: "udp", params: defaults(t, "udp", netp.Params{"duration": 0.5, "rate": "200pps"}), asserts: about("loss.ratio", "loss.ratio <= 50 * percent")}, netp.Pass},
-		{"udp both", session{kind: "udp", params: defaults(t, "udp", netp.Params{"duration": 0.5, "rate": "200pps", "direction": "both"}), asserts: about("reverse.loss.ratio", "reverse.loss.ratio <= 50 * percent")}, netp.Pass},
+		{"rtt", session{kind: "rtt", params: defaults(t, "rtt", netp.Params{"count": 50.0, "interval": 0.01}), asserts: about("rtt.max", "rtt.max <= 20 * s")}, netp.Pass},
+		{"rtt fails", session{kind: "rtt", params: defaults(t, "rtt", netp.Params{"count": 50.0, "interval": 0.01}), asserts: about("rtt.max", "rtt.max >= 20 * s")}, netp.Fail},
+		{"udp", session{kind: "udp", params: defaults(t, "udp", netp.Params{"count": 100.0, "rate": "200pps"}), asserts: about("loss.ratio", "loss.ratio <= 50 * percent")}, netp.Pass},
+		{"udp both", session{kind: "udp", params: defaults(t, "udp", netp.Params{"count": 100.0, "rate": "200pps", "direction": "both"}), asserts: about("reverse.loss.ratio", "reverse.loss.ratio <= 50 * percent")}, netp.Pass},
 		{"tcp", session{kind: "tcp", params: defaults(t, "tcp", netp.Params{"duration": 1.0}), asserts: about("throughput.max", "throughput.max >= 1 * Mbps")}, netp.Pass},
 		{"tcp bytes", session{kind: "tcp", params: defaults(t, "tcp", netp.Params{"bytes": 1e6})}, netp.Pass},
 	} {
@@ -71,7 +71,7 @@ func TestRealTrafficOnLoopback(t *testing.T) {
 			t.Errorf("%s: got %s, %v, %+v; want %s", c.name, r.Status, r.Result.Failure, r.Judgements, c.want)
 		}
 	}
-	p := makePlan(session{from: "syd", to: "per", kind: "rtt", params: defaults(t, "rtt", netp.Params{"duration": 0.2, "interval": 0.01})})
+	p := makePlan(session{from: "syd", to: "per", kind: "rtt", params: defaults(t, "rtt", netp.Params{"count": 20.0, "interval": 0.01})})
 	p.Sessions[0].Path.DestInterface = "telco"
 	if r := only(t, w.run(t.Context(), p, nil)); r.Status != netp.Pass {
 		t.Errorf("to an interface: %s, %v", r.Status, r.Result.Failure)

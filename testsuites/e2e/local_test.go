@@ -7,6 +7,7 @@ import (
 	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -150,13 +151,13 @@ func TestAgentVanishesDuringTheSession(t *testing.T) {
 
 func TestSessionIsTriedAgainWhenItsAgentComesBack(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{lease: shortLease})
+	w := newWorld(t, options{lease: shortLease, engines: []engine.Engine{scripted{hung: new(atomic.Bool)}}})
 	w.agent("syd", nil)
 	spool := t.TempDir()
 	mel := w.start("mel", spool, nil)
 	w.await("mel")
 	var once sync.Once
-	report := w.run(t.Context(), makePlan(session{from: "syd", to: "mel", params: netp.Params{"duration": 1.0}, asserts: lossAtMost("loss.ratio <= 0.1")}), func(e runner.Event) {
+	report := w.run(t.Context(), makePlan(session{from: "syd", to: "mel", params: netp.Params{"duration": 0.1}, asserts: lossAtMost("loss.ratio <= 0.1")}), func(e runner.Event) {
 		if s, ok := e.(runner.SessionState); ok && s.State == runner.Running {
 			once.Do(func() {
 				mel.kill()

@@ -78,10 +78,10 @@ func TestAgentsBehindNAT(t *testing.T) {
 		params netp.Params
 		metric string
 	}{
-		{"rtt", netp.Params{"duration": 0.5, "interval": 0.01}, "loss.received"},
-		{"udp", netp.Params{"duration": 0.5, "rate": "200pps"}, "loss.received"},
-		{"udp", netp.Params{"duration": 0.5, "rate": "200pps", "direction": "reverse"}, "loss.received"},
-		{"udp", netp.Params{"duration": 0.5, "rate": "200pps", "direction": "both", "streams": 3.0, "dscp": 46.0}, "reverse.loss.received"},
+		{"rtt", netp.Params{"count": 50.0, "interval": 0.01}, "loss.received"},
+		{"udp", netp.Params{"count": 100.0, "rate": "200pps"}, "loss.received"},
+		{"udp", netp.Params{"count": 100.0, "rate": "200pps", "direction": "reverse"}, "loss.received"},
+		{"udp", netp.Params{"count": 100.0, "rate": "200pps", "direction": "both", "streams": 3.0, "dscp": 46.0}, "reverse.loss.received"},
 		{"tcp", netp.Params{"duration": 1.0, "rate": "4000000bps", "timeout": 20.0}, ""},
 		{"tcp", netp.Params{"duration": 1.0, "rate": "4000000bps", "direction": "reverse", "streams": 2.0, "congestion": "cubic", "timeout": 20.0}, ""},
 		{"tcp", netp.Params{"duration": 1.0, "direction": "both", "timeout": 20.0}, ""},
@@ -145,7 +145,7 @@ func TestNATIsFoundOut(t *testing.T) {
 	if _, a := d.state("syd"); a.NAT {
 		t.Error("syd counts as behind NAT")
 	}
-	out, complaints, err := d.command("apply", "-auto-approve", d.suite("500ms"))
+	out, complaints, err := d.command("apply", "-auto-approve", d.suite("count = 50"))
 	var exit *exec.ExitError
 	if err != nil && !(errors.As(err, &exit) && exit.ExitCode() == 75) {
 		t.Errorf("apply: %v\n%s%s", err, out, complaints)

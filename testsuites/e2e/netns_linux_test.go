@@ -65,7 +65,7 @@ func TestAgentsInNamespaces(t *testing.T) {
 		name, to string
 		version  float64
 	}{{"default", "", 0}, {"device", "telco", 0}, {"address", "fixed", 4}, {"ipv6", "telco", 6}} {
-		p := makePlan(session{from: "syd", to: "mel", kind: "rtt", params: defaults(t, "rtt", netp.Params{"duration": 0.2, "interval": 0.01})})
+		p := makePlan(session{from: "syd", to: "mel", kind: "rtt", params: defaults(t, "rtt", netp.Params{"count": 20.0, "interval": 0.01})})
 		if c.version != 0 {
 			p.Tests[0].Params["ip"] = c.version
 		}
@@ -116,7 +116,7 @@ func TestEndpointFromALoopbackAgent(t *testing.T) {
 		c.Listen = port.Where{Netns: left, Address: netip.MustParseAddr("127.0.0.1")}
 	})
 	for _, to := range []string{"198.51.100.2", "127.0.0.1"} {
-		p := makePlan(session{from: "syd", to: netp.AgentID(to), kind: "rtt", params: defaults(t, "rtt", netp.Params{"mode": "icmp", "duration": 0.2, "interval": 0.01})})
+		p := makePlan(session{from: "syd", to: netp.AgentID(to), kind: "rtt", params: defaults(t, "rtt", netp.Params{"mode": "icmp", "count": 20.0, "interval": 0.01})})
 		p.Sessions[0].Path.Endpoint = true
 		if r := only(t, w.run(t.Context(), p, nil)); r.Status != netp.Pass {
 			t.Errorf("%s: %s, %v", to, r.Status, r.Result.Failure)

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -23,8 +24,9 @@ const scriptedKind netp.Kind = "scripted"
 //	          failed check), "nan" (a figure that is no number), "deaf" (does not
 //	          stop when told to)
 type scripted struct {
-	initiators *gauge   // nil for nobody who counts
-	journal    *journal // nil for nobody who writes down
+	initiators *gauge       // nil for nobody who counts
+	journal    *journal     // nil for nobody who writes down
+	hung       *atomic.Bool // whether the responder that goes on until it is stopped was there; nil for none
 }
 
 // journal is when initiators were at work, whoever ordered it.
@@ -104,10 +106,14 @@ func (s scripted) Initiate(ctx context.Context, j engine.Job) netp.Result {
 	return r
 }
 
-func (scripted) Respond(ctx context.Context, j engine.Job) netp.Result {
+func (s scripted) Respond(ctx context.Context, j engine.Job) netp.Result {
 	if j.Params.String("act") == "unreachable" {
 		<-ctx.Done()
 		return netp.Result{}
+	}
+	if s.hung != nil && s.hung.CompareAndSwap(false, true) {
+		j.Params = maps.Clone(j.Params)
+		maps.Copy(j.Params, long(nil))
 	}
 	r := play(ctx, j)
 	r.Facts = map[string]string{"responder": fmt.Sprint(j.Seed)}

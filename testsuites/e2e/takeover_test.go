@@ -32,7 +32,7 @@ func daemonsSessions(t *testing.T, d *deployment) {
 	}
 	w := d.takeOver()
 	w.await("syd", "mel", "bne")
-	quick := netp.Params{"duration": 0.5, "interval": 0.01}
+	quick := netp.Params{"count": 50.0, "interval": 0.01}
 	r := only(t, w.run(t.Context(), makePlan(session{from: "syd", to: "mel", kind: "rtt", params: defaults(t, "rtt", quick), asserts: about("rtt.p50", "rtt.p50 <= 1 * s")}), nil))
 	if d := r.Result.Metrics["rtt"].Distribution; !r.Result.Completed || d == nil || d.All.Count() == 0 || r.Status == netp.Fail || r.Status == netp.Errored {
 		t.Errorf("rtt: %s, %v, judged %+v", r.Status, r.Result.Failure, r.Judgements)
@@ -68,7 +68,7 @@ func daemonsReplayedOrder(t *testing.T, d *deployment) {
 	o := w.startOrder("syd", "r1")
 	o.Epoch, o.NotAfter = w.epoch, time.Now().Add(10*time.Second)
 	o.Session = netp.Session{Addr: "s", Kind: "rtt", Path: netp.Path{Source: "syd", Dest: "127.0.0.1", Endpoint: true},
-		Params: defaults(t, "rtt", netp.Params{"mode": "icmp", "duration": 0.2, "interval": 0.01})}
+		Params: defaults(t, "rtt", netp.Params{"mode": "icmp", "count": 20.0, "interval": 0.01})}
 	for range 5 { // the same bytes each time: the signature is deterministic
 		if reply, err := w.send(w.private, o, patience); err != nil || !reply.Accepted {
 			t.Fatalf("the order itself: %+v, %v", reply, err)

@@ -26,7 +26,7 @@ path "usual" {
 }
 profile "rtt" "probe" {
   interval = "10ms"
-  duration = "1s"
+  count    = 100
 }
 test "PATH" {
   path    = path.PATH
@@ -132,7 +132,7 @@ func TestControlAndDataApart(t *testing.T) {
 				t.Errorf("mel is listed as %+v", a)
 			}
 			before := packetsOut(t, right, "netpe2e3")
-			out, complaints, err := d.command("apply", "-auto-approve", d.suite("1s"))
+			out, complaints, err := d.command("apply", "-auto-approve", d.suite("count = 100"))
 			var exit *exec.ExitError
 			if err != nil && !(errors.As(err, &exit) && exit.ExitCode() == 75) {
 				t.Fatalf("apply: %v\n%s%s", err, out, complaints)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -316,7 +317,7 @@ func TestPartsAfterARestartOnlyFromTheirAgent(t *testing.T) {
 // session has, with one of its agents: the record has the part there is.
 func TestControllerLostSaysWhatIsKept(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{lasting: true, lease: shortLease})
+	w := newWorld(t, options{lasting: true, lease: shortLease, engines: []engine.Engine{scripted{hung: new(atomic.Bool)}}})
 	w.agent("syd", nil)
 	mel := w.agent("mel", nil)
 	p := makePlan(session{from: "syd", to: "mel", params: netp.Params{"duration": 1.0}, timeout: 3 * time.Second, asserts: lossAtMost("loss.ratio <= 0.1")})
