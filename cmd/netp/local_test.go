@@ -46,7 +46,12 @@ type place struct {
 }
 
 func newPlace(t *testing.T) place {
-	p := place{t, t.TempDir(), t.TempDir()}
+	temp, err := os.MkdirTemp("", "np") // short: plugins have sockets in it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(temp) })
+	p := place{t, t.TempDir(), temp}
 	if err := os.WriteFile(filepath.Join(p.suite, "main.hcl"), []byte(twoLengths), 0o600); err != nil {
 		t.Fatal(err)
 	}
