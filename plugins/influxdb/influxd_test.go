@@ -104,7 +104,7 @@ func TestRealServer(t *testing.T) {
 		database := fmt.Sprintf("netp%d", databases)
 		query(t, base, "", "CREATE DATABASE "+database)
 		return sinktest.Receiver{
-			Arguments: map[string]any{"url": base, "database": database, "tags": map[string]string{"dc": `syd, "1"=\`}},
+			Arguments: map[string]any{"url": base, "database": database, "timeout": "2m", "tags": map[string]string{"dc": `syd, "1"=\`}},
 			IDs: func(t *testing.T) (out []string) {
 				_, rows := query(t, base, database, `SELECT "record" FROM netp_session`)
 				for _, row := range rows {

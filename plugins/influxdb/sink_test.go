@@ -90,7 +90,7 @@ func (s *server) ids(t *testing.T) (out []string) {
 }
 
 func (s *server) v1() sinktest.Receiver {
-	return sinktest.Receiver{Arguments: map[string]any{"url": s.URL, "database": "netp", "tags": map[string]string{"dc": "syd 1", "path": "mine"}}, IDs: s.ids}
+	return sinktest.Receiver{Arguments: map[string]any{"url": s.URL, "database": "netp", "timeout": "2m", "tags": map[string]string{"dc": "syd 1", "path": "mine"}}, IDs: s.ids}
 }
 
 func wrong() []sinktest.Wrong {

@@ -68,7 +68,7 @@ func (h *hook) ids(*testing.T) (out []string) {
 }
 
 func (h *hook) receiver() sinktest.Receiver {
-	return sinktest.Receiver{Arguments: map[string]any{"url": h.URL + "/x?y=1"}, IDs: h.ids}
+	return sinktest.Receiver{Arguments: map[string]any{"url": h.URL + "/x?y=1", "timeout": "2m"}, IDs: h.ids}
 }
 
 var conformance = sinktest.Case{
