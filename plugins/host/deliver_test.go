@@ -30,6 +30,7 @@ func TestZoo(t *testing.T) {
 	well := []string{"good", "flaky", "flood", "fork", "noclose"}
 	h := newHost(t, func(o *Options) {
 		o.Policy.CallTimeout, o.Policy.StartTimeout = 5*time.Second, 20*time.Second
+		o.Policy.MaxBackoff, o.Policy.OpenFor = time.Second, 2*time.Second // the machine is not to be busy with starting them again
 	}, append(bad, well...)...)
 	source := newMemory(40)
 	paths := map[string]string{}
