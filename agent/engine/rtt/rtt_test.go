@@ -264,13 +264,14 @@ func TestLimitsAreKept(t *testing.T) {
 // TestEndIsNotHeard: a reflector that nobody told that the session is over has done its part. A failure would have the session tried again, or
 // not judged, because the path died before its end.
 func TestEndIsNotHeard(t *testing.T) {
+	t.Parallel()
 	const probes = 10
 	params := netp.Params{"count": probes, "interval": 0.001}
 	initiator, responder := agents(t, loopback4, params)
 	initiator.Meter = &refuse{left: probes} // and no word at the end
 	var far netp.Result
 	var responding sync.WaitGroup
-	orders, over := context.WithTimeout(t.Context(), 2*time.Second)
+	orders, over := context.WithTimeout(t.Context(), 8*time.Second) // in which the session is over, also when the machine stops
 	defer over()
 	responding.Go(func() { far = new(Engine).Respond(orders, responder) })
 	near := new(Engine).Initiate(deadlined(t), initiator)
