@@ -7,10 +7,12 @@ import (
 	"io"
 	"net"
 	"syscall"
+	"time"
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/engine"
 	"github.com/netpupper/netp/agent/port"
+	"github.com/netpupper/netp/quantity"
 )
 
 func failure(kind netp.FailureKind, format string, args ...any) *netp.Failure {
@@ -22,8 +24,9 @@ func differentOrders(detail string) error {
 	return failure(netp.FailureRefused, "The two agents have different orders for the session: %s. Are both of the same version?", detail)
 }
 
-// failureOf turns an error of the set-up or of the transfer into the failure of the session.
-func failureOf(ctx context.Context, err error) *netp.Failure {
+// failureOf turns an error of the set-up or of the transfer into the failure of the session. A peer that was silent before it closed a
+// connection has most likely given up in an outage, in which its word that it did is lost.
+func failureOf(ctx context.Context, err error, silence time.Duration) *netp.Failure {
 	var known *netp.Failure
 	var unreachable *port.Unreachable
 	switch {
@@ -43,10 +46,22 @@ func failureOf(ctx context.Context, err error) *netp.Failure {
 		return failure(netp.FailurePermission, "The host does not allow it: %v.", err)
 	case errors.Is(err, errors.ErrUnsupported):
 		return failure(netp.FailureUnsupported, "This agent cannot do it: %v.", err)
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+	case closed(err) && silence > holdAfter:
+		return failure(netp.FailureInterrupted, "Nothing was heard from the peer for %s, then it had closed a connection of the session: the path between the agents was down for so long that the peer gave up, or the agent there died.", quantity.Duration(silence))
+	case closed(err):
 		return failure(netp.FailureInterrupted, "The peer closed a connection of the session before its end (%v): was the agent there stopped or killed, or does a firewall on the way cut connections?", err)
 	case errors.Is(err, syscall.ETIMEDOUT), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.ENETDOWN):
 		return failure(netp.FailureInterrupted, "The path to the peer died during the session: %v.", err)
 	}
 	return failure(netp.FailureInternal, "The session ended with an error that netp does not expect: %v.", err)
+}
+
+// closed reports whether the peer, or something in its name, ended the connection.
+func closed(err error) bool {
+	for _, end := range []error{syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
 }

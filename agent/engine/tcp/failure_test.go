@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -259,6 +260,17 @@ func TestDeadMan(t *testing.T) {
 	}
 }
 
+// TestOutageIsSurvived: an outage of four seconds is a silence that begins up to a beat before it, and ends as late after it as the
+// kernel repeats.
+func TestOutageIsSurvived(t *testing.T) {
+	c, _ := loop()
+	now := clock.Mono()
+	s := &session{control: c, started: now, ticked: now, heard: now - int64(4*time.Second+slowBeat*interval+300*time.Millisecond)}
+	if err := s.tick(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestReportOfMoreThanWasSent: a receiver that counts more than there was is not believed.
 func TestReportOfMoreThanWasSent(t *testing.T) {
 	p := newPair(t, netp.Params{"duration": 30.0})
@@ -333,19 +345,22 @@ func TestFailureOf(t *testing.T) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, c := range []struct {
-		ctx  context.Context
-		err  error
-		want netp.FailureKind
+		ctx     context.Context
+		err     error
+		silence time.Duration
+		want    netp.FailureKind
+		text    string
 	}{
-		{t.Context(), io.EOF, netp.FailureInterrupted},
-		{cancelled, io.EOF, netp.FailureCancelled},
-		{t.Context(), context.DeadlineExceeded, netp.FailureTimeout},
-		{t.Context(), errors.ErrUnsupported, netp.FailureUnsupported},
-		{t.Context(), errors.New("odd"), netp.FailureInternal},
-		{cancelled, forged("a wrong tag"), netp.FailureInterrupted},
+		{t.Context(), io.EOF, holdAfter / 2, netp.FailureInterrupted, "stopped or killed"},
+		{t.Context(), syscall.ECONNRESET, 5 * time.Second, netp.FailureInterrupted, "Nothing was heard from the peer for 5 s"}, // it gave up in an outage
+		{cancelled, io.EOF, 0, netp.FailureCancelled, ""},
+		{t.Context(), context.DeadlineExceeded, 0, netp.FailureTimeout, ""},
+		{t.Context(), errors.ErrUnsupported, 0, netp.FailureUnsupported, ""},
+		{t.Context(), errors.New("odd"), 0, netp.FailureInternal, ""},
+		{cancelled, forged("a wrong tag"), 0, netp.FailureInterrupted, ""},
 	} {
-		if got := failureOf(c.ctx, c.err); got.Kind != c.want {
-			t.Errorf("failureOf(%v) = %v, want %s", c.err, got, c.want)
+		if got := failureOf(c.ctx, c.err, c.silence); got.Kind != c.want || !strings.Contains(got.Detail, c.text) {
+			t.Errorf("failureOf(%v) after %v = %v, want %s with %q", c.err, c.silence, got, c.want, c.text)
 		}
 	}
 	if !slices.Contains(abortable[:], netp.FailureCancelled) {

@@ -2,8 +2,8 @@ package tcp
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -13,10 +13,11 @@ import (
 	"github.com/netpupper/netp/quantity"
 )
 
-// The dead man: how long the peer may be silent until a sender pauses, and until the session is over.
+// The dead man: how long the peer may be silent until a sender pauses, and until the session is over. An outage of the path is silence
+// from the last beat before it to the kernel's first repetition after it, a second and a half more: one of four seconds is survived.
 const (
 	holdAfter = time.Second
-	lostAfter = 4 * time.Second
+	lostAfter = 6 * time.Second
 )
 
 const (
@@ -56,7 +57,7 @@ type session struct {
 	beaten       int64 // bytes moved until the last beat
 	peer         beat
 	doneHeard    bool
-	broken       error // a data connection's; the reason may still come
+	broken       error // the first data connection's; the reason may still come
 	load         load
 	failure      *netp.Failure
 }
@@ -85,7 +86,7 @@ func (s *session) run(ctx context.Context, connect func(context.Context) (links,
 		err = s.take(ctx)
 	}
 	if err != nil {
-		s.failure = failureOf(ctx, err)
+		s.failure = failureOf(ctx, err, s.silence(clock.Mono()))
 	}
 	s.part()
 	return s.result()
@@ -257,7 +258,7 @@ func (s *session) conduct(ctx context.Context) error {
 			err = s.arrived(failed)
 		case failed := <-departures:
 			if failed != nil && s.out.report == nil && !s.windowPassed() {
-				s.broken = errors.Join(s.broken, failed)
+				s.broken = cmp.Or(s.broken, failed)
 			}
 		case <-tick.C:
 			if s.broken != nil {
@@ -320,7 +321,7 @@ func (s *session) arrived(err error) error {
 	case s.in.reported:
 		return nil
 	case err != nil:
-		s.broken = errors.Join(s.broken, err)
+		s.broken = cmp.Or(s.broken, err)
 		return nil
 	}
 	s.in.arrived++
@@ -374,7 +375,7 @@ func (s *session) tick() error {
 	if late > holdAfter { // this host stood still; the peer may not have
 		s.heard = min(now, s.heard+int64(late))
 	}
-	silence := time.Duration(now - s.heard)
+	silence := s.silence(now)
 	if silence > lostAfter {
 		return failure(netp.FailureInterrupted, "Nothing was heard from the peer for %s: the path between the agents died, or the agent there did.", quantity.Duration(silence))
 	}
@@ -403,6 +404,14 @@ func (s *session) tick() error {
 	s.beaten = moved
 	var body [16]byte
 	return s.control.send(msgBeat, own.appendTo(body[:0]))
+}
+
+// silence is for how long nothing was heard from the peer; 0 before the transfer began.
+func (s *session) silence(now int64) time.Duration {
+	if s.heard == 0 {
+		return 0
+	}
+	return time.Duration(now - s.heard)
 }
 
 // pause is for how long no data moved since the last beat, in the direction in which that was longest.
