@@ -75,6 +75,19 @@ func TestSeriesByBytes(t *testing.T) {
 	}
 }
 
+// TestSeriesOfStreamsThatRace: of two streams whose first bytes arrive at the same time, the one that looks at the clock later may begin
+// the series. What the other has counts, too.
+func TestSeriesOfStreamsThatRace(t *testing.T) {
+	for _, o := range []options{{bytes: 1, duration: time.Minute}, {duration: time.Second}} {
+		s := newSeries(o)
+		s.add(1001*ms, 1)
+		s.add(1000*ms, 4)
+		if g := s.measure(2001*ms, true); g.bytes != 5 {
+			t.Errorf("%+v: counted %d bytes of 5", o, g.bytes)
+		}
+	}
+}
+
 func TestPacer(t *testing.T) {
 	p := newPacer(8e6) // a byte per microsecond
 	p.start = 0

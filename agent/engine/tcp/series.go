@@ -66,6 +66,7 @@ func (s *series) add(now int64, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.beginLocked(now)
+	now = max(now, s.start) // the stream that began it looked at the clock later, and was here sooner
 	s.all += uint64(n)
 	s.last = max(s.last, now)
 	t := now - s.start - s.omit
