@@ -129,6 +129,16 @@ func (x *session) name(sends bool, name string) string {
 	return x.way(sends) + "." + name
 }
 
+// directed says of a failure in which direction it was, where there are two.
+func (x *session) directed(sends bool, f *netp.Failure) *netp.Failure {
+	if x.set.direction != netp.Both || f.Kind == netp.FailureCancelled {
+		return f
+	}
+	said := *f
+	said.Detail = "Direction " + x.way(sends) + ": " + f.Detail
+	return &said
+}
+
 // progress gives signs of life until the session is over.
 func (x *session) progress(over <-chan struct{}) {
 	if x.job.Progress == nil {
@@ -200,7 +210,7 @@ func (x *session) result() netp.Result {
 func (x *session) sent(r *netp.Result) {
 	g := x.sending
 	if g.fault != nil {
-		r.Failure = g.fault
+		r.Failure = x.directed(true, g.fault)
 	}
 	for _, s := range g.senders {
 		if s.state.Load() != stateFinished {
@@ -246,7 +256,7 @@ func (x *session) received(r *netp.Result) {
 		sent[i] = one.ending.sent
 		completed = completed && one.ending.completed
 		if one.ending.fault != nil && r.Failure == nil {
-			r.Failure = one.ending.fault
+			r.Failure = x.directed(false, one.ending.fault)
 		}
 	}
 	span := x.set.span()

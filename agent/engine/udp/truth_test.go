@@ -304,6 +304,21 @@ func TestBlackHole(t *testing.T) {
 	t.Log(i.Failure.Detail)
 }
 
+// TestBlackHoleBackwards: of two directions the failure says in which one it was.
+func TestBlackHoleBackwards(t *testing.T) {
+	t.Parallel()
+	path := &relay{script: func(r *relay, to bool, p []byte) [][]byte {
+		if len(p) > 1400 && !to {
+			return nil
+		}
+		return [][]byte{p}
+	}}
+	_, r := bench{params: netp.Params{"rate": "100pps", "count": 10.0, "size": 1472.0, "direction": "both"}, relay: path.open}.run(t)
+	if r.Failure == nil || r.Failure.Kind != netp.FailureUnreachable || !strings.HasPrefix(r.Failure.Detail, "Direction reverse: Packets of 1472 bytes") {
+		t.Errorf("failure %+v; want unreachable, in reverse", r.Failure)
+	}
+}
+
 // TestCancel: a cancelled side stops, and its peer does not wait for the end of the stream.
 func TestCancel(t *testing.T) {
 	t.Parallel()
