@@ -110,6 +110,9 @@ func illHealth(a assert.Assertion, r netp.Result) (reason, settle string) {
 		if text == "" {
 			text = fmt.Sprintf("The check %s gave %g %s, beyond its limit %g.", c.Name, c.Value, c.Unit, c.Limit)
 		}
+		if d, _, _ := strings.Cut(c.Name, "."); netp.Direction(d) == netp.Forward || netp.Direction(d) == netp.Reverse {
+			text = "Direction " + d + ": " + text
+		}
 		reasons = append(reasons, text)
 	}
 	if len(reasons) == 0 {

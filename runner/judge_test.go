@@ -49,6 +49,7 @@ func TestJudge(t *testing.T) {
 		{"no data", netp.SeverityError, netp.Result{Completed: true}, netp.Inconclusive, netp.Inconclusive, ""},
 		{"sick, would pass", netp.SeverityError, with(losing(t, 0), unwell()), netp.Inconclusive, netp.Inconclusive, "The sender was late."},
 		{"sick, would fail", netp.SeverityError, with(losing(t, 500), unwell("loss")), netp.Inconclusive, netp.Inconclusive, "The sender was late."},
+		{"sick in one direction", netp.SeverityError, with(losing(t, 0), func(r *netp.Result) { r.Health = []netp.Check{{Name: "reverse.c", Reason: sick.Reason}} }), netp.Inconclusive, netp.Inconclusive, "Direction reverse: The sender was late."},
 		{"sick elsewhere", netp.SeverityError, with(losing(t, 500), unwell("delay")), netp.Fail, netp.Fail, ""},
 		{"interrupted, certain anyway", netp.SeverityError, with(losing(t, 500), fails(netp.FailureInterrupted)), netp.Fail, netp.Fail, ""},
 		{"interrupted, never a pass", netp.SeverityError, with(losing(t, 0), fails(netp.FailureInterrupted)), netp.Inconclusive, netp.Inconclusive, "It went wrong."},
