@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 	"time"
 
@@ -121,11 +122,11 @@ func (s *session) unreachable() *netp.Failure {
 	case s.agent:
 		f.Detail = fmt.Sprintf("The agent at %s answered the set-up, but none of %d probes of %d bytes. Check whether packets of that size pass (path MTU), and whether a firewall limits the flow.", s.target, sent, s.size)
 	case s.settings.mode == modeTCP:
-		f.Detail = fmt.Sprintf("None of %d connections to %s was answered within %s. Check whether the host is up, and whether firewalls let TCP to this port through.", sent, s.job.Path.Dest, quantity.Duration(s.settings.timeout))
+		f.Detail = fmt.Sprintf("None of %d connections to %s was answered within %s. Check whether the host is up, and whether firewalls let TCP to this port through.", sent, s.tried(), quantity.Duration(s.settings.timeout))
 	case s.settings.mode == modeICMP:
-		f.Detail = fmt.Sprintf("None of %d echo requests to %s was answered. Check whether the host is up and whether ICMP echo is allowed on the way.", sent, s.target)
+		f.Detail = fmt.Sprintf("None of %d echo requests to %s was answered. Check whether the host is up and whether ICMP echo is allowed on the way.", sent, s.tried())
 	default:
-		f.Detail = fmt.Sprintf("None of %d STAMP packets to %s was answered. Check whether a STAMP or TWAMP-Light reflector listens there, on this UDP port, without authentication, and whether firewalls let it through.", sent, s.job.Path.Dest)
+		f.Detail = fmt.Sprintf("None of %d STAMP packets to %s was answered. Check whether a STAMP or TWAMP-Light reflector listens there, on this UDP port, without authentication, and whether firewalls let it through.", sent, s.tried())
 	}
 	if s.seen.icmp > 0 {
 		f.Detail += fmt.Sprintf(" The network reported %d times by ICMP that they cannot be delivered.", s.seen.icmp)
@@ -134,6 +135,14 @@ func (s *session) unreachable() *netp.Failure {
 		f.Detail += fmt.Sprintf(" %d packets came that are no answers to them.", s.seen.rejected)
 	}
 	return f
+}
+
+// tried is the destination as the suite has it, with the address that its name was resolved to: of several, the others may answer.
+func (s *session) tried() string {
+	if strings.Contains(s.job.Path.Dest, s.target.String()) {
+		return s.job.Path.Dest
+	}
+	return fmt.Sprintf("%s (%s)", s.job.Path.Dest, s.target)
 }
 
 // report gives a sign of life. The ledger is locked.

@@ -340,6 +340,20 @@ func TestForeignSilence(t *testing.T) {
 	}
 }
 
+// TestSilenceOfAnAddress: a name may have several addresses, and the failure says which one is silent.
+func TestSilenceOfAnAddress(t *testing.T) {
+	for dest, want := range map[string]string{
+		"portal.example:862": "portal.example:862 (10.1.2.10)",
+		"10.1.2.10:862":      "10.1.2.10:862",
+	} {
+		s := session{target: netip.MustParseAddr("10.1.2.10"), ledger: &ledger{}}
+		s.job.Path = netp.Path{Dest: dest, Endpoint: true}
+		if got := s.unreachable().Detail; !strings.HasPrefix(got, "None of 0 STAMP packets to "+want+" was answered") {
+			t.Errorf("%s: %s", dest, got)
+		}
+	}
+}
+
 func TestNameDoesNotResolve(t *testing.T) {
 	for _, mode := range []string{modeStamp, modeICMP, modeTCP} {
 		j := job(t, netp.Params{"count": 1.0, "mode": mode})
