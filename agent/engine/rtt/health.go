@@ -16,6 +16,7 @@ const (
 	achievedLimit = 0.9                   // of the probes asked for: they sample the path, they do not load it
 	stallLimit    = 10 * time.Millisecond // for a probe or an answer to wait for this process
 	oddLimit      = 0.01                  // of the answers, with stamps that cannot be true
+	unplacedLimit = 2                     // losses: so few move neither ratio beyond its interval, which has room for three without a loss
 	lateFloor     = 10 * time.Millisecond // of the 99th percentile of the send-time error, at least
 )
 
@@ -37,6 +38,9 @@ func (s *session) health() []netp.Check {
 		stepCheck(seen.odd, l.answers),
 		stealCheck(s.host),
 		clocksCheck(kernel),
+	}
+	if l.split != nil && l.split.known(s.agent, l.lost) {
+		checks = append(checks, unplacedCheck(l.split.unplaced()))
 	}
 	if kernel && s.socket != nil {
 		checks = append(checks, dropCheck(seen.drops, s.socket.late(seen.drops), "this agent"))
@@ -96,6 +100,16 @@ func sendErrorCheck(n uint64, last error) netp.Check {
 		}
 		c.Reason = fmt.Sprintf("This host could not send %d of the probes (%s): they are not in the loss, because they never left. Look at its interface and routes.", n, why)
 		c.Metrics = lossMetrics
+	}
+	return c
+}
+
+// unplacedCheck: a path that dies for good loses probes in one direction or in both, and no answer tells in which.
+func unplacedCheck(n uint64) netp.Check {
+	c := netp.Check{Name: "losses_unplaced", Value: float64(n), Limit: unplacedLimit, Unit: "packets", OK: n <= unplacedLimit}
+	if !c.OK {
+		c.Reason = fmt.Sprintf("No answer came after the last %d losses, so nobody knows in which direction they were lost: they are in loss.ratio and in neither of its parts. Ask for loss.ratio, or measure until the path answers again.", n)
+		c.Metrics = []string{metricForward, metricBackward}
 	}
 	return c
 }

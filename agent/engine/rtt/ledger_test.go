@@ -4,6 +4,9 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/agent/engine/rtt/stamp"
 )
 
 const ms = int64(time.Millisecond)
@@ -259,5 +262,15 @@ func TestTailStaysOpen(t *testing.T) {
 	forward, backward := l.split.ratios()
 	if l.lost != 3 || l.longest != 3 || forward.Trials != 7 || forward.Events != 0 || backward.Events != 0 {
 		t.Errorf("lost %d, longest %d, split %+v %+v; want the tail in no direction", l.lost, l.longest, forward, backward)
+	}
+	j, codec := job(t, netp.Params{"count": 10.0}), stamp.Open()
+	s := newSession(j, newSettings(j.Params), silentSocket{}, newStamp(codec, codec, 0, 1, 1, true), loopback4)
+	if err := s.prepare(); err != nil {
+		t.Fatal(err)
+	}
+	s.ledger, s.agent = l, true
+	c := find(netp.Result{Health: s.health()}, "losses_unplaced")
+	if c.OK || !c.Touches(metricForward) || !c.Touches(metricBackward) || c.Touches(metricLoss) {
+		t.Errorf("check %+v: the two ratios are in doubt, and only they", c)
 	}
 }

@@ -161,9 +161,9 @@ func metrics(p netp.Params) []netp.MetricSpec {
 	}
 	return append(specs,
 		netp.MetricSpec{Name: metricForward, Unit: "1", Shape: netp.RatioShape, Basis: netp.PerPacket, Better: "lower", Source: "RFC 7680 §2, RFC 8762 §4.3",
-			Doc: "Share of the probes lost on the way there: those the reflector did not count. Absent when the reflector keeps no count of its own (stateless)."},
+			Doc: "Share of the probes lost on the way there: those the reflector did not count. Absent when the reflector keeps no count of its own (stateless); in doubt, and inconclusive, when no answer comes after the last losses."},
 		netp.MetricSpec{Name: metricBackward, Unit: "1", Shape: netp.RatioShape, Basis: netp.PerPacket, Better: "lower", Source: "RFC 7680 §2, RFC 8762 §4.3",
-			Doc: "Share of the reflector's answers lost on the way back. Absent when the reflector keeps no count of its own (stateless)."})
+			Doc: "Share of the reflector's answers lost on the way back. Absent or in doubt as loss.forward_ratio."})
 }
 
 // Sizes on the IP layer.

@@ -192,6 +192,9 @@ func (s *split) known(agent bool, lost uint64) bool {
 	return !s.broken && s.forwardTrials > 0 && (agent || s.differs || lost == 0)
 }
 
+// unplaced is the number of losses after the last answer.
+func (s *split) unplaced() uint64 { return s.runCounted }
+
 // ratios gives the losses of the two directions.
 func (s *split) ratios() (forward, backward *netp.Ratio) {
 	return s.forward.Hits(s.forwardTrials), s.backward.Hits(s.backwardTrials)
