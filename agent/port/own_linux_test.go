@@ -66,6 +66,23 @@ func TestRaw(t *testing.T) {
 	}
 }
 
+// TestHelloAfterTheHandover: a hello that waited in the port's socket until an engine had the flow leaves it alone.
+func TestHelloAfterTheHandover(t *testing.T) {
+	p := listen(t, Config{Where: Where{Address: loopback}})
+	s, keys := expect(t, p, 1)
+	a, b := pair(t, p, s, keys, Options{})
+	defer a.Close()
+	defer b.Close()
+	if _, ok := b.Raw(); !ok {
+		t.Fatal("no descriptor")
+	}
+	before := p.counters.answers.Load()
+	p.receiveUDP(p.udp[0], b.hello[:], nil, b.Remote)
+	if answers := p.counters.answers.Load() - before; answers != 0 {
+		t.Errorf("answered %d times from a socket that is its owner's", answers)
+	}
+}
+
 // TestOptionsReachTheSocket: DSCP and the caller's options are set at both ends, before the first packet.
 func TestOptionsReachTheSocket(t *testing.T) {
 	p := listen(t, Config{Where: Where{Address: loopback}})

@@ -231,11 +231,13 @@ func (s *Session) attach(a *admission, f *Flow) bool {
 	return !s.closing
 }
 
-// attached is the flow of an admission; nil while it has none.
-func (s *Session) attached(a *admission) *Flow {
+// again answers a hello that came again, until the flow is handed over: then it is its owner's alone, who reads what comes from now on.
+func (s *Session) again(a *admission) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return a.flow
+	if a.flow != nil && !a.flow.settled {
+		a.flow.acknowledge()
+	}
 }
 
 // deliver hands a flow to AcceptUDP, or closes it when the session is closed.

@@ -57,9 +57,7 @@ func (p *Port) receiveUDP(l *udpListener, packet, ancillary []byte, from netip.A
 	case admitted:
 		p.acceptUDP(l, s, a, h, packet, ancillary)
 	case repeated:
-		if f := s.attached(a); f != nil {
-			f.acknowledge()
-		}
+		s.again(a)
 	default:
 		p.counters.reject(v)
 	}
