@@ -115,6 +115,9 @@ func (s *connector) shake(sequence uint64) {
 	})
 	user := clock.Mono() - began
 	if err != nil && !stood(err) {
+		if w.undelivered() { // a firewall's no by ICMP reads like the host's own, and is no answer of it
+			err = syscall.EHOSTUNREACH
+		}
 		s.failed(ctx, sequence, user, err)
 		return
 	}

@@ -14,7 +14,19 @@ func (w *witness) see(socket uintptr) {
 	w.close()
 	if fd, err := unix.FcntlInt(socket, unix.F_DUPFD_CLOEXEC, 0); err == nil {
 		w.fd, w.kept = fd, true
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVERR, 1)
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1)
 	}
+}
+
+// undelivered asks the kernel whether the network said by ICMP that the SYN cannot be delivered.
+func (w *witness) undelivered() bool {
+	if !w.kept {
+		return false
+	}
+	var control [256]byte
+	_, n, _, _, err := unix.Recvmsg(w.fd, nil, control[:], unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
+	return err == nil && n > 0
 }
 
 // handshake asks the kernel how long the handshake took, SYN to SYN+ACK, and whether a SYN had to be sent again.

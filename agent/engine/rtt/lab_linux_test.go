@@ -174,3 +174,19 @@ func TestICMPWithoutRoute(t *testing.T) {
 		t.Errorf("failure %v, want %s", f, netp.FailureUnreachable)
 	}
 }
+
+// TestRefusedByAFirewall: what a firewall answers by ICMP is no answer of the host, though connecting fails as if the host had refused.
+func TestRefusedByAFirewall(t *testing.T) {
+	l := newLab(t)
+	l.run("ip", "netns", "exec", l.far, "nft", "add table ip lab; add chain ip lab in { type filter hook input priority 0; }; add rule ip lab in tcp dport 80 reject")
+	j := job(t, netp.Params{"mode": modeTCP, "count": 4.0, "interval": 0.01, "timeout": 1.0})
+	j.Path = netp.Path{Dest: l.farA + ":80", Endpoint: true}
+	j.Dialer = port.Dialer{Where: port.Where{Netns: l.near}}
+	near := new(Engine).Initiate(deadlined(t), j)
+	if f := near.Failure; f == nil || f.Kind != netp.FailureUnreachable || !strings.Contains(f.Detail, "times by ICMP") {
+		t.Errorf("failure %v; want unreachable, as the network reported by ICMP", f)
+	}
+	if near.Facts["refused"] != "" || len(near.Metrics) != 0 {
+		t.Errorf("%s connections were refused, %d metrics; want none", near.Facts["refused"], len(near.Metrics))
+	}
+}
