@@ -439,3 +439,22 @@ func TestSlowSessionsSaySeldom(t *testing.T) {
 		t.Errorf("%d beats in %v", beats, took)
 	}
 }
+
+// TestRepeatsOfAStall: what a host sent again because it stood still does not show that the path lost it.
+func TestRepeatsOfAStall(t *testing.T) {
+	for name, c := range map[string]struct {
+		longest time.Duration
+		again   uint64
+		ok      bool
+	}{
+		"losses of the path":     {150 * time.Millisecond, 9, true},
+		"a stall, nothing again": {time.Second, 0, true},
+		"a stall, and repeats":   {time.Second, 9, false},
+	} {
+		s := &session{o: options{direction: netp.Both}, out: &sender{direction: netp.Reverse}, load: load{longest: c.longest}}
+		got := s.repeats(c.again)
+		if got.OK != c.ok || !got.Touches("reverse.retransmits") || !got.Touches("reverse.efficiency") || got.Touches("reverse.throughput.mean") {
+			t.Errorf("%s: %+v, want ok %v", name, got, c.ok)
+		}
+	}
+}

@@ -10,12 +10,13 @@ import (
 
 // The limits of the checks.
 const (
-	maxStalled  = 0.05 // share of the measurement
-	maxSteal    = 0.10 // share of the CPU time
-	maxBusy     = 0.95 // share of the CPU time
-	maxStarved  = 0.05 // share of the time in which a connection was kept waiting by a host
-	minRate     = 0.98 // of the rate asked for, as far as this host is to blame
-	maxHeld     = 0.01 // share of the measurement
+	maxStalled  = 0.05                   // share of the measurement
+	maxSteal    = 0.10                   // share of the CPU time
+	maxBusy     = 0.95                   // share of the CPU time
+	maxStarved  = 0.05                   // share of the time in which a connection was kept waiting by a host
+	minRate     = 0.98                   // of the rate asked for, as far as this host is to blame
+	maxHeld     = 0.01                   // share of the measurement
+	leastRTO    = 200 * time.Millisecond // for which TCP waits at least before it sends again (Linux; RFC 6298 has a second)
 	shortestRun = 10 * time.Millisecond
 )
 
@@ -78,6 +79,7 @@ func (s *session) senderHealth(r *netp.Result, change figures, report *report) {
 			report.bytes <= sent,
 			"The two ends contradict each other: the receiver reports %d bytes, and no more than %d were sent.", report.bytes, sent))
 	}
+	r.Health = append(r.Health, s.repeats(change.retransmits))
 	held := shareOf(s.out.sampler.idle, elapsed)
 	add(netp.Check{Name: "feedback_gap", Value: held, Limit: maxHeld}, held <= maxHeld,
 		"The sender paused because nothing was heard from the receiver for more than %s, and the path had nothing to carry meanwhile (%.0f %% of the time): the throughput is a lower bound. Does the path lose the small packets of the control connection?", quantity.Duration(holdAfter), 100*held)
@@ -91,6 +93,21 @@ func (s *session) senderHealth(r *netp.Result, change figures, report *report) {
 		return
 	}
 	s.saturation(add, change, report, elapsed)
+}
+
+// repeats checks that the path was the reason for what was sent again. When a host stands still, its timers go off before it looks at the
+// acknowledgements that came meanwhile.
+func (s *session) repeats(again uint64) netp.Check {
+	d, longest := s.out.direction, s.load.longest
+	c := netp.Check{
+		Name: s.o.name(d, "longest_stall"), Value: longest.Seconds(), Limit: leastRTO.Seconds(), Unit: "s",
+		Metrics: []string{s.o.name(d, "retransmits"), s.o.name(d, "efficiency")},
+	}
+	if longest > leastRTO && again == 0 {
+		c.Reason = "No harm: nothing was sent again."
+	}
+	return verdict(c, longest <= leastRTO || again == 0,
+		"The sending host stood still for %s, longer than TCP waits for an acknowledgement: not all that it sent again did the path lose. Move other work off this host, or give it more CPUs.", quantity.Duration(longest))
 }
 
 // achieved is the share of its schedule that the sending host kept; what the network held back does not count.
