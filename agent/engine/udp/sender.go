@@ -324,7 +324,7 @@ func (x *sender) outlived() *netp.Failure {
 	if x.stats.breaks == 0 {
 		return nil
 	}
-	return interrupted(fmt.Sprintf("The receiver fell silent %s during the session, for %s in all: the path broke and came back, or its host was too busy. The sender stops a second after the last report: what was lost until then is counted, what was not sent is not.",
+	return interrupted(fmt.Sprintf("The receiver fell silent %s during the session, for %s in all: the path back from it broke for a time, or its host was too busy. The sender stops a second after the last report: what was lost until then is counted, what was not sent is not.",
 		times(x.stats.breaks), quantity.Duration(x.stats.broken)))
 }
 

@@ -129,13 +129,14 @@ func (x *session) name(sends bool, name string) string {
 	return x.way(sends) + "." + name
 }
 
-// directed says of a failure in which direction it was, where there are two.
+// directed says of a failure which stream it was about, where there are two. What broke need not be the path of its data: it may be that of
+// the reports.
 func (x *session) directed(sends bool, f *netp.Failure) *netp.Failure {
 	if x.set.direction != netp.Both || f.Kind == netp.FailureCancelled {
 		return f
 	}
 	said := *f
-	said.Detail = "Direction " + x.way(sends) + ": " + f.Detail
+	said.Detail = "The stream " + x.way(sends) + ": " + f.Detail
 	return &said
 }
 

@@ -314,7 +314,7 @@ func TestBlackHoleBackwards(t *testing.T) {
 		return [][]byte{p}
 	}}
 	_, r := bench{params: netp.Params{"rate": "100pps", "count": 10.0, "size": 1472.0, "direction": "both"}, relay: path.open}.run(t)
-	if r.Failure == nil || r.Failure.Kind != netp.FailureUnreachable || !strings.HasPrefix(r.Failure.Detail, "Direction reverse: Packets of 1472 bytes") {
+	if r.Failure == nil || r.Failure.Kind != netp.FailureUnreachable || !strings.HasPrefix(r.Failure.Detail, "The stream reverse: Packets of 1472 bytes") {
 		t.Errorf("failure %+v; want unreachable, in reverse", r.Failure)
 	}
 }
