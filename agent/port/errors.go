@@ -39,11 +39,15 @@ type Unreachable struct {
 	After   time.Duration // how long was tried
 	Cause   Cause
 	Err     error // what the system said; nil when it said nothing
+	Stood   int   // how many others of the same session were answered; for who opens several to say
 }
 
 // Error names the port, what was seen, and what to look at.
 func (u *Unreachable) Error() string {
 	port, after := u.Peer.Port(), quantity.Duration(u.After)
+	if u.Cause == Silent && u.Stood > 0 {
+		return fmt.Sprintf("%d of the session's %s flows to %s were answered, and others were not in %s: is one of several equal ways there (ECMP, an aggregated link) broken, or does a firewall limit how many flows there may be?", u.Stood, u.name(), u.Peer, after)
+	}
 	switch u.Cause {
 	case Refused:
 		return fmt.Sprintf("data port %s, %s, refused the connection: nothing listens there; is the agent running, and is %d its data port?", u.Peer, u.name(), port)

@@ -146,6 +146,9 @@ func (s *session) dial(ctx context.Context) (l links, err error) {
 		})
 	}
 	all.Wait()
+	if silent := new(port.Unreachable); errors.As(err, &silent) {
+		silent.Stood = 1 + len(l.data)
+	}
 	return l, err
 }
 

@@ -2,6 +2,7 @@ package udp
 
 import (
 	"context"
+	"encoding/binary"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -316,6 +317,21 @@ func TestBlackHoleBackwards(t *testing.T) {
 	_, r := bench{params: netp.Params{"rate": "100pps", "count": 10.0, "size": 1472.0, "direction": "both"}, relay: path.open}.run(t)
 	if r.Failure == nil || r.Failure.Kind != netp.FailureUnreachable || !strings.HasPrefix(r.Failure.Detail, "The stream reverse: Packets of 1472 bytes") {
 		t.Errorf("failure %+v; want unreachable, in reverse", r.Failure)
+	}
+}
+
+// TestOneOfSeveralWays: where some of a session's flows are answered and others are not, neither the port nor its address is at fault.
+func TestOneOfSeveralWays(t *testing.T) {
+	t.Parallel()
+	path := &relay{script: func(r *relay, to bool, p []byte) [][]byte {
+		if len(p) == 64 && string(p[:4]) == "netp" && binary.BigEndian.Uint16(p[16:]) == 1 { // of the second stream
+			return nil
+		}
+		return [][]byte{p}
+	}}
+	i, _ := bench{params: netp.Params{"rate": "100pps", "count": 10.0, "streams": 3.0}, relay: path.open}.run(t)
+	if f := i.Failure; f == nil || f.Kind != netp.FailureUnreachable || !strings.HasPrefix(f.Detail, "2 of the session's UDP flows to ") {
+		t.Errorf("failure %+v; want unreachable, and how many flows were answered", f)
 	}
 }
 

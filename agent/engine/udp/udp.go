@@ -74,10 +74,13 @@ func (e *Engine) dial(ctx context.Context, job engine.Job, s settings, flows *fl
 		})
 	}
 	opening.Wait()
-	if failed != nil {
-		return dialFailure(ctx, failed)
+	if failed == nil {
+		return nil
 	}
-	return nil
+	if silent := new(port.Unreachable); errors.As(failed, &silent) {
+		silent.Stood = flows.stood()
+	}
+	return dialFailure(ctx, failed)
 }
 
 func dialFailure(ctx context.Context, err error) *netp.Failure {
@@ -158,6 +161,16 @@ func (f *flows) close() {
 			one.Close()
 		}
 	}
+}
+
+// stood is how many of the flows are there.
+func (f *flows) stood() (n int) {
+	for _, flow := range f.all {
+		if flow != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // ways are the directions in which a session sends data.
