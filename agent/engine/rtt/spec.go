@@ -59,7 +59,7 @@ func params() []netp.ParamSpec {
 		{Name: "spacing", Type: netp.StringParam, Default: spacingPeriodic, OneOf: []string{spacingPeriodic, spacingPoisson},
 			Doc: "periodic sends evenly; poisson draws the gaps from an exponential distribution (RFC 2330 §11.1.1), so that nothing periodic on the path can be in step with the probes."},
 		{Name: "mode", Type: netp.StringParam, Default: modeStamp, OneOf: []string{modeStamp, modeICMP, modeTCP},
-			Doc: "stamp sends STAMP packets to an agent or to a STAMP or TWAMP-Light reflector (host, or host:port when not 862); icmp sends echo requests to a host; tcp_connect opens connections to host:port; that the host refuses one is an answer, that a firewall does so by ICMP is none."},
+			Doc: "stamp sends STAMP packets to an agent or to a STAMP or TWAMP-Light reflector (host, or host:port when not 862); icmp sends echo requests to a host, and what that leaves unanswered is lost, also when it answers only so many a second; tcp_connect opens connections to host:port; that the host refuses one is an answer, that a firewall does so by ICMP is none."},
 		{Name: "size", Type: netp.SizeParam, Min: minICMPSize, Max: maxSize,
 			Doc: "UDP payload of a STAMP packet, or data of an echo request as ping -s counts it. When absent: the smallest STAMP packet (152 B between agents, which authenticate and tell when answers left; 44 B to others), 56 B of ICMP data. A STAMP size that the format does not have is raised to the next one, and the result's facts say to which. Packets are never fragmented: a size the path does not carry is an error, and one that it does not carry any more a loss. Not for tcp_connect."},
 		{Name: "dscp", Type: netp.DSCPParam, Default: 0.0, Min: 0, Max: 63,
