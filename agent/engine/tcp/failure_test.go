@@ -412,6 +412,29 @@ func TestReportDuringAnOutage(t *testing.T) {
 	}
 }
 
+// TestStoppedWhileParting: an end that waits for the other's last word stops when told to, and keeps what it measured.
+func TestStoppedWhileParting(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, netp.Params{"direction": "reverse", "duration": 0.2})
+	done := p.initiate()
+	e := p.answer(1)
+	e.links.data[0].Write(make([]byte, 1<<10))
+	for m, err := e.control.receive(); m.kind != msgDone; m, err = e.control.receive() {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.killInitiator()
+	select {
+	case r := <-done:
+		if r.Failure != nil || !r.Completed {
+			t.Errorf("completed %v, failure %v", r.Completed, r.Failure)
+		}
+	case <-time.After(5 * time.Second): // an agent gives up then what does not stop
+		t.Error("it goes on when told to stop")
+	}
+}
+
 // TestSlowSessionsSaySeldom: on a slow path the control connection leaves the line to the data.
 func TestSlowSessionsSaySeldom(t *testing.T) {
 	t.Parallel()

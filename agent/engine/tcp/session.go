@@ -88,7 +88,7 @@ func (s *session) run(ctx context.Context, connect func(context.Context) (links,
 	if err != nil {
 		s.failure = failureOf(ctx, err, s.silence(clock.Mono()))
 	}
-	s.part()
+	s.part(ctx)
 	return s.result()
 }
 
@@ -458,7 +458,7 @@ func (s *session) progress(now int64, own beat) {
 
 // part takes leave of the peer, in order or with the reason, and gives everything back. Nothing is sent after it began but
 // what is needed for that.
-func (s *session) part() {
+func (s *session) part(ctx context.Context) {
 	if s.started != 0 {
 		s.load.end()
 	}
@@ -480,7 +480,7 @@ func (s *session) part() {
 		}
 	}
 	if listening {
-		s.farewell(patience)
+		s.farewell(ctx, patience)
 	}
 	s.links.close()
 	close(s.quit)
@@ -489,10 +489,11 @@ func (s *session) part() {
 }
 
 // farewell waits for the last word of the peer, so that ours is not lost with the connection. That none comes has no
-// consequence: this end has all it needs.
-func (s *session) farewell(patience time.Duration) {
+// consequence: this end has all it needs. One that is stopped meanwhile waits no longer than one that fails.
+func (s *session) farewell(ctx context.Context, patience time.Duration) {
 	limit := time.NewTimer(patience)
 	defer limit.Stop()
+	defer context.AfterFunc(ctx, func() { limit.Reset(reasonTime) })()
 	for !s.doneHeard {
 		select {
 		case e := <-s.events:
