@@ -79,7 +79,7 @@ type FailureKind string
 
 // Failure kinds. The list only grows.
 const (
-	FailureUnreachable FailureKind = "unreachable"     // no answer from the data port
+	FailureUnreachable FailureKind = "unreachable"     // nothing came back: from the data port, or of what was sent
 	FailureRefused     FailureKind = "refused"         // an agent's limits or the peer said no
 	FailureTimeout     FailureKind = "timeout"         // a step did not end in time
 	FailureInterrupted FailureKind = "interrupted"     // the path died during the session
@@ -97,8 +97,9 @@ const (
 type Failure struct {
 	Kind FailureKind `json:"kind"`
 	// Detail says in full sentences what happened and what to check.
-	Detail string  `json:"detail"`
-	Agent  AgentID `json:"agent,omitempty"`
+	Detail   string  `json:"detail"`
+	Agent    AgentID `json:"agent,omitempty"`
+	DataPort bool    `json:"data_port,omitempty"` // the other agent's data port was never reached
 }
 
 // Error makes a Failure usable as the error of an engine.
@@ -107,11 +108,7 @@ func (f *Failure) Error() string { return string(f.Kind) + ": " + f.Detail }
 // Retryable reports whether a further attempt may help and the cause is not the
 // network under test.
 func (f *Failure) Retryable() bool {
-	switch f.Kind {
-	case FailureAgentLost, FailureController, FailureInternal:
-		return true
-	}
-	return false
+	return f.Kind == FailureAgentLost || f.Kind == FailureController || f.Kind == FailureInternal
 }
 
 // Merge joins the parts of one attempt: metrics, checks and facts of both, the

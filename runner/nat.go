@@ -3,7 +3,6 @@ package runner
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/wire"
@@ -31,14 +30,14 @@ func (tr *try) beginInward(ctx context.Context) *netp.Failure {
 // with it.
 func (tr *try) explainNAT(r netp.Result) netp.Result {
 	responder, ok := tr.members[netp.Responder]
-	if !ok || r.Failure == nil || r.Failure.Kind != netp.FailureUnreachable {
+	if !ok || r.Failure == nil || !r.Failure.DataPort {
 		return r
 	}
 	why := *r.Failure
 	switch {
 	case responder.Agent.NAT && tr.members[netp.Initiator].Agent.NAT:
 		why.Detail += " Both agents are behind NAT, so neither can open the path to the other: forward the data port of one of them to it and give that agent -address."
-	case !responder.Agent.NAT && strings.Contains(strings.ToLower(why.Detail), "data port"): // what fails once it has answered is another matter
+	case !responder.Agent.NAT:
 		why.Detail += fmt.Sprintf(" If agent %s is behind NAT, say nat = true in its block of the suite, or start it with -nat: it then opens the path itself.", responder.Agent.Name)
 	}
 	r.Failure = &why

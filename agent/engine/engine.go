@@ -7,6 +7,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -60,6 +61,18 @@ type Job struct {
 // bytes (on the IP layer) may be sent now; it never blocks and does not allocate.
 type Meter interface {
 	Allow(n int) bool
+}
+
+// Unreached gives the failure of a session whose peer's data port was not reached; nil when err says something else.
+func Unreached(err error) *netp.Failure {
+	var u *port.Unreachable
+	if !errors.As(err, &u) {
+		return nil
+	}
+	if u.Cause == port.Rejected {
+		return &netp.Failure{Kind: netp.FailureRefused, Detail: Sentence(u)}
+	}
+	return &netp.Failure{Kind: netp.FailureUnreachable, Detail: Sentence(u), DataPort: true}
 }
 
 // Sentence writes an error as a sentence, for the detail of a failure.

@@ -166,14 +166,14 @@ func family(network string, a netip.Addr) string {
 // failure makes the Failure of an error.
 func failure(ctx context.Context, err error) *netp.Failure {
 	var known *netp.Failure
-	var unreachable *port.Unreachable
+	unreached := engine.Unreached(err)
 	switch {
 	case errors.As(err, &known):
 		return known
 	case errors.Is(err, context.Canceled):
 		return &netp.Failure{Kind: netp.FailureCancelled, Detail: "The session was stopped before its end."}
-	case errors.As(err, &unreachable):
-		return &netp.Failure{Kind: netp.FailureUnreachable, Detail: engine.Sentence(err)}
+	case unreached != nil:
+		return unreached
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return &netp.Failure{Kind: netp.FailureTimeout, Detail: "The session did not end in the time its orders gave it."}
 	case errors.Is(err, fs.ErrPermission):

@@ -315,8 +315,8 @@ func TestUnreachable(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	near := new(Engine).Initiate(ctx, initiator)
-	if near.Failure == nil || near.Failure.Kind != netp.FailureUnreachable || len(near.Metrics) != 0 {
-		t.Errorf("failure %v with %d metrics, want unreachable and none", near.Failure, len(near.Metrics))
+	if near.Failure == nil || near.Failure.Kind != netp.FailureUnreachable || !near.Failure.DataPort || len(near.Metrics) != 0 {
+		t.Errorf("failure %v with %d metrics, want an unreachable data port and none", near.Failure, len(near.Metrics))
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/engine"
-	"github.com/netpupper/netp/agent/port"
 	"github.com/netpupper/netp/quantity"
 )
 
@@ -28,7 +27,7 @@ func differentOrders(detail string) error {
 // connection has most likely given up in an outage, in which its word that it did is lost.
 func failureOf(ctx context.Context, err error, silence time.Duration) *netp.Failure {
 	var known *netp.Failure
-	var unreachable *port.Unreachable
+	unreached := engine.Unreached(err)
 	switch {
 	case errors.As(err, &known):
 		return known
@@ -36,10 +35,8 @@ func failureOf(ctx context.Context, err error, silence time.Duration) *netp.Fail
 		return failure(netp.FailureTimeout, "The session did not end within the time of its orders. The figures are of what was transferred until then.")
 	case ctx.Err() != nil:
 		return failure(netp.FailureCancelled, "The session was stopped. The figures are of what was transferred until then.")
-	case errors.As(err, &unreachable) && unreachable.Cause == port.Rejected:
-		return failure(netp.FailureRefused, "%s", engine.Sentence(unreachable))
-	case errors.As(err, &unreachable):
-		return failure(netp.FailureUnreachable, "%s", engine.Sentence(unreachable))
+	case unreached != nil:
+		return unreached
 	case errors.Is(err, context.DeadlineExceeded):
 		return failure(netp.FailureTimeout, "The connections of the session did not stand in time: %v.", err)
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):

@@ -3,7 +3,6 @@ package udp
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"maps"
 	"net/netip"
 	"sync"
@@ -253,13 +252,5 @@ func TestManySessions(t *testing.T) {
 	all.Wait()
 	if i.wheel.turning || len(i.wheel.turns) != 0 || i.wheel.pps != 0 {
 		t.Errorf("the wheel still turns: %+v", i.wheel.turns)
-	}
-}
-
-func TestSentence(t *testing.T) {
-	for in, want := range map[string]string{"": "", "no answer": "No answer.", "is it open?": "Is it open?", "It ended.": "It ended."} {
-		if got := engine.Sentence(errors.New(in)); got != want {
-			t.Errorf("%q became %q; want %q", in, got, want)
-		}
 	}
 }

@@ -84,10 +84,10 @@ func (e *Engine) dial(ctx context.Context, job engine.Job, s settings, flows *fl
 }
 
 func dialFailure(ctx context.Context, err error) *netp.Failure {
-	var unreachable *port.Unreachable
+	unreached := engine.Unreached(err)
 	switch {
-	case errors.As(err, &unreachable):
-		return &netp.Failure{Kind: netp.FailureUnreachable, Detail: engine.Sentence(err)}
+	case unreached != nil:
+		return unreached
 	case ctx.Err() != nil:
 		return contextFailure(ctx)
 	case errors.Is(err, os.ErrPermission):
