@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -29,7 +30,7 @@ type Plan struct {
 	// Home is the whole path of the suite's directory where the plan was saved; "" for one that was not.
 	Home string `json:"home,omitempty"`
 
-	Agents   []netp.Agent `json:"agents"` // those that sessions use
+	Agents   []netp.Agent `json:"agents"` // those that sessions use, sorted by name
 	Links    []netp.Link  `json:"links,omitempty"`
 	Tests    []Test       `json:"tests"`
 	Sessions []Session    `json:"sessions"` // sorted by start, then address
@@ -51,7 +52,8 @@ type Plan struct {
 
 // NAT says whether nobody can dial an agent, by its declaration or by its own word.
 func (p *Plan) NAT(id netp.AgentID) bool {
-	return slices.ContainsFunc(p.Agents, func(a netp.Agent) bool { return a.Name == id && a.NAT })
+	i, found := slices.BinarySearchFunc(p.Agents, id, func(a netp.Agent, id netp.AgentID) int { return cmp.Compare(a.Name, id) })
+	return found && p.Agents[i].NAT
 }
 
 // SuiteInfo says which suite a plan is of.

@@ -147,6 +147,31 @@ func TestDraft(t *testing.T) {
 	}
 }
 
+// TestNAT: whichever agents are behind NAT, the plan and what it installs know them.
+func TestNAT(t *testing.T) {
+	in := voiceEvery(5 * time.Minute)
+	names := []netp.AgentID{"mel", "per", "syd"}
+	for behind := range 1 << len(names) {
+		for i := range in.Inventory {
+			at := slices.Index(names, in.Inventory[i].Name)
+			in.Inventory[i].NAT = behind>>at&1 == 1
+		}
+		whole := build(t, in)
+		in.Targets = []string{`test.voice["syd->mel"]`}
+		for what, p := range map[string]*Plan{"plan": whole, "installed": Install(whole, build(t, in))} {
+			for at, name := range names {
+				if got, want := p.NAT(name), behind>>at&1 == 1; got != want {
+					t.Errorf("%s: NAT of %s is %v, want %v", what, name, got, want)
+				}
+			}
+			if p.NAT("nobody") || p.NAT("") || p.NAT("zoo") {
+				t.Errorf("%s: an agent that is not in it is behind NAT", what)
+			}
+		}
+		in.Targets = nil
+	}
+}
+
 func TestSecretsStayOut(t *testing.T) {
 	if text := asJSON(t, build(t, input(threeSites()))); strings.Contains(text, "hunter2") {
 		t.Error("the plan holds a sink's secret")
