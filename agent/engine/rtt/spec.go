@@ -108,7 +108,7 @@ func check(p netp.Params) []netp.ParamFault {
 		fault("interval", "With mode tcp_connect the interval must be at least %s: each probe opens a connection at the far end. Use mode stamp or icmp for a shorter one.", quantity.Duration(minConnects))
 	}
 	if count := p.Number("count"); count*interval.Seconds() > maxDuration.Seconds() {
-		fault("count", "%.0f probes take %s at this interval; a session lasts at most %s. Write a lower count or a shorter interval.", count, quantity.Format(count*interval.Seconds(), "s"), quantity.Duration(maxDuration))
+		fault("count", "A session lasts at most %s, which at this interval is enough for %s probes. Write a lower count or a shorter interval.", quantity.Duration(maxDuration), quantity.Count(uint64(maxDuration/interval)))
 	}
 	limit := maxOutstanding
 	if mode == modeTCP {

@@ -92,6 +92,9 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: faults at %v, want %v", test.name, got, test.want)
 		}
 	}
+	if f := check(base(netp.Params{"count": 169.0, "interval": 3600.0})); len(f) != 1 || !strings.Contains(f[0].Detail, "lasts at most 168 h, which at this interval is enough for 168 probes") {
+		t.Errorf("an hour too many: %+v", f)
+	}
 }
 
 func TestDemand(t *testing.T) {

@@ -129,8 +129,8 @@ func checkRate(p netp.Params, fault func(param, format string, args ...any)) {
 	if s.count > 0 && s.count < uint64(s.streams) {
 		fault("streams", "%d packets cannot be spread over %d streams. Write fewer streams or a higher count.", s.count, s.streams)
 	}
-	if span := s.span(); s.count > 0 && span > maxDuration {
-		fault("count", "%d packets take %s at this rate; a session lasts at most %s. Write a lower count or a higher rate.", s.count, quantity.Duration(span), quantity.Duration(maxDuration))
+	if s.count > 0 && s.span() > maxDuration {
+		fault("count", "A session lasts at most %s, which at this rate is enough for %s packets. Write a lower count or a higher rate.", quantity.Duration(maxDuration), quantity.Count(uint64(s.pps()*maxDuration.Seconds())))
 	}
 }
 

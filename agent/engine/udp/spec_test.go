@@ -40,6 +40,18 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestCountIsBoundedByTime: who writes too many packets is told how many there may be, and so many there may be.
+func TestCountIsBoundedByTime(t *testing.T) {
+	const most = 20 * 7 * 24 * 60 * 60.0
+	faults := check(withDefaults(netp.Params{"rate": "20pps", "count": most + 1}))
+	if want := "A session lasts at most 168 h, which at this rate is enough for 12 096 000 packets. Write a lower count or a higher rate."; len(faults) != 1 || faults[0].Detail != want {
+		t.Errorf("got %+v, want %q", faults, want)
+	}
+	if faults := check(withDefaults(netp.Params{"rate": "20pps", "count": most})); len(faults) > 0 {
+		t.Errorf("got %+v for as many as there may be", faults)
+	}
+}
+
 func TestDemand(t *testing.T) {
 	d := demand(withDefaults(netp.Params{"rate": "50pps", "size": 172.0, "duration": 10.0, "omit": 2.0}))
 	if d.Duration != 12*time.Second || d.Forward.Packets != 600 || d.Forward.Bytes != 600*200 || d.Forward.Rate != 80_000 || d.Forward.Exclusive {
