@@ -67,6 +67,9 @@ func Compile(in Source) (Assertion, []Problem) {
 	metrics := slices.Sorted(maps.Keys(c.metrics))
 	if in.Message != "" {
 		problems = append(problems, c.expression(in.Message, true)...)
+		if c.checked.null() { // as if it were not there
+			in.Message = ""
+		}
 	}
 	out := Assertion{
 		Name: in.Name, Severity: in.Severity, Condition: in.Condition, Message: in.Message,
@@ -100,6 +103,11 @@ func (c *compiler) expression(text string, message bool) []Problem {
 		m := c.machine(text, message)
 		c.resolve(m, e)
 		c.checked = m.eval(e)
+		if wrap, ok := e.(*hclsyntax.TemplateWrapExpr); ok && message {
+			m.asText(c.checked, wrap.Wrapped)
+		} else if message && !c.checked.null() {
+			m.asText(c.checked, e)
+		}
 		problems = m.problems
 	}
 	for i := range problems {

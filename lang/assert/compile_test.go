@@ -70,6 +70,29 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+// TestMessagesThatAreNoText: what no text can be made of is told when the suite is loaded; null as a whole is no message.
+func TestMessagesThatAreNoText(t *testing.T) {
+	for message, want := range map[string]string{
+		`"${null}"`:                 "null is null, which cannot stand in a text",
+		`"${null} ${loss.ratio}"`:   "null is null, which cannot stand in a text",
+		`"${[1]} of ${loss.ratio}"`: "[1] is neither text nor number",
+		`"${{a = 1}}"`:              "{a = 1} is neither text nor number",
+		`[1]`:                       "[1] is neither text nor number",
+		`null`:                      "",
+		`var.name`:                  "",
+	} {
+		in := source("loss.ratio <= 0.1 * percent")
+		in.Message = message
+		a, problems := assert.Compile(in)
+		switch {
+		case want == "" && len(problems) > 0, want != "" && (len(problems) != 1 || !problems[0].Message || !strings.HasPrefix(problems[0].Detail, want)):
+			t.Errorf("%s: %+v, want %q", message, problems, want)
+		case want == "" && (message == "null") != (a.Message == ""):
+			t.Errorf("%s: the message is %q", message, a.Message)
+		}
+	}
+}
+
 func TestAllProblemsAreFoundAtOnce(t *testing.T) {
 	in := source("los.ratio <= 1 && delay <= var.name && nope(1) && jitter && delay.p50 <= var.secret")
 	in.Message = `"${delay.p51} ${var.gone}"`

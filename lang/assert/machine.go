@@ -35,6 +35,9 @@ const (
 func number(i interval) value { return value{kind: numberValue, num: i} }
 func verdict(t truth) value   { return value{kind: truthValue, truth: t} }
 
+// null says that a value is known to be none.
+func (v value) null() bool { return v.kind == otherValue && v.other != cty.NilVal && v.other.IsNull() }
+
 // nothing is the value of an expression that could not be evaluated.
 func nothing() value { return value{other: cty.NilVal} }
 
@@ -184,6 +187,19 @@ func (m *machine) asTruth(v value, at hclsyntax.Expression) truth {
 	}
 	m.report(sumInvalid, at.Range(), "%s is neither true nor false. Compare it with something.", m.text(at))
 	return unknown
+}
+
+// asText writes a value as people read it; false when it is not known.
+func (m *machine) asText(v value, at hclsyntax.Expression) (string, bool) {
+	text, ok := v.text()
+	switch {
+	case ok || v.kind != otherValue || v.other == cty.NilVal:
+	case v.null():
+		m.report(sumInvalid, at.Range(), "%s is null, which cannot stand in a text. Write coalesce() with what is to stand there instead.", m.text(at))
+	default:
+		m.report(sumInvalid, at.Range(), "%s is neither text nor number, true nor false, and nothing else can stand in a text. Write join() or jsonencode() around it.", m.text(at))
+	}
+	return text, ok
 }
 
 // operators names the operators by their operation.
@@ -466,7 +482,7 @@ func (m *machine) template(e *hclsyntax.TemplateExpr) value {
 	var b strings.Builder
 	whole := true
 	for _, part := range e.Parts {
-		text, ok := m.eval(part).text()
+		text, ok := m.asText(m.eval(part), part)
 		if !ok {
 			whole = false
 			text = m.filler
