@@ -209,9 +209,10 @@ func (d *daemon) runSession(s *session) {
 // the session.
 func (d *daemon) openPath(ctx context.Context, s *session) {
 	err := s.visit.Run(ctx)
-	if unreachable := new(port.Unreachable); errors.As(err, &unreachable) {
-		s.stop(&netp.Failure{Kind: netp.FailureUnreachable, Agent: d.cfg.Name, Detail: fmt.Sprintf(
-			"Agent %s is behind NAT and opens the path itself, but could not: %v.", d.cfg.Name, err)})
+	if f := engine.Unreached(err); f != nil {
+		f.Kind, f.Agent = netp.FailureUnreachable, d.cfg.Name
+		f.Detail = fmt.Sprintf("Agent %s is behind NAT and opens the path itself, but could not. %s", d.cfg.Name, f.Detail)
+		s.stop(f)
 	} else if err != nil && ctx.Err() == nil {
 		s.stop(&netp.Failure{Kind: netp.FailureInternal, Agent: d.cfg.Name, Detail: fmt.Sprintf("Agent %s could not open the path: %v.", d.cfg.Name, err)})
 	}

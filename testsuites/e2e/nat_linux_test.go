@@ -123,7 +123,7 @@ func TestAgentsBehindNAT(t *testing.T) {
 		  }
 		}`)
 	f = only(t, w.run(t.Context(), makePlan(session{from: "open", to: "nat", kind: "rtt", params: defaults(t, "rtt", nil)}), nil)).Result.Failure
-	if f == nil || f.Kind != netp.FailureUnreachable || !strings.Contains(f.Detail, "behind NAT") {
+	if f == nil || f.Kind != netp.FailureUnreachable || !strings.Contains(f.Detail, "behind NAT") || !strings.HasSuffix(f.Detail, " lead to that agent?") {
 		t.Errorf("behind NAT, to a data port that is closed: %v", f)
 	}
 }
