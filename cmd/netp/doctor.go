@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/clock"
 	"github.com/netpupper/netp/cmd/netp/internal/view"
 	"github.com/netpupper/netp/quantity"
@@ -27,7 +28,7 @@ func (a *app) doctorCommand() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			list := append([]finding{clockFinding(), coresFinding(), sleepFinding()}, systemFindings()...)
 			if json {
-				return view.Document(a.env.stdout, map[string]any{"findings": list})
+				return view.Document(a.env.stdout, map[string]any{"format_version": netp.FormatVersion, "findings": list})
 			}
 			for _, f := range list {
 				a.out().Finding(f.Name, f.Detail, f.Fix, f.OK)
