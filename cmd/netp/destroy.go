@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/netpupper/netp/cmd/netp/internal/view"
 	"github.com/netpupper/netp/runner/apply"
 )
 
@@ -51,7 +53,8 @@ func (a *app) destroy(ctx context.Context, r reach, dir, suite string, how appro
 	case n == 0:
 		a.out().Printf("Nothing of suite %s is applied.\n", suite)
 	default:
-		a.out().Printf("%sForgot %d applied tests of suite %s. Its runs are kept: netp runs %s\n", ended, n, suite, dir)
+		where := strings.TrimPrefix(view.DirFlag(keptIn(b)), "-dir=")
+		a.out().Printf("%sForgot the applied tests of suite %s, %d in all. Its runs are kept: %s\n", ended, suite, n, strings.TrimSpace("netp runs "+where))
 	}
 	return nil
 }

@@ -140,7 +140,7 @@ func TestOneLocalRunAtATime(t *testing.T) {
 		}
 	}
 	p.must(exitPass, "apply", "-target=test.short")
-	if out := p.must(exitPass, "destroy", "s"); !strings.Contains(out, "Forgot 2 applied tests of suite s") {
+	if out := p.must(exitPass, "destroy", "s"); !strings.HasSuffix(out, "Forgot the applied tests of suite s, 2 in all. Its runs are kept: netp runs\n") {
 		t.Errorf("netp destroy after the runs:\n%s", out)
 	}
 
