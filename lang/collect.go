@@ -22,14 +22,16 @@ type collector struct {
 	errors  int
 	// broken says that some file could not be read or parsed in full, so that
 	// nothing is known of what is missing.
-	broken  bool
+	broken bool
+	// lost are the lines at which the parser lost its way: all else that could be said of them follows from that.
+	lost    map[hcl.Range]bool
 	secrets secrets
 	// callable are the names of the functions, to suggest one.
 	callable []string
 }
 
 func newCollector(max int) *collector {
-	return &collector{sources: map[string]*source{}, seen: map[string]bool{}, secrets: secrets{}, max: max}
+	return &collector{sources: map[string]*source{}, seen: map[string]bool{}, lost: map[hcl.Range]bool{}, secrets: secrets{}, max: max}
 }
 
 // fail adds an error at a range; the zero range means no place.
@@ -54,7 +56,7 @@ var aboutAbsence = []string{sumUnknownReference, sumMissingArgument, sumUnknownP
 // add keeps a diagnostic once per place: the instances of one block repeat the
 // same fault, and reading it once is enough.
 func (c *collector) add(d diag.Diagnostic, rng hcl.Range) {
-	if c.broken && slices.Contains(aboutAbsence, d.Summary) {
+	if c.broken && slices.Contains(aboutAbsence, d.Summary) || c.lost[lineOf(rng)] {
 		return
 	}
 	if rng.End.Byte < rng.Start.Byte { // of an expression that did not parse
@@ -91,6 +93,23 @@ func (c *collector) add(d diag.Diagnostic, rng hcl.Range) {
 		d.Snippet = nil
 	}
 	c.list = append(c.list, d)
+}
+
+// syntax adds what the parser says of a file.
+func (c *collector) syntax(ds hcl.Diagnostics) {
+	c.broken = c.broken || ds.HasErrors()
+	for _, d := range ds {
+		c.hcl(hcl.Diagnostics{d})
+		if d.Subject != nil && d.Severity == hcl.DiagError && !isJSON(d.Subject.Filename) { // which may be one long line
+			c.lost[lineOf(*d.Subject)] = true
+		}
+	}
+}
+
+// lineOf is where the line begins in which a range does.
+func lineOf(rng hcl.Range) hcl.Range {
+	at := hcl.Pos{Line: rng.Start.Line}
+	return hcl.Range{Filename: rng.Filename, Start: at, End: at}
 }
 
 // hcl adds diagnostics of the HCL parser and evaluator.

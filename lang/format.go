@@ -35,7 +35,7 @@ func Format(src []byte, filename string) ([]byte, diag.List) {
 		return nil, c.list
 	}
 	if p.diags.HasErrors() {
-		c.hcl(p.diags)
+		c.syntax(p.diags)
 		return nil, c.list.Sorted()
 	}
 	if isJSON(filename) {

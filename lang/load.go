@@ -250,10 +250,7 @@ func (l *loader) parseFiles(files []*source) []*source {
 			p.src.body = nil
 			continue
 		}
-		if p.diags.HasErrors() {
-			l.broken = true
-		}
-		l.hcl(p.diags)
+		l.syntax(p.diags)
 		if l.tokens > l.limits.Tokens {
 			l.broken = true
 			l.fail(fileRange(p.src), sumTooLarge, "With %s the suite has more than %d words and signs. Make its blocks with for_each.", p.src.name, l.limits.Tokens)
