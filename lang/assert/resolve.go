@@ -122,16 +122,27 @@ func (c *compiler) unknownRoot(m *machine, t hcl.Traversal) {
 		m.report(sumDirection, t.SourceRange(), "The sessions of this test measure both directions, each for itself. Write %s or %s.", twice[0], twice[1])
 		return
 	}
-	m.report(sumUnknownMetric, rootRange(t), "%s", c.unknownMetric(t.RootName()))
+	root := t.RootName()
+	if len(t) > 1 || c.near(root) != "" {
+		m.report(sumUnknownMetric, rootRange(t), "%s", c.unknownMetric(root))
+		return
+	}
+	units := slices.Sorted(maps.Keys(Units()))
+	m.report(sumUnknownMetric, rootRange(t), "%q is neither a metric of the test nor a unit.%s The units are %s. %s",
+		root, suggest.Sentence(root, units), strings.Join(units, ", "), c.offered())
 }
 
 func (c *compiler) unknownMetric(name string) string {
-	var first []string
+	return fmt.Sprintf("%s has no metric %q.%s %s", c.subject(), name, c.near(name), c.offered())
+}
+
+// near proposes a metric; "" when none is like the name.
+func (c *compiler) near(name string) string {
+	words := c.names()
 	for _, s := range c.in.Metrics {
-		first = append(first, s.Name)
+		words = append(words, s.Name)
 	}
-	words := append(slices.Clone(first), c.names()...)
-	return fmt.Sprintf("%s has no metric %q.%s %s", c.subject(), name, suggest.Sentence(name, words), c.offered())
+	return suggest.Sentence(name, words)
 }
 
 func (c *compiler) subject() string {
