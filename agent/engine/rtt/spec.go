@@ -65,7 +65,7 @@ func params() []netp.ParamSpec {
 		{Name: "dscp", Type: netp.DSCPParam, Default: 0.0, Min: 0, Max: 63,
 			Doc: "Code point of the probes; an agent answers with the same."},
 		{Name: "ip", Type: netp.IntegerParam, Min: 4, Max: 6,
-			Doc: "IP version to an endpoint, 4 or 6; when absent, the first address its name resolves to."},
+			Doc: "IP version that the session must use, 4 or 6; when absent, that of the destination agent's address, or of the first address that an endpoint's name resolves to."},
 		{Name: "timeout", Type: netp.DurationParam, Default: defaultTimeout.Seconds(), Min: 0.01, Max: maxTimeout.Seconds(),
 			Doc: "An answer that takes longer is a loss (RFC 6673 §5.1.5, Tmax), whether it still comes or not."},
 		{Name: "omit", Type: netp.DurationParam, Default: 0.0, Min: 0, Max: 3600,
