@@ -159,7 +159,7 @@ func parseRateIn(s string, allowed []unit) (float64, error) {
 }
 
 var byteUnit = regexp.MustCompile(`^[kKMGT]?i?(B|Byte|Bytes|byte|bytes|o)(ps|/s)?$`)
-var bitUnit = regexp.MustCompile(`^[kKMGT]?i?(b|bit|bits)(ps|/s)?$`)
+var bitUnit = regexp.MustCompile(`^[kKMGT]?i?(b|[bB]its?)(ps|/s)?$`)
 
 // alike is the unit with the prefix that another name has: "KB" for "kbit".
 func alike(name string, units []unit) string {

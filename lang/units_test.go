@@ -12,7 +12,7 @@ import (
 // TestWrongKindOfUnit: what is proposed has the size that was meant.
 func TestWrongKindOfUnit(t *testing.T) {
 	for text, want := range map[string]string{
-		"1600bit": `"1600B"`, "10kbit": `"10KB"`, "1Mb": `"1MB"`, "2Gbps": `"2GB"`, "1Tbit": `"1GB"`,
+		"1600bit": `"1600B"`, "10kbit": `"10KB"`, "1Mb": `"1MB"`, "2Gbps": `"2GB"`, "1Tbit": `"1GB"`, "10MBit": `"10MB"`, "8kBits/s": `"8KB"`,
 	} {
 		if _, err := parseSize(text); err == nil || !strings.Contains(err.Error(), "example "+want) {
 			t.Errorf("size %s: %v, want %s", text, err, want)
