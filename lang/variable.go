@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -157,6 +158,9 @@ func (it *item) variable() cty.Value {
 	return v
 }
 
+// typeWords are the words that types are made of.
+var typeWords = []string{"string", "number", "bool", "any", "list", "set", "map", "object", "tuple"}
+
 // typeConstraint reads the type of a variable; any when it has none.
 func (it *item) typeConstraint() (cty.Type, *typeexpr.Defaults, bool) {
 	attr := it.block.Body.Attributes["type"]
@@ -165,10 +169,14 @@ func (it *item) typeConstraint() (cty.Type, *typeexpr.Defaults, bool) {
 	}
 	ty, defaults, ds := typeexpr.TypeConstraintWithDefaults(attr.Expr)
 	if ds.HasErrors() {
+		l := it.scope.loader
 		for _, d := range ds {
 			d.Summary = sumInvalidTypeConstraint
+			if word := string(d.Subject.SliceBytes(l.sources[d.Subject.Filename].bytes)); hclsyntax.ValidIdentifier(word) && !slices.Contains(typeWords, word) {
+				d.Detail += suggest.Sentence(word, typeWords) + " The types are " + strings.Join(typeWords, ", ") + "."
+			}
 		}
-		it.scope.loader.hcl(ds)
+		l.hcl(ds)
 		return cty.DynamicPseudoType, nil, false
 	}
 	return ty, defaults, true
