@@ -233,8 +233,14 @@ func (x *sender) toLook(now int64) bool {
 	if x.tracer.pending() >= tellAfter {
 		return true
 	}
-	return now-x.looked.Load() >= int64(lookEvery) && (now-x.arrived >= x.spacing || x.tracer.due(now))
+	return now-x.looked.Load() >= int64(lookEvery) && (x.expects(now) || x.tracer.due(now))
 }
+
+// reportSlack is by how much a report may be late without that anybody looks for it in vain.
+const reportSlack = 10 * time.Millisecond
+
+// expects says whether a report should be there.
+func (x *sender) expects(now int64) bool { return now-x.arrived >= x.spacing+int64(reportSlack) }
 
 // due sends what is due.
 func (x *sender) due(now int64) (next int64, more bool) {

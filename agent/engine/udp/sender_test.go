@@ -21,8 +21,8 @@ func TestToLook(t *testing.T) {
 		want          bool
 	}{
 		{name: "heard a moment ago", heard: 60 * time.Millisecond, looked: 60 * time.Millisecond, spacing: reportEvery},
-		{name: "reports are seldom", heard: 200 * time.Millisecond, looked: 60 * time.Millisecond, spacing: reportSeldom},
-		{name: "a report is due", heard: reportEvery, looked: 20 * time.Millisecond, spacing: reportEvery, want: true},
+		{name: "reports are seldom", heard: reportSeldom, looked: 60 * time.Millisecond, spacing: reportSeldom},
+		{name: "a report is due", heard: reportEvery + reportSlack, looked: 20 * time.Millisecond, spacing: reportEvery, want: true},
 		{name: "looked a moment ago", heard: 300 * time.Millisecond, looked: time.Millisecond, spacing: reportEvery},
 		{name: "the reports have ended", heard: deadMan, looked: 20 * time.Millisecond, spacing: reportEvery, want: true},
 		{name: "many departures", pending: tellAfter, want: true},

@@ -172,7 +172,7 @@ func (r *rawSocket) shape(s settings) (count, size int) {
 	case r.facts.joins:
 		return 8, joinedSize
 	case s.pps() < 2000:
-		count = 8
+		count = 16 // what a voice stream sends between two reports fits
 	default:
 		count = 64
 	}

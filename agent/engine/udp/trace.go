@@ -13,6 +13,9 @@ func (x *sender) trace() bool {
 	if !x.set.traced() || !x.sock.trace() {
 		return false
 	}
+	if x.set.slow() {
+		x.spacing = int64(reportSeldom) // of the reports from now on; those before the start came faster
+	}
 	x.rides = x.set.riding() > 0
 	x.tracer = newTracer(clock.Mono(), cmp.Or(x.set.riding(), tellAfter))
 	x.departed = func(sequence uint64, kernel int64) { x.tracer.left(sequence, x.clock.Stamp(kernel)) }
@@ -22,10 +25,12 @@ func (x *sender) trace() bool {
 // look does between the packets of a traced stream what serve does for others, and tells departures. When a report should have come it
 // sends an echo that nobody has asked for, so that the receiver reports more often.
 func (x *sender) look() {
-	if _, err := x.read(0); err != nil {
-		return
+	if x.expects(clock.Mono()) {
+		if _, err := x.read(0); err != nil {
+			return
+		}
 	}
-	now := x.looked.Load()
+	now := clock.Mono()
 	if silent := time.Duration(now - x.arrived); silent > 3*reportSeldom/2 && silent < deadMan && now-x.complained >= int64(reportEvery) {
 		x.complained = now
 		x.tell(echo{})

@@ -1,6 +1,7 @@
 package departure
 
 import (
+	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -12,8 +13,8 @@ import (
 const (
 	// ring bounds the packets whose departure has not been read yet. A socket's receive buffer holds some hundreds of stamps.
 	ring = 1 << 10
-	// batch is how many stamps are read with one call.
-	batch = 16
+	// batch is how many stamps are read with one call: more than are taken at a time.
+	batch = 48
 	// The kernel numbers the departures (OPT_ID) by send calls, and does not return the packets (OPT_TSONLY).
 	give  = unix.SOF_TIMESTAMPING_SOFTWARE | unix.SOF_TIMESTAMPING_OPT_ID | unix.SOF_TIMESTAMPING_OPT_TSONLY
 	stamp = unix.SOF_TIMESTAMPING_TX_SOFTWARE
@@ -25,9 +26,16 @@ type Queue struct {
 	arrival int                 // flags for packets that come
 	ids     [ring]atomic.Uint64 // by the number of the send call
 	calls   atomic.Uint32       // since the kernel last began to count
+}
+
+// scratch is what departures are read into.
+type scratch struct {
 	headers [batch]header
 	control [batch][256]byte
 }
+
+// scratches are shared by all queues: thousands of them need one for each thread that takes.
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 // header is struct mmsghdr.
 type header struct {
@@ -66,17 +74,19 @@ func (q *Queue) Sending(id uint64) {
 // Take calls take with each departure that has not been given yet [Unix ns]; it does not wait. An ICMP message in the queue is
 // dropped.
 func (q *Queue) Take(take func(id uint64, kernel int64)) {
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
 	for {
-		for i := range q.headers {
-			q.headers[i].Control = &q.control[i][0]
-			q.headers[i].SetControllen(len(q.control[i]))
+		for i := range s.headers {
+			s.headers[i].Control = &s.control[i][0]
+			s.headers[i].SetControllen(len(s.control[i]))
 		}
-		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(q.fd), uintptr(unsafe.Pointer(&q.headers[0])), batch, unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT, 0, 0)
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(q.fd), uintptr(unsafe.Pointer(&s.headers[0])), batch, unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT, 0, 0)
 		if errno != 0 {
 			return
 		}
 		for i := range int(n) {
-			call, kernel, ok := read(q.control[i][:min(int(q.headers[i].Controllen), len(q.control[i]))])
+			call, kernel, ok := read(s.control[i][:min(int(s.headers[i].Controllen), len(s.control[i]))])
 			if id := q.ids[call%ring].Load(); ok && id != None && q.calls.Load()-call-1 < ring {
 				take(id, kernel)
 			}
