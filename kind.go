@@ -119,8 +119,9 @@ type MetricSpec struct {
 	Unit   string // SI: "s", "bit/s", "1", "packets", "B"
 	Shape  Shape
 	Basis  Basis
-	Better string // "lower", "higher" or "" where neither is
-	Share  bool   // of something, from 0 to 1, as ratios always are
+	Better string  // "lower", "higher" or "" where neither is
+	Share  bool    // of something, from 0 to 1, as ratios always are
+	Most   float64 // no figure of samples is above it with these parameters [Unit]; 0 for no bound
 	// OneWay marks metrics that compare two clocks and carry their error bound.
 	OneWay bool
 	Source string // "RFC 7679"

@@ -56,7 +56,7 @@ func (b *builder) weigh(p *Plan, t *Test, spec netp.KindSpec, a assert.Assertion
 		if !ok {
 			continue // the loader has reported it
 		}
-		w := weighing{test: t, a: a, limit: c, metric: metric, length: measured(t), samples: samples(spec, t, metric)}
+		w := weighing{test: t, a: a, limit: c, metric: metric, most: most(metric, member), length: measured(t), samples: samples(spec, t, metric)}
 		w.limit.Unit = metric.Unit
 		switch {
 		case w.cannotFail():
@@ -64,6 +64,8 @@ func (b *builder) weigh(p *Plan, t *Test, spec netp.KindSpec, a assert.Assertion
 		case w.cannotPass():
 			told = b.idle(w, settled == netp.Fail, "pass", "no path") || told
 			continue
+		case member != "count" && w.beyondTimeout():
+			b.distant(w)
 		}
 		text := w.text(member)
 		if text == "" {
@@ -89,8 +91,8 @@ func whatever(a assert.Assertion, metrics []netp.MetricSpec) netp.Status {
 		switch {
 		case !ok:
 			return netp.Estimate{}, errors.New("not a metric of the kind")
-		case isShare(metric):
-			return netp.Estimate{High: 1}, nil
+		case most(metric, member) > 0:
+			return netp.Estimate{High: most(metric, member)}, nil
 		}
 		signed := metric.Shape == netp.ValueShape || metric.OneWay && member != "stddev" && member != "count"
 		return netp.Estimate{OpenLow: signed, OpenHigh: true}, nil
@@ -103,6 +105,7 @@ type weighing struct {
 	a       assert.Assertion
 	limit   netp.Limit
 	metric  netp.MetricSpec
+	most    float64
 	samples uint64
 	length  time.Duration // of the measurement
 	needed  uint64
@@ -158,16 +161,33 @@ func (w *weighing) lower() bool { return strings.HasPrefix(w.limit.Op, ">") }
 
 func isShare(m netp.MetricSpec) bool { return m.Shape == netp.RatioShape || m.Share }
 
+// most is the largest value that a figure of a metric can have, the least being 0; 0 for no bound.
+func most(m netp.MetricSpec, member string) float64 {
+	switch {
+	case isShare(m):
+		return 1
+	case member == "count":
+		return 0
+	}
+	return m.Most
+}
+
 // cannotFail reports whether the limit is one that no share exceeds.
 func (w *weighing) cannotFail() bool {
-	return isShare(w.metric) && w.upper() && (w.limit.Value > 1 || w.limit.Value == 1 && w.limit.Op == "<=")
+	return w.most > 0 && w.upper() && (w.limit.Value > w.most || w.limit.Value == w.most && w.limit.Op == "<=")
 }
 
 // cannotPass reports whether the limit is one that no share keeps.
 func (w *weighing) cannotPass() bool {
 	value := w.limit.Value
-	return isShare(w.metric) && w.limit.Op != "!=" &&
-		(value > 1 && !w.upper() || value == 1 && w.limit.Op == ">" || value < 0 && !w.lower() || value == 0 && w.limit.Op == "<")
+	return w.most > 0 && w.limit.Op != "!=" &&
+		(value > w.most && !w.upper() || value == w.most && w.limit.Op == ">" || value < 0 && !w.lower() || value == 0 && w.limit.Op == "<")
+}
+
+// beyondTimeout reports whether the limit is on a time that no packet takes, but for the error of the clocks: it is lost before.
+func (w *weighing) beyondTimeout() bool {
+	timeout := w.test.Params.Duration("timeout").Seconds()
+	return timeout > 0 && w.metric.Unit == "s" && w.metric.Basis == netp.PerPacket && w.limit.Value > timeout
 }
 
 // decides reports whether the assertion fails when this comparison does, whatever the others say: not where it stands below an "||".
@@ -311,8 +331,14 @@ func (b *builder) undecidable(w weighing, text string) {
 // comparison settles it, and true returned then; it may be one of several.
 func (b *builder) idle(w weighing, settles bool, verdict, who string) bool {
 	number := strconv.FormatFloat(w.limit.Value, 'g', -1, 64)
-	advice := "Assert a limit between 0 and 1."
-	if w.limit.Value > 0 && w.limit.Value < 100 {
+	what, advice := "a share, from 0 to 1", "Assert a limit between 0 and 1."
+	switch unlimited := w.limit.Value <= 0 || w.limit.Value >= 100; {
+	case !isShare(w.metric):
+		what, advice = "at most "+quantity.Format(w.most, w.metric.Unit)+" with the parameters of "+w.test.Profile, "Assert a lower limit."
+		if w.metric.Unit == "s" && w.limit.Value > 0 {
+			advice = fmt.Sprintf("A limit in milliseconds is written %s * ms.", number)
+		}
+	case !unlimited:
 		advice = fmt.Sprintf("A limit in percent is written %s * percent.", number)
 	}
 	summary := "Assertion cannot " + verdict
@@ -320,9 +346,16 @@ func (b *builder) idle(w weighing, settles bool, verdict, who string) bool {
 		summary = "Comparison says nothing"
 	}
 	b.diags = append(b.diags, assertionFault(diag.Warning, summary, fmt.Sprintf(
-		"%s is a share, from 0 to 1, so that %s %s %s is true of %s. %s",
-		w.limit.Metric, w.limit.Metric, w.limit.Op, number, who, advice), w.test.Addr, w.a))
+		"%s is %s, so that %s %s %s is true of %s. %s",
+		w.limit.Metric, what, w.limit.Metric, w.limit.Op, number, who, advice), w.test.Addr, w.a))
 	return settles
+}
+
+// distant warns of a limit beyond the timeout.
+func (b *builder) distant(w weighing) {
+	b.diags = append(b.diags, assertionFault(diag.Warning, "Limit beyond the timeout", fmt.Sprintf(
+		"A packet that takes longer than the timeout of %s is lost, so that %s hardly comes to %s. A limit in milliseconds is written %s * ms.",
+		quantity.Duration(w.test.Params.Duration("timeout")), w.limit.Metric, quantity.Format(w.limit.Value, "s"), strconv.FormatFloat(w.limit.Value, 'g', -1, 64)), w.test.Addr, w.a))
 }
 
 // pointless warns of an assertion that is settled before anything is measured, though none of its comparisons tells.
@@ -336,7 +369,7 @@ func (b *builder) pointless(t *Test, a assert.Assertion, settled netp.Status) {
 		return
 	}
 	b.diags = append(b.diags, assertionFault(diag.Warning, "Assertion cannot "+verdict, fmt.Sprintf(
-		"The condition is %s whatever is measured: a share lies between 0 and 1, and nothing but a value or a one-way delay is below 0. Assert a limit that a path can break and keep.",
+		"The condition is %s whatever is measured: a share lies between 0 and 1, a round trip within its timeout, and nothing but a value or a one-way delay is below 0. Assert a limit that a path can break and keep.",
 		truth), t.Addr, a))
 }
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"maps"
 	"math"
 	"strings"
 	"testing"
@@ -84,7 +85,7 @@ func TestPowerDetects(t *testing.T) {
 // A limit that is no limit is told; what a session cannot show is told only where the assertion needs it.
 func TestWarningsOfConditions(t *testing.T) {
 	const undecided, infallible, hopeless = "Assertion cannot be decided", "Assertion cannot fail", "Assertion cannot pass"
-	const idle = "Comparison says nothing"
+	const idle, distant = "Comparison says nothing", "Limit beyond the timeout"
 	for text, want := range map[string]string{
 		"loss.ratio <= 5":           infallible,
 		"loss.ratio <= 1":           infallible,
@@ -116,6 +117,10 @@ func TestWarningsOfConditions(t *testing.T) {
 		"1 - loss.ratio >= 99.9":                                     hopeless,
 		"delay.stddev < 0":                                           hopeless,
 		"delay.min >= 0":                                             "", // the clocks may differ
+		"delay.p99 <= 60":                                            distant,
+		"delay.p99 <= 2":                                             "", // the timeout
+		"delay.p99 > 60 || loss.ratio <= 1":                          distant + ", " + infallible,
+		"delay.count >= 60":                                          "",
 
 		"loss.ratio == 0":                                                           undecided,
 		"loss.ratio == 1 * percent":                                                 undecided,
@@ -134,9 +139,11 @@ func TestWarningsOfConditions(t *testing.T) {
 		s := threeSites()
 		s.Tests = []lang.Test{test("t", voice, "core")}
 		s.Tests[0].Asserts = []assert.Assertion{condition("x", text, "loss.ratio")}
+		s.Tests[0].Profile.Params = maps.Clone(voice.Params)
+		s.Tests[0].Profile.Params["timeout"] = 2.0
 		var got []string
 		for _, w := range build(t, input(s)).Warnings {
-			if w.Summary == undecided || w.Summary == infallible || w.Summary == hopeless || w.Summary == idle {
+			if w.Summary == undecided || w.Summary == infallible || w.Summary == hopeless || w.Summary == idle || w.Summary == distant {
 				got = append(got, w.Summary)
 				if w.Range == nil || w.Range.Filename != "suite.hcl" || w.Range.Start.Line != 41 {
 					t.Errorf("%s: the warning is at %+v", text, w.Range)

@@ -136,7 +136,7 @@ const (
 
 func metrics(p netp.Params) []netp.MetricSpec {
 	specs := []netp.MetricSpec{
-		{Name: metricRTT, Unit: "s", Shape: netp.DistributionShape, Basis: netp.PerPacket, Better: "lower", Source: "RFC 2681 §2",
+		{Name: metricRTT, Unit: "s", Shape: netp.DistributionShape, Basis: netp.PerPacket, Better: "lower", Most: p.Duration("timeout").Seconds(), Source: "RFC 2681 §2",
 			Doc: "Round-trip delay of the network: from the kernel's stamp of the departure to its stamp of the arrival, without the time the packet spent in the reflector. With tcp_connect, the handshake as the kernel timed it."},
 		{Name: metricUser, Unit: "s", Shape: netp.DistributionShape, Basis: netp.PerPacket, Better: "lower", Source: "RFC 2681 §3.7",
 			Doc: "Round-trip delay as a program sees it, both hosts included. What it has more than rtt is the hosts' and not the network's."},
