@@ -163,7 +163,7 @@ func (a *app) labUp(ctx context.Context, file string, l labfile.Lab) error {
 		keeper.Wait()
 		return errors.New(s.Error)
 	}
-	a.out().Printf("Lab %s is up: %d sites, %d carriers. Its sites as agents of a suite:\n\n%s\nTake it down with: netp lab down %s\n",
+	a.out().Printf("# Lab %s is up: %d sites, %d carriers. Its sites as agents of a suite:\n\n%s\n# Take it down with: netp lab down %s\n",
 		l.Name, len(l.Sites), len(l.Carriers), agentBlocks(s), l.Name)
 	return keeper.Process.Release()
 }
