@@ -47,7 +47,7 @@ func TestInterruptedApply(t *testing.T) {
 				}
 			})
 			mux.HandleFunc("GET "+api.Prefix+"runs/r", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") })
-			mux.HandleFunc("GET "+api.Prefix+"runs/r/records", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") })
+			mux.HandleFunc("GET "+api.Prefix+"runs/r/records", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"records":[]}`) })
 			server := httptest.NewServer(mux)
 			defer server.Close()
 			c, err := client.New(client.Options{URL: server.URL, Token: "secret", Holder: "ann@laptop", HTTP: server.Client()})
