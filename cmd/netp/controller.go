@@ -69,7 +69,7 @@ func (a *app) control(ctx context.Context, s config.Controller, openMetrics bool
 		return errors.New("the store is not the URL of a PostgreSQL database\nWrite it like postgres://user:password@host:5432/database?sslmode=verify-full; without one the history is a file in the data directory.")
 	}
 	growth(100) // it has thousands of results at a time, for as long as the host runs
-	d := &controllerDaemon{logger: a.daemonLogger(), settings: s, openMetrics: openMetrics}
+	d := &controllerDaemon{logger: a.daemonLogger(), settings: s, openMetrics: openMetrics, remembered: make(chan struct{})}
 	defer func() { err = errors.Join(err, d.close()) }()
 	listener, err := net.Listen("tcp", s.HTTP)
 	if err != nil {
@@ -110,6 +110,7 @@ type controllerDaemon struct {
 	api         *api.Server
 	webhook     http.Handler // nil without a secret
 	openMetrics bool
+	remembered  chan struct{} // closed when the metrics know what ran before
 	ready       atomic.Bool
 	closers     []func() error // run in reverse
 }
@@ -243,9 +244,6 @@ func (d *controllerDaemon) serve(ctx context.Context, listener net.Listener) err
 	if err := d.reconciler.Prepare(ctx); err != nil {
 		return err
 	}
-	if err := d.remember(ctx); err != nil {
-		return err
-	}
 	if err := d.applier.Resume(ctx); err != nil {
 		d.runs.Close()
 		return err
@@ -259,6 +257,10 @@ func (d *controllerDaemon) serve(ctx context.Context, listener net.Listener) err
 	group, lasting := errgroup.WithContext(lasting)
 	group.Go(func() error { return d.runner.Serve(lasting) })
 	group.Go(func() error { return d.sinks.Run(lasting) })
+	group.Go(func() error {
+		d.remember(lasting) // of thousands of sessions that takes a while
+		return nil
+	})
 	group.Go(func() error {
 		if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("API: %w", err)

@@ -75,7 +75,11 @@ func (d *controllerDaemon) guardMetrics(to http.Handler) http.Handler {
 			http.Error(w, "a token of this controller is needed: netp tokens create -role viewer -name prometheus", http.StatusUnauthorized)
 			return
 		}
-		to.ServeHTTP(w, r)
+		select {
+		case <-d.remembered:
+			to.ServeHTTP(w, r)
+		case <-r.Context().Done():
+		}
 	})
 }
 
@@ -83,8 +87,15 @@ func (d *controllerDaemon) guardMetrics(to http.Handler) http.Handler {
 const remembered = 200
 
 // remember tells the metrics the last results that the store has, so that a restart
-// leaves no gap.
-func (d *controllerDaemon) remember(ctx context.Context) error {
+// leaves no gap: who asks for metrics meanwhile waits.
+func (d *controllerDaemon) remember(ctx context.Context) {
+	defer close(d.remembered)
+	if err := d.recall(ctx); err != nil && ctx.Err() == nil {
+		d.logger.Warn("the metrics lack what ran before this start, until it runs again", "error", err)
+	}
+}
+
+func (d *controllerDaemon) recall(ctx context.Context) error {
 	runs, err := d.store.Runs(ctx, "", remembered)
 	if err != nil {
 		return err
