@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/netpupper/netp/lang"
 	"github.com/netpupper/netp/lang/labfile"
 	"github.com/netpupper/netp/testsuites/lab"
 )
@@ -163,8 +164,12 @@ func (a *app) labUp(ctx context.Context, file string, l labfile.Lab) error {
 		keeper.Wait()
 		return errors.New(s.Error)
 	}
+	blocks, faults := lang.Format([]byte(agentBlocks(s)), "agents.hcl")
+	if faults.HasErrors() {
+		panic(fmt.Sprintf("netp lab: the agents are no suite: %v", faults))
+	}
 	a.out().Printf("# Lab %s is up: %d sites, %d carriers. Its sites as agents of a suite:\n\n%s\n# Take it down with: netp lab down %s\n",
-		l.Name, len(l.Sites), len(l.Carriers), agentBlocks(s), l.Name)
+		l.Name, len(l.Sites), len(l.Carriers), blocks, l.Name)
 	return keeper.Process.Release()
 }
 
