@@ -458,7 +458,8 @@ func TestControllerThatIsBehind(t *testing.T) {
 	w.agent("syd", nil)
 	w.agent("mel", nil)
 	came, mayGo := make(chan struct{}), make(chan struct{})
-	once := sync.OnceFunc(func() { close(came) })
+	once, goOn := sync.OnceFunc(func() { close(came) }), sync.OnceFunc(func() { close(mayGo) })
+	t.Cleanup(goOn)
 	touched := func(what string) {
 		if what == "parts" {
 			once()
@@ -478,12 +479,15 @@ func TestControllerThatIsBehind(t *testing.T) {
 	}
 	all.Go(pass)
 	<-came
-	time.Sleep(3 * time.Second) // the store is slow: that is what is tested
+	behind := func(by time.Duration) {
+		eventually(t, fmt.Sprint("behind by ", by), func() bool { return w.queues.Behind() > by })
+	}
+	behind(3 * time.Second)
 	all.Go(pass)
-	time.Sleep(6 * time.Second)
+	behind(10 * time.Second) // longer than its orders and the grace after them
 	if n := initiators.started.Load(); n != 1 {
 		t.Errorf("%d sessions have begun, want only the first", n)
 	}
-	close(mayGo)
+	goOn()
 	all.Wait()
 }

@@ -41,6 +41,7 @@ type world struct {
 
 	// What follows is of one start of the controller.
 	epoch  uint64
+	queues *bus.Bus
 	runner *runner.Runner
 	store  *store.Store
 	disk   *disk
@@ -107,6 +108,7 @@ func (w *world) open() {
 	if w.store, err = store.Open(t.Context(), filepath.Join(w.dir, "netp.db"), nil); err != nil {
 		t.Fatal(err)
 	}
+	w.queues = queues
 	w.disk = newDisk(w.store)
 	w.runner, err = runner.New(runner.Config{
 		Bus: queues, Conn: conn, Store: w.disk, Key: w.private, Epoch: w.epoch, Lease: o.lease,
