@@ -172,12 +172,12 @@ func most(m netp.MetricSpec, member string) float64 {
 	return m.Most
 }
 
-// cannotFail reports whether the limit is one that no share exceeds.
+// cannotFail reports whether the limit is one that no figure exceeds.
 func (w *weighing) cannotFail() bool {
 	return w.most > 0 && w.upper() && (w.limit.Value > w.most || w.limit.Value == w.most && w.limit.Op == "<=")
 }
 
-// cannotPass reports whether the limit is one that no share keeps.
+// cannotPass reports whether the limit is one that no figure keeps.
 func (w *weighing) cannotPass() bool {
 	value := w.limit.Value
 	return w.most > 0 && w.limit.Op != "!=" &&
