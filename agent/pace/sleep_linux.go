@@ -80,3 +80,6 @@ func raisePriority() (restore func()) {
 	}
 	return func() { _ = unix.SchedSetAttr(0, before, 0) } // back is always allowed
 }
+
+// Yield lets another thread that waits for this processor have it first. Go's scheduler is not told.
+func Yield() { _, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }

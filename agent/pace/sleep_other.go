@@ -21,3 +21,6 @@ func fineTimers() (restore func()) { return func() {} }
 
 // raisePriority does nothing.
 func raisePriority() (restore func()) { return func() {} }
+
+// Yield does nothing.
+func Yield() {}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/netpupper/netp/agent/clock"
+	"github.com/netpupper/netp/agent/pace"
 )
 
 const (
@@ -15,6 +16,12 @@ const (
 	superSegments = 128
 	// atOneCall is how many packets of a flood leave with one call where they cannot be segments of one.
 	atOneCall = 8
+	// turnsEvery is after how many calls a flood gives a turn: what those write stays in a processor's caches.
+	turnsEvery = 12
+	// turnLimit is what a turn may take, but for one in turnsNear. Else others want the processor, too, and none is given for turnsOff.
+	turnLimit = int64(time.Millisecond)
+	turnsNear = int64(20 * time.Millisecond)
+	turnsOff  = int64(200 * time.Millisecond)
 )
 
 // flood sends as fast as it goes, on a thread of its own.
@@ -35,6 +42,7 @@ func (x *sender) flood() {
 			x.state.Store(stateFinished)
 			return
 		}
+		x.turns.give(now)
 		var err error
 		if len(pieces) > 0 && x.segments > 1 {
 			err = x.burst(now, pieces)
@@ -123,4 +131,30 @@ func (x *sender) burst(now int64, pieces []byte) error {
 	x.stats.segmented = true
 	x.advance(purpose, n)
 	return nil
+}
+
+// turns are those of the reader of a flood on the same host: where it is behind, it waits on the sender's processor. To give one that
+// nobody waits for costs a tenth of a call.
+type turns struct {
+	calls int
+	long  int64 // when one took too long (clock.Mono); 0 for never
+	off   int64 // until when none is given
+}
+
+// give gives the reader a turn when it is time.
+func (t *turns) give(now int64) {
+	if t == nil || now < t.off {
+		return
+	}
+	if t.calls++; t.calls < turnsEvery {
+		return
+	}
+	t.calls = 0
+	pace.Yield()
+	if after := clock.Mono(); after-now > turnLimit {
+		if t.long > 0 && after-t.long < turnsNear {
+			t.off = after + turnsOff
+		}
+		t.long = after
+	}
 }

@@ -66,6 +66,7 @@ type receiver struct {
 	prober    bool
 	probes    uint64    // wanted before the stream and after it
 	user      bool      // stamps are the reader's
+	neighbour bool      // the sender is on this host
 	arrivals  []arrival // read, and not yet handed on
 	held      held
 
@@ -112,7 +113,7 @@ func newReceiver(p place, f *port.Flow, sock socket, c *collector, job engine.Jo
 		marker: newMarker(f.ReceiveKey, p.way, p.stream),
 		sign:   port.NewTagger(f.SendKey), check: port.NewTagger(f.ReceiveKey),
 		collector: c, track: c.tracks[p.stream], prober: p.stream == 0, probes: probes,
-		user: !sock.describe().kernelStamps, headers: headers6,
+		user: !sock.describe().kernelStamps, neighbour: job.SameClock, headers: headers6,
 		state: statePreparing,
 	}
 	r.lagged = r.lag
@@ -122,7 +123,7 @@ func newReceiver(p place, f *port.Flow, sock socket, c *collector, job engine.Jo
 	if f.Remote.Addr().Is4() {
 		r.headers = headers4
 	}
-	if job.SameClock {
+	if r.neighbour {
 		r.probes = probesOfItself
 	}
 	return r
@@ -133,6 +134,9 @@ func newReceiver(p place, f *port.Flow, sock socket, c *collector, job engine.Jo
 func (r *receiver) run(ctx context.Context) {
 	if r.set.flood() {
 		defer pace.Pin()()
+		if r.neighbour {
+			defer r.sock.follow()()
+		}
 	}
 	now := clock.Mono()
 	r.ctx, r.entered, r.heard, r.due = ctx, now, now, now

@@ -70,6 +70,7 @@ type sender struct {
 	holding  int64   // since when nothing is sent because no report comes; 0 while they do
 	seen     int64   // when it was last asked whether the stream goes on
 	segments int     // of a super-packet; 0 when they cannot be sent
+	turns    *turns  // of a flood's reader; nil where that is on another host
 	tracer   *tracer // nil for a stream that is not traced
 	rides    bool    // what the tracer tells goes in data packets
 	asked    int64   // when the kernel was asked for what these are to tell yet; 0 when they told all
@@ -121,6 +122,9 @@ func newSender(p place, s settings, f *port.Flow, sock socket, job engine.Job) *
 	}
 	if f.Remote.Addr().Is4() {
 		x.headers = headers4
+	}
+	if job.SameClock {
+		x.turns = new(turns)
 	}
 	x.state.Store(stateWaiting)
 	return x

@@ -39,6 +39,9 @@ type socket interface {
 	// lags calls take with how long the last read came later than it could have, and from when on [Unix ns], as far as that is known. Where
 	// packets waited because they may, it is called for each time since the call before in which the host stood still.
 	lags(take func(from, lasted int64))
+	// follow lets the calling thread, which its goroutine keeps, catch up with the flood of a sender on this host when it is behind,
+	// until release is called.
+	follow() (release func())
 	// trace begins to ask the system when packets leave; false means that it cannot tell, and nothing has changed. From then on no
 	// read waits, because whoever waits would be woken whenever a packet has left, before it is on its way.
 	trace() bool
@@ -128,6 +131,8 @@ func (s *plainSocket) each(take taker) { each(s, take) }
 func (s *plainSocket) relax(bool) {}
 
 func (s *plainSocket) lags(func(from, lasted int64)) {}
+
+func (s *plainSocket) follow() (release func()) { return func() {} }
 
 func (s *plainSocket) trace() bool { return false }
 
