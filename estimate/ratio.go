@@ -20,7 +20,7 @@ func ofRatio(e netp.Estimate, r *netp.Ratio) (netp.Estimate, error) {
 		return e, fmt.Errorf("estimate %s: %d events of %d trials", e.Metric, r.Events, r.Trials)
 	}
 	k, n := float64(r.Events), float64(r.Trials)
-	d := dispersionOf(countSeries(r), e.Point, e.Point*(1-e.Point), e.Confidence)
+	d := burstsOf(r, e.Confidence)
 	up, down := fewEvents(d.factor, k, e.Confidence), fewEvents(d.factor, n-k, e.Confidence)
 	_, e.High = clopperPearson(k/up, n/up, e.Confidence)
 	e.Low, _ = clopperPearson(k/down, n/down, e.Confidence)
@@ -32,6 +32,27 @@ func ofRatio(e netp.Estimate, r *netp.Ratio) (netp.Estimate, error) {
 		e.Detail = fmt.Sprintf("in bursts: %.2g %s count as one", d.factor, basisOf(e))
 	}
 	return e, nil
+}
+
+// burstsOf is the dispersion of the rarer outcome, so that it is the same to the last digit seen from either side: whether neighbours depend on
+// each other can hang on that.
+func burstsOf(r *netp.Ratio, confidence float64) dispersion {
+	s := countSeries(r)
+	common := 2*r.Events > r.Trials
+	for i := 0; 2*r.Events == r.Trials && i < len(s) && !common; i++ { // the one that is rarer first
+		if common = 2*s[i].sum > s[i].n; 2*s[i].sum < s[i].n {
+			break
+		}
+	}
+	events := r.Events
+	if common {
+		events = r.Trials - r.Events
+		for i := range s {
+			s[i].sum = s[i].n - s[i].sum
+		}
+	}
+	share := float64(events) / float64(r.Trials)
+	return dispersionOf(s, share, share*(1-share), confidence)
 }
 
 // countSeries turns batches of event counts into a series.
