@@ -38,14 +38,12 @@ func ofRatio(e netp.Estimate, r *netp.Ratio) (netp.Estimate, error) {
 // each other can hang on that.
 func burstsOf(r *netp.Ratio, confidence float64) dispersion {
 	s := countSeries(r)
-	common := 2*r.Events > r.Trials
-	for i := 0; 2*r.Events == r.Trials && i < len(s) && !common; i++ { // the one that is rarer first
-		if common = 2*s[i].sum > s[i].n; 2*s[i].sum < s[i].n {
-			break
-		}
-	}
 	events := r.Events
-	if common {
+	excess := 2*float64(events) - float64(r.Trials)
+	for i := 0; excess == 0 && i < len(s); i++ { // of two that are as frequent, the one that is rarer first
+		excess = 2*s[i].sum - s[i].n
+	}
+	if excess > 0 {
 		events = r.Trials - r.Events
 		for i := range s {
 			s[i].sum = s[i].n - s[i].sum
