@@ -4,8 +4,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/netpupper/netp/agent/clock"
 )
 
 // A reader of a flood goes to its sender's processor when packets have waited for it for longer than behind, and leaves it when they have
@@ -45,9 +43,9 @@ func (r *rawSocket) follow() (release func()) {
 	}
 }
 
-// look takes for how long packets had waited when they were read.
-func (b *beside) look(waited time.Duration) {
-	switch now := clock.Mono(); {
+// look takes the time (clock.Mono), and for how long packets had waited when they were read.
+func (b *beside) look(now int64, waited time.Duration) {
+	switch {
 	case b.there && waited < caughtUp:
 		b.leave()
 		b.until = 0

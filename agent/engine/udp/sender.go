@@ -123,7 +123,7 @@ func newSender(p place, s settings, f *port.Flow, sock socket, job engine.Job) *
 	if f.Remote.Addr().Is4() {
 		x.headers = headers4
 	}
-	if job.SameClock {
+	if s.flood() && job.SameClock {
 		x.turns = new(turns)
 	}
 	x.state.Store(stateWaiting)

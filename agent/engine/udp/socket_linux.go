@@ -174,7 +174,7 @@ func (r *rawSocket) prepare(fd int, s settings, receives bool) error {
 func (r *rawSocket) shape(s settings) (count, size int) {
 	switch {
 	case r.facts.joins:
-		return max(8, 32/s.streams), joinedSize
+		return max(8, 32/s.streams), joinedSize // 2 MiB for all streams, unless there are many
 	case s.pps() < 2000:
 		count = 16 // what a voice stream sends between two reports fits
 	default:
@@ -404,10 +404,11 @@ func (r *rawSocket) measure() {
 			r.packets += (len(d.data) + d.size - 1) / d.size
 		}
 	}
+	now := clock.Mono()
 	if r.beside != nil && len(r.batch) > 0 {
-		r.beside.look(time.Duration(r.clock.Nanos() - r.batch[0].stamp))
+		r.beside.look(now, time.Duration(r.clock.Nanos()-r.batch[0].stamp))
 	}
-	if now := clock.Mono(); now-r.since > int64(20*time.Millisecond) {
+	if now-r.since > int64(20*time.Millisecond) {
 		r.busy = r.facts.kernelStamps && float64(r.packets)*1e9 > joinAbove*float64(now-r.since)
 		r.joined = r.packets > 2*r.datagrams
 		if r.bytes > 0 {
