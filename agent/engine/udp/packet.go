@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
@@ -121,9 +122,11 @@ const (
 
 // marker makes and checks the tags of the data packets of one stream and direction. It is for one goroutine at a time.
 type marker struct {
-	block cipher.Block
-	tag   [signedSize]byte
-	tags  []byte // of a run
+	block  cipher.Block
+	tag    [signedSize]byte
+	tags   []byte           // of a run
+	stream cipher.Stream    // makes those of what follows on the last run
+	next   [signedSize]byte // what the first packet of that has signed
 }
 
 // newMarker derives the key of the stream from the key of the sending side, so that a packet of one stream or direction is
@@ -166,14 +169,20 @@ func (m *marker) writeRun(packets []byte, size, n int, purpose uint8, sequence u
 }
 
 // run makes the tags of n packets of which the first has these signed bytes, and that follow each other and have one time. What they
-// sign counts up, as the blocks do that AES in counter mode makes: it makes many at a time. The result is valid until the next call.
+// sign counts up, as the blocks do that AES in counter mode makes: it makes many at a time, and goes on with what follows on the run before.
+// The result is valid until the next call.
 func (m *marker) run(signed []byte, n int) []byte {
 	if cap(m.tags) < n*signedSize {
 		m.tags = make([]byte, n*signedSize)
 	}
 	tags := m.tags[:n*signedSize]
 	clear(tags)
-	cipher.NewCTR(m.block, signed).XORKeyStream(tags, tags)
+	if m.stream == nil || !bytes.Equal(m.next[:], signed) {
+		m.stream = cipher.NewCTR(m.block, signed)
+	}
+	m.stream.XORKeyStream(tags, tags)
+	copy(m.next[:], signed)
+	binary.BigEndian.PutUint64(m.next[8:], binary.BigEndian.Uint64(signed[8:])+uint64(n))
 	return tags
 }
 
@@ -203,7 +212,7 @@ func (m *marker) read(packet []byte, a *arrival) bool {
 		return false
 	}
 	m.block.Encrypt(m.tag[:], packet[:signedSize])
-	if !sameTag(m.tag[:], packet[signedSize:]) {
+	if unlike(m.tag[:], packet[signedSize:]) != 0 {
 		return false
 	}
 	first, second := binary.BigEndian.Uint64(packet), binary.BigEndian.Uint64(packet[8:])
@@ -211,33 +220,36 @@ func (m *marker) read(packet []byte, a *arrival) bool {
 	return true
 }
 
-// follow takes those of the joined packets into the run of the first, which is read, that belong to it.
+// follow takes those of the joined packets into the run of the first, which is read, that belong to it; of a run that ends among them maybe
+// only a part.
 func (m *marker) follow(packets []byte, a *arrival) {
-	if a.purpose == purposeTraced || len(packets) < 2*a.size {
+	if a.purpose == purposeTraced {
 		return
 	}
-	n := 1
 	first, second := binary.NativeEndian.Uint64(packets), binary.BigEndian.Uint64(packets[8:])
-	for at := a.size; at+a.size <= len(packets); at += a.size {
-		if binary.NativeEndian.Uint64(packets[at:]) != first || binary.BigEndian.Uint64(packets[at+8:]) != second+uint64(n) {
-			break
-		}
-		n++
+	wrong := func(p []byte, i int) uint64 {
+		return (binary.NativeEndian.Uint64(p) ^ first) | (binary.BigEndian.Uint64(p[8:]) ^ (second + uint64(i)))
 	}
-	if n == 1 {
+	n := len(packets) / a.size
+	for n > 1 && wrong(packets[(n-1)*a.size:], n-1) != 0 {
+		n /= 2
+	}
+	if n < 2 {
 		return
 	}
 	tags := m.run(packets[:signedSize], n)
-	for i := 1; i < n && sameTag(tags[i*signedSize:], packets[i*a.size+signedSize:]); i++ {
+	for i := 1; i < n; i++ {
+		p := packets[i*a.size:][:headerSize]
+		if wrong(p, i)|unlike(p[signedSize:], tags[i*signedSize:]) != 0 {
+			return
+		}
 		a.more++
 	}
 }
 
-// sameTag compares all 16 bytes at once: how long it takes tells nothing.
-func sameTag(a, b []byte) bool {
-	wrong := binary.NativeEndian.Uint64(a) ^ binary.NativeEndian.Uint64(b)
-	wrong |= binary.NativeEndian.Uint64(a[8:]) ^ binary.NativeEndian.Uint64(b[8:])
-	return wrong == 0
+// unlike is 0 for equal tags. It compares all 16 bytes at once: how long it takes tells nothing.
+func unlike(a, b []byte) uint64 {
+	return (binary.NativeEndian.Uint64(a) ^ binary.NativeEndian.Uint64(b)) | (binary.NativeEndian.Uint64(a[8:]) ^ binary.NativeEndian.Uint64(b[8:]))
 }
 
 // place is which stream and direction a control packet is of.

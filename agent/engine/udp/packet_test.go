@@ -2,6 +2,7 @@ package udp
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/netpupper/netp/agent/port"
@@ -76,6 +77,79 @@ func TestRun(t *testing.T) {
 	m.writeRun(packets, size, n, purposeTraced, 0, 77)
 	if more := follow(packets); more != 0 {
 		t.Errorf("%d traced packets were taken into a run: each has departures of its own", more)
+	}
+}
+
+// TestRunsInTurn holds the same for runs that go on where the one before ended, or do not.
+func TestRunsInTurn(t *testing.T) {
+	const size, most = 40, 9
+	write, read, single := newMarker([32]byte{1}, wayForward, 3), newMarker([32]byte{1}, wayForward, 3), newMarker([32]byte{1}, wayForward, 3)
+	for _, c := range []struct {
+		sequence uint64
+		stamp    int64
+		n        int
+		lost     bool
+	}{
+		{sequence: 1<<32 - 4, stamp: 77, n: most},
+		{sequence: 1<<32 + 5, stamp: 77, n: most}, // goes on
+		{sequence: 1<<32 + 14, stamp: 77, n: 2},
+		{sequence: 1<<32 + 16, stamp: 78, n: most},
+		{sequence: 1<<32 + 25, stamp: 78, n: 5, lost: true},
+		{sequence: 1<<32 + 30, stamp: 78, n: most},
+		{sequence: 1<<32 + 30, stamp: 78, n: most}, // again
+	} {
+		packets, alone := make([]byte, c.n*size), make([]byte, c.n*size)
+		write.writeRun(packets, size, c.n, purposeCounted, c.sequence, c.stamp)
+		for i := range c.n {
+			single.write(alone[i*size:], purposeCounted, c.sequence+uint64(i), c.stamp)
+		}
+		if !bytes.Equal(packets, alone) {
+			t.Fatalf("%+v: packets differ from those written alone", c)
+		}
+		var a arrival
+		if c.lost {
+			continue
+		}
+		if !read.read(packets[:size], &a) {
+			t.Fatalf("%+v: refused", c)
+		}
+		if read.follow(packets, &a); a.more != uint64(c.n-1) || a.sequence != c.sequence {
+			t.Errorf("%+v: read as %+v", c, a)
+		}
+	}
+}
+
+// TestRunsAmongOthers: whatever was joined, each packet is read once and as what it is.
+func TestRunsAmongOthers(t *testing.T) {
+	const size, n = 40, 32
+	m := newMarker([32]byte{1}, wayForward, 3)
+	for _, lengths := range [][]int{{32}, {1, 31}, {31, 1}, {10, 22}, {22, 10}, {1, 1, 1, 1, 28}, {3, 5, 8, 16}, {16, 8, 5, 3}} {
+		var packets []byte
+		for stamp, length := range lengths {
+			run := make([]byte, length*size)
+			m.writeRun(run, size, length, purposeCounted, uint64(len(packets)/size), int64(stamp))
+			packets = append(packets, run...)
+		}
+		var ends []int
+		for at := 0; at < n; {
+			var a, joined arrival
+			for more := true; more && at < n; {
+				if !m.read(packets[at*size:][:size], &a) || a.sequence != uint64(at) {
+					t.Fatalf("%v: packet %d was read as %+v", lengths, at, a)
+				}
+				m.follow(packets[at*size:], &a)
+				if joined.size == 0 {
+					joined = a
+				} else if more = joined.extend(&a); !more {
+					break
+				}
+				at += int(a.more) + 1
+			}
+			ends = append(ends, int(joined.more)+1)
+		}
+		if !slices.Equal(ends, lengths) {
+			t.Errorf("runs of %v were read as %v", lengths, ends)
+		}
 	}
 }
 
