@@ -22,6 +22,8 @@ const (
 	turnLimit = int64(time.Millisecond)
 	turnsNear = int64(20 * time.Millisecond)
 	turnsOff  = int64(200 * time.Millisecond)
+	// stampLife is for how long super-packets leave with one stamp: some calls.
+	stampLife = int64(10 * time.Microsecond)
 )
 
 // flood sends as fast as it goes, on a thread of its own.
@@ -42,7 +44,7 @@ func (x *sender) flood() {
 			x.state.Store(stateFinished)
 			return
 		}
-		x.turns.give(now)
+		now = x.turns.give(now)
 		var err error
 		if len(pieces) > 0 && x.segments > 1 {
 			err = x.burst(now, pieces)
@@ -104,8 +106,8 @@ func (x *sender) super() []byte {
 	return noise(x.segments*x.set.sizes[0], uint64(x.stream))
 }
 
-// burst sends a super-packet: one stamp for all, because they leave in one call. Where the system cannot, it tries fewer, then
-// leaves it.
+// burst sends a super-packet: one stamp for all, because they leave in one call, and for those of the calls right after. Where the system
+// cannot, it tries fewer, then leaves it.
 func (x *sender) burst(now int64, pieces []byte) error {
 	purpose, sequence := x.turn(now)
 	n := int(min(uint64(x.segments), x.most-x.sent.Load()))
@@ -113,7 +115,10 @@ func (x *sender) burst(now int64, pieces []byte) error {
 	if err := x.allowed(n * (size + x.headers)); err != nil {
 		return err
 	}
-	x.marker.writeRun(pieces, size, n, purpose, sequence, x.clock.Nanos())
+	if now-x.stamped > stampLife {
+		x.stamp, x.stamped = x.clock.Nanos(), now
+	}
+	x.marker.writeRun(pieces, size, n, purpose, sequence, x.stamp)
 	able, err := x.sock.sendSegments(pieces[:n*size], size)
 	switch {
 	case !able:
@@ -141,20 +146,21 @@ type turns struct {
 	off   int64 // until when none is given
 }
 
-// give gives the reader a turn when it is time.
-func (t *turns) give(now int64) {
+// give gives the reader a turn when it is time, and the time after that.
+func (t *turns) give(now int64) (after int64) {
 	if t == nil || now < t.off {
-		return
+		return now
 	}
 	if t.calls++; t.calls < turnsEvery {
-		return
+		return now
 	}
 	t.calls = 0
 	pace.Yield()
-	if after := clock.Mono(); after-now > turnLimit {
+	if after = clock.Mono(); after-now > turnLimit {
 		if t.long > 0 && after-t.long < turnsNear {
 			t.off = after + turnsOff
 		}
 		t.long = after
 	}
+	return after
 }

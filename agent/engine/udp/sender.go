@@ -71,6 +71,8 @@ type sender struct {
 	seen     int64   // when it was last asked whether the stream goes on
 	segments int     // of a super-packet; 0 when they cannot be sent
 	turns    *turns  // of a flood's reader; nil where that is on another host
+	stamp    int64   // of the super-packets that leave now ...
+	stamped  int64   // ... and when it was made (clock.Mono)
 	tracer   *tracer // nil for a stream that is not traced
 	rides    bool    // what the tracer tells goes in data packets
 	asked    int64   // when the kernel was asked for what these are to tell yet; 0 when they told all
