@@ -5,14 +5,15 @@ import (
 	"math/bits"
 	"runtime"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/netpupper/netp/agent/clock"
 )
 
-// TestBeside: a reader that is behind goes to the processor that its packets come from, follows it to another one, waits for its turns there,
-// and may run anywhere as before once it has caught up, or when that takes too long.
+// TestBeside: a reader goes to the processor that its packets come from, follows it to another one and waits for its turns there; it stays
+// where more comes through, and goes again when it is behind, but not soon after that was in vain.
 func TestBeside(t *testing.T) {
 	var allowed unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
@@ -26,48 +27,62 @@ func TestBeside(t *testing.T) {
 		t.Fatal(err) // whatever the test was started with
 	}
 	defer r.follow()()
-	check := func(when string, count int, policy uint32) {
+	cpu := firstOf(&allowed)
+	check := func(when string, beside bool) {
 		t.Helper()
 		var now unix.CPUSet
 		attr, err := unix.SchedGetAttr(0, 0)
 		if err != nil || unix.SchedGetaffinity(0, &now) != nil {
 			t.Fatal(err)
 		}
-		if now.Count() != count || attr.Policy != policy {
-			t.Errorf("%s: %d processors allowed, policy %d; want %d, %d", when, now.Count(), attr.Policy, count, policy)
+		want, policy := allowed, uint32(unix.SCHED_NORMAL)
+		if beside {
+			want, policy = unix.CPUSet{}, unix.SCHED_BATCH
+			want.Set(cpu)
+		}
+		if now != want || attr.Policy != policy {
+			t.Fatalf("%s: processors %v, policy %d; want %v, %d", when, now[0], attr.Policy, want[0], policy)
 		}
 	}
-	for cpu := range len(allowed) * bits.UintSize {
-		if !allowed.IsSet(cpu) {
-			continue
+	now := int64(time.Hour)
+	// look reads for a time at a rate [MB/s], in steps of a millisecond.
+	look := func(span int64, rate int, waited time.Duration) {
+		for ; span > 0; span -= int64(time.Millisecond) {
+			now += int64(time.Millisecond)
+			r.beside.look(now, rate*1000, waited)
 		}
-		send(cpu)
-		r.beside.look(clock.Mono(), behind/2)
-		check("not behind", allowed.Count(), unix.SCHED_NORMAL)
-		for _, next := range []int{cpu, firstOf(&allowed), cpu} {
-			send(next)
-			r.beside.look(clock.Mono(), 2*behind)
-			r.beside.until = math.MaxInt64 // the test may be stopped
-			check("behind", 1, unix.SCHED_BATCH)
-			var now unix.CPUSet
-			if unix.SchedGetaffinity(0, &now); !now.IsSet(next) {
-				t.Errorf("behind packets from processor %d it is kept on another one", next)
-			}
+	}
+	const little, much = behind / 2, 2 * behind
+	send(cpu)
+	look(besideTrial, 1000, little)
+	check("before it is known what comes through", false)
+	look(besideTrial/2, 1000, little)
+	check("on trial", true)
+	look(2*besideTrial, 1040, little)
+	check("where not much more came through", false)
+	look(10*besideTrial, 1000, little)
+	check("as long as it is not behind", false)
+	look(1, 1000, much)
+	check("behind", true)
+	look(10*besideTrial, 1100, little)
+	check("where more comes through", true)
+	for other := range len(allowed) * bits.UintSize {
+		if allowed.IsSet(other) {
+			cpu = other
+			send(cpu)
+			look(2*besideLook, 1100, little)
+			check("behind a sender that moved", true)
 		}
-		r.beside.look(clock.Mono(), caughtUp/2)
-		check("caught up", allowed.Count(), unix.SCHED_NORMAL)
 	}
-	r.beside.until = 0
-	r.beside.look(clock.Mono(), 2*behind)
-	r.beside.until = 1 // long ago
-	r.beside.look(clock.Mono(), 2*behind)
-	check("in vain", allowed.Count(), unix.SCHED_NORMAL)
-	if away := r.beside.until - clock.Mono(); away > besideOff {
-		t.Errorf("it stays away for %d ns", away)
-	}
-	r.beside.until = math.MaxInt64
-	r.beside.look(clock.Mono(), 2*behind)
-	check("soon after", allowed.Count(), unix.SCHED_NORMAL)
+	look(2*besideTrial, 900, little)
+	check("where less comes through", false)
+	look(besideOff/2, 1000, much)
+	check("soon after", false)
+	now = r.beside.until
+	look(1, 1000, much)
+	check("later", true)
+	look(2*besideLimit, 2000, much)
+	check("in vain", false)
 }
 
 func firstOf(set *unix.CPUSet) (cpu int) {

@@ -16,6 +16,7 @@ import (
 	"github.com/netpupper/netp/agent/engine/internal/ancillary"
 	"github.com/netpupper/netp/agent/engine/internal/departure"
 	"github.com/netpupper/netp/agent/engine/internal/overflow"
+	"github.com/netpupper/netp/agent/pace"
 	"github.com/netpupper/netp/agent/port"
 )
 
@@ -398,15 +399,17 @@ func (r *rawSocket) measure() {
 		return
 	}
 	r.datagrams += r.got
+	bytes := 0
 	for _, d := range r.batch {
-		r.bytes += len(d.data)
+		bytes += len(d.data)
 		if d.size > 0 {
 			r.packets += (len(d.data) + d.size - 1) / d.size
 		}
 	}
+	r.bytes += bytes
 	now := clock.Mono()
-	if r.beside != nil && len(r.batch) > 0 {
-		r.beside.look(now, time.Duration(r.clock.Nanos()-r.batch[0].stamp))
+	if r.beside != nil && r.busy && bytes > 0 {
+		r.beside.look(now, bytes, time.Duration(r.clock.Nanos()-r.batch[0].stamp))
 	}
 	if now-r.since > int64(20*time.Millisecond) {
 		r.busy = r.facts.kernelStamps && float64(r.packets)*1e9 > joinAbove*float64(now-r.since)
@@ -481,9 +484,13 @@ func (r *rawSocket) rouse() {
 	}
 }
 
-// nap lets packets gather. The scheduler is not told: it would look after the thread every 20 µs meanwhile, which costs more
-// than all the packets.
+// nap lets packets gather: beside the sender until it gives a turn, before they have left the processor's caches. The scheduler is not told:
+// it would look after the thread every 20 µs meanwhile, which costs more than all the packets.
 func (r *rawSocket) nap() {
+	if r.beside != nil && r.beside.there {
+		pace.Yield()
+		return
+	}
 	pause := coalesceSingle
 	if r.joined {
 		pause = coalesceJoined
