@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/netpupper/netp/agent/clock"
-	"github.com/netpupper/netp/agent/pace"
+	"github.com/netpupper/netp/agent/engine/internal/beside"
 )
 
 const (
@@ -18,10 +18,6 @@ const (
 	atOneCall = 8
 	// turnsEvery is after how many calls a flood gives a turn: what those write stays in a processor's caches.
 	turnsEvery = 12
-	// turnLimit is what a turn may take, but for one in turnsNear. Else others want the processor, too, and none is given for turnsOff.
-	turnLimit = int64(time.Millisecond)
-	turnsNear = int64(20 * time.Millisecond)
-	turnsOff  = int64(200 * time.Millisecond)
 	// stampLife is for how long super-packets leave with one stamp: some calls.
 	stampLife = int64(10 * time.Microsecond)
 )
@@ -138,29 +134,21 @@ func (x *sender) burst(now int64, pieces []byte) error {
 	return nil
 }
 
-// turns are those of the reader of a flood on the same host: where it is behind, it waits on the sender's processor. To give one that
-// nobody waits for costs a tenth of a call.
+// turns are those of the reader of a flood on the same host. To give one that nobody waits for costs a tenth of a call.
 type turns struct {
+	beside.Turns
 	calls int
-	long  int64 // when one took too long (clock.Mono); 0 for never
-	off   int64 // until when none is given
 }
 
-// give gives the reader a turn when it is time, and the time after that.
+// give gives a turn when it is time, and the time afterwards.
 func (t *turns) give(now int64) (after int64) {
-	if t == nil || now < t.off {
+	if t == nil {
 		return now
 	}
 	if t.calls++; t.calls < turnsEvery {
 		return now
 	}
 	t.calls = 0
-	pace.Yield()
-	if after = clock.Mono(); after-now > turnLimit {
-		if t.long > 0 && after-t.long < turnsNear {
-			t.off = after + turnsOff
-		}
-		t.long = after
-	}
+	after, _ = t.Give(now)
 	return after
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/netpupper/netp/agent/clock"
 	"github.com/netpupper/netp/agent/engine/internal/ancillary"
+	"github.com/netpupper/netp/agent/engine/internal/beside"
 	"github.com/netpupper/netp/agent/engine/internal/departure"
 	"github.com/netpupper/netp/agent/engine/internal/overflow"
 	"github.com/netpupper/netp/agent/pace"
@@ -79,7 +80,7 @@ type rawSocket struct {
 	datagrams int
 	bytes     int
 	since     int64
-	beside    *beside // nil unless the thread may follow the sender
+	beside    *beside.Reader // nil unless the thread may follow the sender
 
 	tracing bool
 	left    *departure.Queue // nil until it traces
@@ -215,6 +216,17 @@ func (r *rawSocket) send(packet []byte, id uint64) error {
 }
 
 // rehearse goes the way of send to where the kernel would make the packet, and takes no error that waits in the socket.
+func (r *rawSocket) follow() (release func()) {
+	if !r.facts.joins || !r.facts.kernelStamps {
+		return func() {}
+	}
+	r.beside = beside.New(r.fd)
+	return func() {
+		r.beside.Leave()
+		r.beside = nil
+	}
+}
+
 func (r *rawSocket) rehearse(packet []byte) {
 	_, _, _ = unix.RawSyscall6(unix.SYS_SENDTO, uintptr(r.fd), uintptr(unsafe.Pointer(&packet[0])), uintptr(len(packet)), unix.MSG_DONTWAIT|probeOnly, 0, 0)
 }
@@ -409,7 +421,7 @@ func (r *rawSocket) measure() {
 	r.bytes += bytes
 	now := clock.Mono()
 	if r.beside != nil && r.busy && bytes > 0 {
-		r.beside.look(now, bytes, time.Duration(r.clock.Nanos()-r.batch[0].stamp))
+		r.beside.Look(now, bytes, time.Duration(r.clock.Nanos()-r.batch[0].stamp))
 	}
 	if now-r.since > int64(20*time.Millisecond) {
 		r.busy = r.facts.kernelStamps && float64(r.packets)*1e9 > joinAbove*float64(now-r.since)
@@ -487,7 +499,7 @@ func (r *rawSocket) rouse() {
 // nap lets packets gather: beside the sender until it gives a turn, before they have left the processor's caches. The scheduler is not told:
 // it would look after the thread every 20 µs meanwhile, which costs more than all the packets.
 func (r *rawSocket) nap() {
-	if r.beside != nil && r.beside.there {
+	if r.beside.There() {
 		pace.Yield()
 		return
 	}

@@ -1,15 +1,12 @@
-package udp
+package beside
 
 import (
-	"math"
 	"math/bits"
 	"runtime"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/netpupper/netp/agent/clock"
 )
 
 // TestBeside: a reader goes to the processor that its packets come from, follows it to another one and waits for its turns there; it stays
@@ -20,13 +17,13 @@ func TestBeside(t *testing.T) {
 		t.Fatal(err)
 	}
 	fd, send := connected(t)
-	r := &rawSocket{fd: fd, facts: socketFacts{joins: true, kernelStamps: true}}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}, 0); err != nil {
 		t.Fatal(err) // whatever the test was started with
 	}
-	defer r.follow()()
+	r := New(fd)
+	defer r.Leave()
 	cpu := firstOf(&allowed)
 	check := func(when string, beside bool) {
 		t.Helper()
@@ -45,43 +42,47 @@ func TestBeside(t *testing.T) {
 		}
 	}
 	now := int64(time.Hour)
-	// look reads for a time at a rate [MB/s], in steps of a millisecond.
+	// look reads for a time at a rate [2 MB/s], in steps of a millisecond.
 	look := func(span int64, rate int, waited time.Duration) {
 		for ; span > 0; span -= int64(time.Millisecond) {
 			now += int64(time.Millisecond)
-			r.beside.look(now, rate*1000, waited)
+			r.Look(now, rate*2000, waited)
 		}
 	}
 	const little, much = behind / 2, 2 * behind
 	send(cpu)
-	look(besideTrial, 1000, little)
-	check("before it is known what comes through", false)
-	look(besideTrial/2, 1000, little)
+	look(5*trial, 400, little)
+	check("where everything has room", false)
+	for rate := 500; rate < 1000; rate += rate / 2 {
+		look(trial+int64(time.Millisecond), rate, little)
+		check("as long as it comes ever faster", false)
+	}
+	look(3*trial, 1000, little)
 	check("on trial", true)
-	look(2*besideTrial, 1040, little)
-	check("where not much more came through", false)
-	look(10*besideTrial, 1000, little)
-	check("as long as it is not behind", false)
-	look(1, 1000, much)
-	check("behind", true)
-	look(10*besideTrial, 1100, little)
-	check("where more comes through", true)
+	look(2*trial, 990, little)
+	check("where less came through", false)
+	look(10*trial, 960, little)
+	check("as long as that was not much more", false)
+	look(2*trial, 900, little)
+	check("when it was much more", true)
+	look(10*trial, 900, little)
+	check("where no less comes through", true)
 	for other := range len(allowed) * bits.UintSize {
 		if allowed.IsSet(other) {
 			cpu = other
 			send(cpu)
-			look(2*besideLook, 1100, little)
+			look(2*follow, 900, little)
 			check("behind a sender that moved", true)
 		}
 	}
-	look(2*besideTrial, 900, little)
+	look(2*trial, 800, little)
 	check("where less comes through", false)
-	look(besideOff/2, 1000, much)
+	look(off/2, 1000, much)
 	check("soon after", false)
-	now = r.beside.until
+	now = r.until
 	look(1, 1000, much)
-	check("later", true)
-	look(2*besideLimit, 2000, much)
+	check("behind", true)
+	look(2*limit, 2000, much)
 	check("in vain", false)
 }
 
@@ -131,31 +132,4 @@ func connected(t *testing.T) (fd int, send func(cpu int)) {
 			t.Error(err)
 		}
 	}
-}
-
-// TestTurns: turns that take long, one soon after the other, are given no more for a time.
-func TestTurns(t *testing.T) {
-	x := turns{off: math.MinInt64} // clock.Mono begins with the process
-	for i := range 2 * turnsEvery {
-		if x.off > 0 {
-			t.Fatalf("none are given after %d calls", i)
-		}
-		if x.long > 0 {
-			x.long = clock.Mono() // the test may be stopped
-		}
-		x.give(clock.Mono() - 2*turnLimit)
-	}
-	if x.off < 0 {
-		t.Fatal("turns go on although they take long")
-	}
-	x.calls = 0
-	x.give(x.off - 1)
-	if x.calls != 0 {
-		t.Error("a turn is given too early")
-	}
-	x.give(x.off)
-	if x.calls != 1 {
-		t.Error("no turn is given later")
-	}
-	(*turns)(nil).give(0) // a reader on another host has none
 }
