@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -132,13 +133,33 @@ type Conn struct {
 	SendKey, ReceiveKey [32]byte
 	Local, Remote       netip.AddrPort
 
-	release func()
+	detached *os.File // from Detach on
+	release  func()
 }
 
-// Close closes the connection.
+// SyscallConn gives access to the connection's descriptor.
+func (c *Conn) SyscallConn() (syscall.RawConn, error) {
+	if c.detached != nil {
+		return c.detached.SyscallConn()
+	}
+	return c.TCPConn.SyscallConn()
+}
+
+// SetLinger is that of net.TCPConn.
+func (c *Conn) SetLinger(seconds int) error {
+	if c.detached != nil {
+		return c.linger(seconds)
+	}
+	return c.TCPConn.SetLinger(seconds)
+}
+
+// Close closes the connection. A system call that runs on what Detach gave does not notice.
 func (c *Conn) Close() error {
 	if c.release != nil {
 		c.release()
+	}
+	if c.detached != nil {
+		return c.detached.Close()
 	}
 	return c.TCPConn.Close()
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,9 +31,42 @@ func (f *Flow) Raw() (fd int, ok bool) {
 
 // detach replaces the connection by a copy of its descriptor that the runtime does not know.
 func (f *Flow) detach() error {
-	raw, err := f.UDP.SyscallConn()
+	detached, err := unknown(f.UDP, "flow")
 	if err != nil {
 		return err
+	}
+	err = f.UDP.Close()
+	f.UDP, f.detached = nil, detached
+	return err
+}
+
+// Detach does for a connection what Raw does for a flow. From then on only SyscallConn, SetLinger and Close are for use.
+func (c *Conn) Detach() (fd int, ok bool) {
+	detached, err := unknown(c.TCPConn, "connection")
+	if err != nil {
+		return -1, false
+	}
+	_ = c.TCPConn.Close() // the copy keeps the connection
+	c.detached = detached
+	return int(detached.Fd()), true
+}
+
+func (c *Conn) linger(seconds int) error {
+	raw, err := c.detached.SyscallConn()
+	if err != nil {
+		return err
+	}
+	how := unix.Linger{Onoff: 1, Linger: int32(seconds)}
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &how) })
+	return errors.Join(err, failed)
+}
+
+// unknown is a blocking copy of a socket's descriptor that the runtime does not know.
+func unknown(c syscall.Conn, name string) (*os.File, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, err
 	}
 	var fd int
 	var failed error
@@ -45,11 +79,9 @@ func (f *Flow) detach() error {
 		}
 	})
 	if err = errors.Join(err, failed); err != nil {
-		return err
+		return nil, err
 	}
-	err = f.UDP.Close()
-	f.UDP, f.detached = nil, os.NewFile(uintptr(fd), "flow")
-	return err
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 func makeBlocking(fd int) error {
