@@ -8,6 +8,9 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/netpupper/netp/agent/clock"
+	"github.com/netpupper/netp/agent/engine/internal/beside"
 )
 
 // lender is a source that lends its bytes to the kernel instead of copying them: their pages go through a pipe of the kernel
@@ -22,6 +25,7 @@ type lender struct {
 	n      uintptr
 	errno  syscall.Errno
 	write  func(fd uintptr) bool
+	turns  *beside.Turns // of a reader that may share this processor; else nil
 }
 
 // pipe is a pipe of the kernel.
@@ -123,8 +127,16 @@ func (l *lender) push(b []byte) (n int, err error) {
 
 // move reports whether there is a result; false waits for the socket.
 func (l *lender) move(fd uintptr) bool {
-	l.n, l.errno = call(unix.SYS_SPLICE, uintptr(l.moved.from), 0, fd, 0, uintptr(l.most))
-	return l.errno != syscall.EAGAIN
+	for range 1 + mostTurns {
+		l.n, l.errno = call(unix.SYS_SPLICE, uintptr(l.moved.from), 0, fd, 0, uintptr(l.most))
+		if l.errno != syscall.EAGAIN {
+			return true
+		}
+		if _, taken := l.turns.Give(clock.Mono()); !taken {
+			return false
+		}
+	}
+	return false
 }
 
 func (l *lender) copies() bool { return false }

@@ -3,6 +3,7 @@ package tcp
 import (
 	"io"
 	"net"
+	"time"
 )
 
 // source brings payload into one connection, for one goroutine. It allocates nothing after it was opened.
@@ -19,8 +20,13 @@ type source interface {
 
 // sink takes payload out of one connection, for one goroutine. It allocates nothing after it was opened.
 type sink interface {
-	// pull blocks until some bytes came, the peer closed (io.EOF), or the deadline of the connection passed (os.ErrDeadlineExceeded).
+	// pull blocks until some bytes came, the peer closed (io.EOF), or stop was called (os.ErrDeadlineExceeded).
 	pull(b []byte) (int, error)
+	// attend prepares the calling goroutine for it, until release is called.
+	attend() (release func())
+	stop()
+	// close gives back what the sink needs besides the connection, after the last pull.
+	close()
 }
 
 // netPipe is source and sink of every system.
@@ -31,6 +37,10 @@ func (p netPipe) push(b []byte) (int, error) { return p.conn.Write(b) }
 func (p netPipe) copies() bool { return true }
 
 func (p netPipe) close() {}
+
+func (p netPipe) attend() (release func()) { return func() {} }
+
+func (p netPipe) stop() { p.conn.SetReadDeadline(time.Unix(1, 0)) }
 
 func (p netPipe) pull(b []byte) (int, error) {
 	n, err := p.conn.Read(b)

@@ -8,6 +8,9 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/netpupper/netp/agent/engine/internal/beside"
+	"github.com/netpupper/netp/agent/port"
 )
 
 const canDiscard = true
@@ -16,6 +19,7 @@ const canDiscard = true
 // the time of one copy, so it cannot starve the other goroutines, and not handing the processor over and back each time is
 // worth a tenth to a third of the rate. When the socket has no room or no data the goroutine waits in the netpoller.
 type rawPipe struct {
+	netPipe
 	raw         syscall.RawConn
 	flags       uintptr
 	b           []byte
@@ -24,24 +28,28 @@ type rawPipe struct {
 	write, read func(fd uintptr) bool
 }
 
-// openSource gives the fastest source that the system has, for a pattern in memory of newPages.
-func openSource(conn *net.TCPConn, pattern []byte) (source, error) {
+// openSource gives the fastest source that the system has, for a pattern in memory of newPages. It gives turns to a reader that may share its
+// processor.
+func openSource(conn *net.TCPConn, pattern []byte, turns bool) (source, error) {
 	p, err := openRaw(conn, unix.MSG_NOSIGNAL)
 	if err != nil {
 		return nil, err
 	}
 	if lender, err := p.lend(pattern); err == nil {
+		if turns {
+			lender.turns = new(beside.Turns)
+		}
 		return lender, nil
 	}
 	return p, nil
 }
 
 // openSink gives the fastest sink that the system has.
-func openSink(conn *net.TCPConn, discard bool) (sink, error) {
+func openSink(conn *port.Conn, discard bool) (sink, error) {
 	if discard {
-		return openRaw(conn, unix.MSG_TRUNC)
+		return openRaw(conn.TCPConn, unix.MSG_TRUNC)
 	}
-	return openRaw(conn, 0)
+	return openRaw(conn.TCPConn, 0)
 }
 
 func openRaw(conn *net.TCPConn, flags uintptr) (*rawPipe, error) {
@@ -49,7 +57,7 @@ func openRaw(conn *net.TCPConn, flags uintptr) (*rawPipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &rawPipe{raw: raw, flags: unix.MSG_DONTWAIT | flags}
+	p := &rawPipe{netPipe: netPipe{conn}, raw: raw, flags: unix.MSG_DONTWAIT | flags}
 	p.write = func(fd uintptr) bool { return p.call(unix.SYS_SENDTO, fd) }
 	p.read = func(fd uintptr) bool { return p.call(unix.SYS_RECVFROM, fd) }
 	return p, nil
@@ -77,10 +85,6 @@ func (p *rawPipe) push(b []byte) (int, error) {
 	}
 	return p.result("send")
 }
-
-func (p *rawPipe) copies() bool { return true }
-
-func (p *rawPipe) close() {}
 
 func (p *rawPipe) pull(b []byte) (int, error) {
 	p.b = b

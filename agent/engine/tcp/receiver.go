@@ -5,7 +5,6 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/clock"
@@ -47,16 +46,29 @@ func (s *session) newReceiver(d netp.Direction, conns []*port.Conn) (*receiver, 
 			f.left = share(s.o.bytes, i, len(conns))
 		}
 		var err error
-		if f.sink, err = openSink(c.TCPConn, s.o.discard); err != nil {
+		if f.sink, err = s.openSink(c, len(conns)); err != nil {
 			return nil, err
-		}
-		if s.portable {
-			f.sink = netPipe{c.TCPConn}
 		}
 		in.streams = append(in.streams, f)
 	}
 	return in, nil
 }
+
+// openSink opens the sink of one of so many streams.
+func (s *session) openSink(conn *port.Conn, streams int) (sink, error) {
+	if s.portable {
+		return netPipe{conn.TCPConn}, nil
+	}
+	if s.alone(streams) {
+		if n, err := openNeighbour(conn, s.o.discard); err == nil {
+			return n, nil
+		}
+	}
+	return openSink(conn, s.o.discard)
+}
+
+// alone says whether the only stream of a direction is between two ends on one host, and as fast as it goes.
+func (s *session) alone(streams int) bool { return s.job.SameClock && streams == 1 && s.o.rate == 0 }
 
 // begin starts to read; the clock of the series starts with go or the first byte.
 func (r *receiver) begin() {
@@ -72,7 +84,7 @@ func (r *receiver) stop() {
 		return
 	}
 	for _, f := range r.streams {
-		f.conn.SetReadDeadline(time.Unix(1, 0))
+		f.sink.stop()
 	}
 }
 
@@ -80,11 +92,12 @@ func (r *receiver) stop() {
 func (r *receiver) close() {
 	r.stop()
 	r.buffers = r.bufferSizes()
+	r.tasks.Wait()
 	for _, f := range r.streams {
 		f.conn.SetLinger(0)
 		f.conn.Close()
+		f.sink.close()
 	}
-	r.tasks.Wait()
 }
 
 // bufferSizes reads what autotuning made of the receive buffers, of the first stream.
@@ -105,6 +118,7 @@ func (r *receiver) finish(complete bool) {
 
 // run reads until the share is there or the receiver is stopped.
 func (f *inflow) run() error {
+	defer f.sink.attend()()
 	for !f.receiver.stopped.Load() && f.left != 0 {
 		b := f.buffer
 		if f.left > 0 {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -53,6 +54,7 @@ type sender struct {
 type outflow struct {
 	sender *sender
 	conn   *port.Conn
+	alone  bool // on one host with its reader
 	source source
 	at     int   // where in the pattern it is
 	left   int64 // of its share; negative when there is no bound
@@ -73,7 +75,7 @@ func (s *session) newSender(d netp.Direction, conns []*port.Conn) (*sender, erro
 		return nil, err
 	}
 	for i, c := range conns {
-		f := &outflow{sender: out, conn: c, left: -1}
+		f := &outflow{sender: out, conn: c, left: -1, alone: s.alone(len(conns))}
 		if s.o.bytes > 0 {
 			f.left = share(s.o.bytes, i, len(conns))
 		}
@@ -132,7 +134,7 @@ func (f *outflow) prepare(s *session) error {
 		f.source = netPipe{f.conn.TCPConn}
 		return nil
 	}
-	f.source, err = openSource(f.conn.TCPConn, f.sender.pattern)
+	f.source, err = openSource(f.conn.TCPConn, f.sender.pattern, f.alone)
 	return err
 }
 
@@ -199,6 +201,10 @@ func (s *sender) close(orderly bool) {
 // run sends until the share is sent or the sender is stopped. It ends within milliseconds of stop: nothing in it waits
 // without the quit channel or the deadline of the connection.
 func (f *outflow) run() error {
+	if f.alone {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+	}
 	for !f.sender.stopped.Load() {
 		n, wait := f.next(clock.Mono())
 		if n == 0 && wait == 0 {

@@ -12,6 +12,7 @@ import (
 // systemWays are those that are not the fastest of every Linux.
 var systemWays = []way{
 	{"copying", func(c *net.TCPConn, _ []byte) (source, error) { return openRaw(c, unix.MSG_NOSIGNAL) }, openSink},
+	{"on one host", func(c *net.TCPConn, pattern []byte) (source, error) { return openSource(c, pattern, true) }, openNeighbour},
 }
 
 // TestDecodeOfOlderKernels has the lengths that older kernels answered.
