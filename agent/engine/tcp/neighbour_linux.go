@@ -6,25 +6,19 @@ import (
 	"os"
 	"runtime"
 	"sync/atomic"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/netpupper/netp/agent/clock"
 	"github.com/netpupper/netp/agent/engine/internal/beside"
-	"github.com/netpupper/netp/agent/pace"
 	"github.com/netpupper/netp/agent/port"
 )
 
-const (
-	// turnLimit is for how long the reader gives turns to a sender that sends nothing, before it sleeps, and mostTurns how many that gives
-	// while there is no room.
-	turnLimit = int64(time.Millisecond)
-	mostTurns = 20
-)
+// mostTurns is how many turns a sender gives while there is no room.
+const mostTurns = 20
 
-// neighbour is the sink of the one stream of a sender on the same host. It has a thread of its own, which shares the sender's processor
+// neighbour is the sink of the one stream of a session on one host. It has a thread of its own, which shares the sender's processor
 // where more comes through so, and a socket that the runtime does not know: else a thread of the runtime would be woken on another
 // processor by what arrives, whoever waits for it. To wake one costs as much as to send 64 KiB.
 type neighbour struct {
@@ -34,7 +28,6 @@ type neighbour struct {
 	wait    [2]unix.PollFd // for data or that
 	stopped atomic.Bool
 	reader  *beside.Reader
-	came    int64 // when something came last (clock.Mono)
 }
 
 // openNeighbour takes a connection from the runtime for this sink.
@@ -72,25 +65,17 @@ func (s *neighbour) pull(b []byte) (int, error) {
 		case errno == 0 && n == 0:
 			return 0, io.EOF
 		case errno == 0:
-			s.came = clock.Mono()
-			s.reader.Look(s.came, int(n), 0)
+			s.reader.Look(clock.Mono(), int(n), 0)
 			return int(n), nil
 		case errno != unix.EAGAIN:
 			return 0, os.NewSyscallError("recv", errno)
 		case s.stopped.Load():
 			return 0, os.ErrDeadlineExceeded
 		}
-		s.rest()
+		if !s.reader.Turn() {
+			_, _ = unix.Ppoll(s.wait[:], nil, nil) // the next call tells more
+		}
 	}
-}
-
-// rest gives the sender a turn, or waits.
-func (s *neighbour) rest() {
-	if s.reader.There() && clock.Mono()-s.came < turnLimit {
-		pace.Yield()
-		return
-	}
-	_, _ = unix.Ppoll(s.wait[:], nil, nil) // the next call tells more
 }
 
 func (s *neighbour) stop() {

@@ -46,7 +46,7 @@ func (s *session) newReceiver(d netp.Direction, conns []*port.Conn) (*receiver, 
 			f.left = share(s.o.bytes, i, len(conns))
 		}
 		var err error
-		if f.sink, err = s.openSink(c, len(conns)); err != nil {
+		if f.sink, err = s.openSink(c); err != nil {
 			return nil, err
 		}
 		in.streams = append(in.streams, f)
@@ -54,12 +54,12 @@ func (s *session) newReceiver(d netp.Direction, conns []*port.Conn) (*receiver, 
 	return in, nil
 }
 
-// openSink opens the sink of one of so many streams.
-func (s *session) openSink(conn *port.Conn, streams int) (sink, error) {
+// openSink opens the sink of a stream.
+func (s *session) openSink(conn *port.Conn) (sink, error) {
 	if s.portable {
 		return netPipe{conn.TCPConn}, nil
 	}
-	if s.alone(streams) {
+	if s.alone() {
 		if n, err := openNeighbour(conn, s.o.discard); err == nil {
 			return n, nil
 		}
@@ -67,8 +67,8 @@ func (s *session) openSink(conn *port.Conn, streams int) (sink, error) {
 	return openSink(conn, s.o.discard)
 }
 
-// alone says whether the only stream of a direction is between two ends on one host, and as fast as it goes.
-func (s *session) alone(streams int) bool { return s.job.SameClock && streams == 1 && s.o.rate == 0 }
+// alone says whether there is one stream, between two ends on one host, and as fast as it goes. More of them keep the processors busy anyway.
+func (s *session) alone() bool { return s.job.SameClock && len(s.links.data) == 1 && s.o.rate == 0 }
 
 // begin starts to read; the clock of the series starts with go or the first byte.
 func (r *receiver) begin() {

@@ -75,7 +75,7 @@ func (s *session) newSender(d netp.Direction, conns []*port.Conn) (*sender, erro
 		return nil, err
 	}
 	for i, c := range conns {
-		f := &outflow{sender: out, conn: c, left: -1, alone: s.alone(len(conns))}
+		f := &outflow{sender: out, conn: c, left: -1, alone: s.alone()}
 		if s.o.bytes > 0 {
 			f.left = share(s.o.bytes, i, len(conns))
 		}

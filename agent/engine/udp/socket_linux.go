@@ -496,8 +496,8 @@ func (r *rawSocket) rouse() {
 	}
 }
 
-// nap lets packets gather: beside the sender until it gives a turn, before they have left the processor's caches. The scheduler is not told:
-// it would look after the thread every 20 µs meanwhile, which costs more than all the packets.
+// nap lets packets gather: as many as a turn of the sender brings, or for a time. The scheduler is not told: it would look after the thread
+// every 20 µs meanwhile, which costs more than all the packets.
 func (r *rawSocket) nap() {
 	if r.beside.There() {
 		pace.Yield()

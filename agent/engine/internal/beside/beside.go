@@ -34,9 +34,14 @@ func (t *Turns) Give(now int64) (after int64, taken bool) {
 	if t == nil || now < t.off {
 		return now, false
 	}
+	after, taken = give(now)
+	t.took(now, after)
+	return after, taken
+}
+
+func give(now int64) (after int64, taken bool) {
 	pace.Yield()
 	after = clock.Mono()
-	t.took(now, after)
 	return after, after-now > turnTaken
 }
 

@@ -50,32 +50,54 @@ func TestBeside(t *testing.T) {
 		}
 	}
 	const little, much = behind / 2, 2 * behind
+	// trials reads at a rate until so many are over.
+	trials := func(n, rate int) {
+		for ; n > 0; n-- {
+			for begun := r.since; r.since == begun; {
+				look(1, rate, little)
+			}
+		}
+	}
 	send(cpu)
-	look(5*trial, 400, little)
+	trials(5, 400)
 	check("where everything has room", false)
-	for rate := 500; rate < 1000; rate += rate / 2 {
-		look(trial+int64(time.Millisecond), rate, little)
+	for _, rate := range []int{600, 900} {
+		trials(1, rate)
 		check("as long as it comes ever faster", false)
 	}
-	look(3*trial, 1000, little)
+	trials(1, 1000)
 	check("on trial", true)
-	look(2*trial, 990, little)
+	trials(1, 900)
+	check("where less came through once", true)
+	trials(1, 900)
 	check("where less came through", false)
-	look(10*trial, 960, little)
-	check("as long as that was not much more", false)
-	look(2*trial, 900, little)
-	check("when it was much more", true)
-	look(10*trial, 900, little)
+	trials(10, 1000)
+	check("as long as more comes through", false)
+	trials(int(again/trial), 1000)
+	check("after a time", true)
+	trials(2, 800)
+	check("where less comes through again", false)
+	trials(1, 830)
+	check("soon after", false)
+	trials(int(off/trial), 830)
+	check("when no more comes through apart", true)
+	trials(10, 800)
 	check("where no less comes through", true)
 	for other := range len(allowed) * bits.UintSize {
 		if allowed.IsSet(other) {
 			cpu = other
 			send(cpu)
-			look(2*follow, 900, little)
+			look(2*follow, 820, little)
 			check("behind a sender that moved", true)
 		}
 	}
-	look(2*trial, 800, little)
+	for r.there && now < 2*int64(time.Hour) {
+		trials(1, 820)
+	}
+	check("while what comes through apart is counted", false)
+	trials(1, 820)
+	check("when it is no more", true)
+	trials(2, 600)
 	check("where less comes through", false)
 	look(off/2, 1000, much)
 	check("soon after", false)
