@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/quantity"
 )
 
 // attributes are what a test is made of, flattened to text: one entry per
@@ -38,7 +39,7 @@ func (t *draft) attributes() map[string]string {
 	for _, a := range t.Asserts {
 		name := "assert." + a.Name
 		out[name] = a.Condition
-		out[name+".confidence"] = percent(a.Confidence)
+		out[name+".confidence"] = quantity.Exact(a.Confidence, "1")
 		out[name+".severity"] = string(cmp.Or(a.Severity, netp.SeverityError))
 		if a.Message != "" {
 			out[name+".message"] = a.Message

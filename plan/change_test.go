@@ -76,6 +76,7 @@ func TestChanges(t *testing.T) {
 			AttributeChange{"assert.loss", "loss.ratio <= 0.1 * percent", "loss.ratio <= 2 * percent"}},
 		{func(s *lang.Suite) { s.Tests[1].Asserts = s.Tests[1].Asserts[1:] }, AttributeChange{"assert.loss", "loss.ratio <= 0.1 * percent", ""}},
 		{func(s *lang.Suite) { s.Tests[1].Asserts[0].Severity = netp.SeverityWarning }, AttributeChange{"assert.loss.severity", "error", "warning"}},
+		{func(s *lang.Suite) { s.Tests[1].Asserts[0].Confidence = 0.9502 }, AttributeChange{"assert.loss.confidence", "95 %", "95.02 %"}},
 		{func(s *lang.Suite) {
 			s.Tests[1].Asserts[0].Constants = json.RawMessage(`{"var":{"value":{"max_loss":0.2},"type":["object",{"max_loss":"number"}]}}`)
 		}, AttributeChange{"assert.loss.var.max_loss", "", "0.2"}},

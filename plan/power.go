@@ -291,7 +291,7 @@ func (w *weighing) basis() string {
 // cannot says what is missing: "cannot show loss.ratio <= 0.05 %: needs 7 376
 // packets, that is 148 s".
 func (w *weighing) cannot(needed uint64) string {
-	claim := fmt.Sprintf("%s %s %s", w.limit.Metric, w.limit.Op, figure(w.limit.Value, w.limit.Unit))
+	claim := fmt.Sprintf("%s %s %s", w.limit.Metric, w.limit.Op, quantity.Exact(w.limit.Value, w.limit.Unit))
 	if needed == math.MaxUint64 {
 		return fmt.Sprintf("cannot show %s: no number of %s can", claim, w.metric.Basis)
 	}
@@ -355,7 +355,7 @@ func (b *builder) idle(w weighing, settles bool, verdict, who string) bool {
 func (b *builder) distant(w weighing) {
 	b.diags = append(b.diags, assertionFault(diag.Warning, "Limit beyond the timeout", fmt.Sprintf(
 		"A packet that takes longer than the timeout of %s is lost, so that %s hardly comes to %s. A limit in milliseconds is written %s * ms.",
-		quantity.Duration(w.test.Params.Duration("timeout")), w.limit.Metric, quantity.Format(w.limit.Value, "s"), strconv.FormatFloat(w.limit.Value, 'g', -1, 64)), w.test.Addr, w.a))
+		quantity.Duration(w.test.Params.Duration("timeout")), w.limit.Metric, quantity.Exact(w.limit.Value, "s"), strconv.FormatFloat(w.limit.Value, 'g', -1, 64)), w.test.Addr, w.a))
 }
 
 // pointless warns of an assertion that is settled before anything is measured, though none of its comparisons tells.

@@ -63,37 +63,30 @@ func summary(spec netp.KindSpec, p netp.Params) string {
 	return strings.Join(parts, ", ")
 }
 
-// exact writes a figure with all its digits, so that different parameters never
-// read the same.
-func exact(v float64, unit string) string {
-	digits, name := quantity.Split(v, unit, 15)
-	return digits + " " + name
-}
-
 // Parameter writes a parameter for people, exactly: "60 s", "50 pps", "ef".
 func Parameter(s netp.ParamSpec, p netp.Params) string {
 	v := p.Number(s.Name)
 	switch s.Type {
 	case netp.DurationParam:
-		return exact(v, "s")
+		return quantity.Exact(v, "s")
 	case netp.BitRateParam:
 		if v == 0 {
 			return "0"
 		}
-		return exact(v, "bit/s")
+		return quantity.Exact(v, "bit/s")
 	case netp.RateParam:
 		switch r := p.Rate(s.Name); {
 		case r.PacketsPerSecond > 0:
 			return number(r.PacketsPerSecond) + " pps"
 		case r.BitsPerSecond > 0:
-			return exact(r.BitsPerSecond, "bit/s")
+			return quantity.Exact(r.BitsPerSecond, "bit/s")
 		}
 		return "0"
 	case netp.SizeParam:
 		if v < 1e5 { // packets and blocks are known by their bytes
 			return number(v) + " B"
 		}
-		return exact(v, "B")
+		return quantity.Exact(v, "B")
 	case netp.DSCPParam:
 		return dscp(int(v))
 	case netp.MixParam:

@@ -32,6 +32,16 @@ func Format(v float64, unit string) string {
 	return join(number, name)
 }
 
+// Exact writes v with all its digits, so that a figure that somebody wrote, such as a
+// limit, reads as it was written and different ones never read the same.
+func Exact(v float64, unit string) string {
+	number, name := Split(v, unit, exactDigits)
+	return join(number, name)
+}
+
+// exactDigits is how many decimal digits a float64 holds for certain.
+const exactDigits = 15
+
 // Duration writes a time with three significant digits, "11.5 ms", "90 s"; days of
 // whole hours in hours, "168 h".
 func Duration(d time.Duration) string {
@@ -117,20 +127,29 @@ func significantDigits(v float64, n int) string {
 	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
 		return strings.Replace(strconv.FormatFloat(v, 'f', -1, 64), "-0", "0", 1)
 	}
-	places := n - 1 - int(math.Floor(math.Log10(math.Abs(v))+1e-12))
-	text := fixed(v, min(max(places, 0), 12))
+	text := fixed(v, min(max(n-1-magnitude(v), 0), 12))
 	if strings.Contains(text, ".") {
 		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
 	}
 	return text
 }
 
+// magnitude is the power of ten of the first digit of v; 0 when there is none.
+func magnitude(v float64) int {
+	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
+		return 0
+	}
+	return int(math.Floor(math.Log10(math.Abs(v)) + 1e-12))
+}
+
 func fixed(v float64, places int) string {
 	text := strconv.FormatFloat(v, 'f', places, 64)
-	if whole, _, _ := strings.Cut(text, "."); len(whole) > 4 && v > 0 {
-		return Count(uint64(math.Round(v)))
+	whole, _, _ := strings.Cut(text, ".")
+	n, err := strconv.ParseUint(whole, 10, 64)
+	if err != nil || len(whole) <= 4 {
+		return text
 	}
-	return text
+	return Count(n) + text[len(whole):]
 }
 
 func join(number, unit string) string {

@@ -50,10 +50,37 @@ func TestPlusMinusKeepsWhatTheIntervalSupports(t *testing.T) {
 	}
 }
 
-func TestRangeAndCount(t *testing.T) {
-	if got := Range(0.0023, 0.0074, "1"); got != "0.23–0.74 %" {
-		t.Errorf("Range = %q", got)
+func TestExactKeepsAllDigits(t *testing.T) {
+	for _, c := range []struct {
+		v    float64
+		unit string
+		want string
+	}{
+		{99.95e6, "bit/s", "99.95 Mbit/s"}, {0.0125, "s", "12.5 ms"}, {0.123456, "s", "123.456 ms"}, {0.9995, "1", "99.95 %"}, {0.1 / 100, "1", "0.1 %"},
+		{12345.5, "s", "12 345.5 s"}, {12345, "packets", "12 345 packets"}, {0, "s", "0 ms"}, {-12345.5, "s", "-12345.5 s"},
+	} {
+		if got := Exact(c.v, c.unit); got != c.want {
+			t.Errorf("Exact(%v, %q) = %q, want %q", c.v, c.unit, got, c.want)
+		}
 	}
+}
+
+func TestRange(t *testing.T) {
+	for _, c := range []struct {
+		low, high float64
+		unit      string
+		want      string
+	}{
+		{0.0023, 0.0074, "1", "0.23–0.74 %"},
+		{935.2e6, 947.8e6, "bit/s", "935–948 Mbit/s"}, {-0.002, 0.0514, "s", "-2–51 ms"}, {0, 0.0514, "s", "0–51 ms"}, {0.01, 0.01, "s", "10–10 ms"},
+	} {
+		if got := Range(c.low, c.high, c.unit); got != c.want {
+			t.Errorf("Range(%v, %v, %q) = %q, want %q", c.low, c.high, c.unit, got, c.want)
+		}
+	}
+}
+
+func TestCount(t *testing.T) {
 	for n, want := range map[uint64]string{0: "0", 999: "999", 3000: "3 000", 1234567: "1 234 567"} {
 		if got := Count(n); got != want {
 			t.Errorf("Count(%d) = %q, want %q", n, got, want)

@@ -24,6 +24,19 @@ func TestCarriers(t *testing.T) {
 	}
 }
 
+// TestLimitsReadAsWritten: a limit that is rounded is another one, which the figure beside it may keep.
+func TestLimitsReadAsWritten(t *testing.T) {
+	for want, l := range map[string]netp.Limit{
+		"99.95 %":     {Metric: "efficiency", Op: ">=", Value: 0.9995, Unit: "1"},
+		"1.234567 ms": {Metric: "rtt.p50", Op: "<=", Value: 0.001234567, Unit: "s"},
+		"60 ms":       {Metric: "rtt.p50", Op: "<=", Value: 60 * 1e-3, Unit: "s"},
+	} {
+		if got := limitText(l, false); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
 // TestSessionsReadApart: where paths of one test have the same ends, in every report and while it runs.
 func TestSessionsReadApart(t *testing.T) {
 	bad := netp.Judgement{Assertion: "loss", Severity: netp.SeverityError, Status: netp.Fail, Condition: "loss.ratio <= 0",

@@ -208,7 +208,7 @@ func (t Terminal) judgement(r netp.Record, j netp.Judgement, name, suiteDir stri
 }
 
 func limitText(l netp.Limit, named bool) string {
-	text := quantity.Format(l.Value, l.Unit)
+	text := quantity.Exact(l.Value, l.Unit)
 	if named {
 		text += " (" + l.Metric + ")"
 	}
