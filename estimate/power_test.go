@@ -203,6 +203,8 @@ func TestDescribe(t *testing.T) {
 		"17 packets": must(t, "retransmits", countSpec, netp.Value(17)),
 		"52 ms (14 ms to 90 ms, 95 %, clock ± 38 ms)": {Unit: "s", Point: 0.052, Low: 0.014, High: 0.09, Uncertainty: 0.038, Confidence: 0.95},
 		"3.0 ms (at least 1.0 ms, 95 %)":              {Unit: "s", Point: 0.003, Low: 0.001, High: 0.003, OpenHigh: true, Confidence: 0.95},
+		// One of a thousand assertions of a family; what is not all does not read like it.
+		"99.970 % (at most 99.995 %, 99.995 %)": {Unit: "1", Point: 0.9997, Low: 0.9997, High: 0.99995, OpenLow: true, Confidence: 0.99995},
 		// Why bounds are as wide as that.
 		"52 ms (-3 s to 7 s, 95 %; 3 000 packets, only about 4 of them independent)":  wanders("delay.p50", MethodOrderStatistics, 4.3),
 		"52 ms (-3 s to 7 s, 95 %; 3 000 packets, only about 40 of them independent)": wanders("delay.p90", MethodOrderStatistics, 40),

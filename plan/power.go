@@ -285,7 +285,7 @@ func (w *weighing) mean() string {
 
 // basis is what the statement rests on: "3 000 packets, 95 %".
 func (w *weighing) basis() string {
-	return fmt.Sprintf("%s %s, %s", quantity.Count(w.samples), w.metric.Basis, percent(w.a.Confidence))
+	return fmt.Sprintf("%s %s, %s", quantity.Count(w.samples), w.metric.Basis, quantity.Format(w.a.Confidence, "1"))
 }
 
 // cannot says what is missing: "cannot show loss.ratio <= 0.05 %: needs 7 376
@@ -324,7 +324,7 @@ func (b *builder) undecidable(w weighing, text string) {
 	}
 	b.diags = append(b.diags, assertionFault(diag.Warning, "Assertion cannot be decided", fmt.Sprintf(
 		"A session of %s measures %s %s. At a confidence of %s that %s. A path without any fault would be inconclusive. %s",
-		w.test.Addr, quantity.Count(w.samples), w.metric.Basis, percent(w.a.Confidence), gap, advice), w.test.Addr, w.a))
+		w.test.Addr, quantity.Count(w.samples), w.metric.Basis, quantity.Format(w.a.Confidence, "1"), gap, advice), w.test.Addr, w.a))
 }
 
 // idle warns of a comparison that says nothing, and of whose shares it is true. What the assertion cannot do is told where the

@@ -157,19 +157,6 @@ func count(v float64) string {
 	return fmt.Sprintf("%.2g", v)
 }
 
-// percent writes a confidence with the digits that tell it from 1: "95 %", "99.9986 %".
-func percent(c float64) string {
-	places := 0
-	if c < 1 {
-		places = max(0, int(math.Ceil(-math.Log10(1-c)-1e-9))-1)
-	}
-	text := strconv.FormatFloat(c*100, 'f', min(places, 12), 64)
-	if strings.Contains(text, ".") {
-		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
-	}
-	return text + " %"
-}
-
 // maxListed is how many names a sentence lists.
 const maxListed = 8
 

@@ -53,7 +53,6 @@ func TestRepetition(t *testing.T) {
 
 func TestWords(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
-		{percent(0.95), "95 %"}, {percent(0.99), "99 %"}, {percent(0.999), "99.9 %"}, {percent(0.9999986), "99.99986 %"}, {percent(0.5), "50 %"},
 		{dscp(0), "cs0"}, {dscp(8), "cs1"}, {dscp(10), "af11"}, {dscp(34), "af41"}, {dscp(38), "af43"}, {dscp(46), "ef"}, {dscp(44), "voice-admit"}, {dscp(1), "le"}, {dscp(63), "63"}, {dscp(12), "af12"}, {dscp(2), "2"},
 		{number(3000), "3 000"}, {number(0.5), "0.5"}, {count(1e17), "1e+17"},
 		{list(nil), "none"}, {list([]string{"a", "b"}), "a, b"}, {list([]string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10"}), "1, 2, 3, 4, 5, 6, 7, 8 and 2 more"},

@@ -58,9 +58,14 @@ func Precise(v, resolution float64, unit string) string {
 	return join(digits(v/s.factor, resolution/s.factor), s.name)
 }
 
-// Split writes the number with the given significant digits, and its unit.
+// Split writes the number with the given significant digits, and its unit. A share
+// just below 1 gets as many more as tell what it lacks: 99.96 % is not all.
 func Split(v float64, unit string, significant int) (number, name string) {
 	s := scaleFor(v, unit)
+	if unit == "1" && v < 1 {
+		nines := int(math.Ceil(-math.Log10(1-v) - 1e-9))
+		significant = max(significant, min(nines+1, exactDigits))
+	}
 	return significantDigits(v/s.factor, significant), s.name
 }
 

@@ -28,6 +28,9 @@ func TestFormat(t *testing.T) {
 		{938e6, "bit/s", "938 Mbit/s"}, {1e9, "bit/s", "1 Gbit/s"}, {21.6e9, "B", "21.6 GB"},
 		{13, "packets", "13 packets"}, {123456, "packets", "123 456 packets"}, {0.000012, "1", "0.0012 %"},
 		{4.4, "", "4.4"}, {math.Inf(1), "s", "+Inf ms"},
+		// What a share lacks to be all.
+		{0.99964, "1", "99.964 %"}, {0.99833, "1", "99.83 %"}, {0.9999986, "1", "99.99986 %"}, {1 - 1e-12, "1", "99.9999999999 %"},
+		{0.995, "1", "99.5 %"}, {0.95, "1", "95 %"}, {0.875, "1", "87.5 %"}, {1.00004, "1", "100 %"},
 	} {
 		if got := Format(c.v, c.unit); got != c.want {
 			t.Errorf("Format(%v, %q) = %q, want %q", c.v, c.unit, got, c.want)
