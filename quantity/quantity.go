@@ -75,10 +75,18 @@ func PlusMinus(v, half float64, unit string) string {
 	return join(digits(v/s.factor, half/s.factor), s.name) + " ± " + significantDigits(half/s.factor, 1)
 }
 
-// Range writes two figures in the unit of the larger: "0.23–0.74 %".
-func Range(low, high float64, unit string) string {
+// Interval writes a figure and between which it lies, the latter in the unit of the larger, with as many digits as tell them apart:
+// "0.43 % 0.23–0.74", "31.24 ms 31.21–31.44".
+func Interval(v, low, high float64, unit string) string {
 	s := scaleFor(math.Max(math.Abs(low), math.Abs(high)), unit)
-	return join(significantDigits(low/s.factor, 2)+"–"+significantDigits(high/s.factor, 2), s.name)
+	digits := func(v float64) int { return 2 + magnitude(v) - magnitude(high-low) }
+	end := func(v float64) string { return significantDigits(v/s.factor, max(2, digits(v))) }
+	number, name := Split(v, unit, max(3, digits(v)))
+	ends := end(low) + "–" + end(high)
+	if name != s.name {
+		ends = join(ends, s.name)
+	}
+	return join(number, name) + " " + ends
 }
 
 // Count writes a whole number with its thousands apart: "3 000".

@@ -68,17 +68,19 @@ func TestExactKeepsAllDigits(t *testing.T) {
 	}
 }
 
-func TestRange(t *testing.T) {
+func TestIntervalTellsItsFiguresApart(t *testing.T) {
 	for _, c := range []struct {
-		low, high float64
-		unit      string
-		want      string
+		v, low, high float64
+		unit         string
+		want         string
 	}{
-		{0.0023, 0.0074, "1", "0.23–0.74 %"},
-		{935.2e6, 947.8e6, "bit/s", "935–948 Mbit/s"}, {-0.002, 0.0514, "s", "-2–51 ms"}, {0, 0.0514, "s", "0–51 ms"}, {0.01, 0.01, "s", "10–10 ms"},
+		{0.0043, 0.0023, 0.0074, "1", "0.43 % 0.23–0.74"}, {0.01, 0.00996, 0.01004, "s", "10 ms 9.96–10.04"}, {0.0307, 0.0306, 0.033, "s", "30.7 ms 30.6–33"},
+		{0.03124, 0.03121, 0.03144, "s", "31.24 ms 31.21–31.44"}, {938.4e6, 935.2e6, 947.8e6, "bit/s", "938 Mbit/s 935–948"},
+		{0.0005, -0.002, 0.0514, "s", "500 µs -2–51 ms"}, {0, 0, 0.0514, "s", "0 ms 0–51"}, {0.01, 0.01, 0.01, "s", "10 ms 10–10"},
+		{17.26, 17.21, 17.9, "", "17.26 17.21–17.9"},
 	} {
-		if got := Range(c.low, c.high, c.unit); got != c.want {
-			t.Errorf("Range(%v, %v, %q) = %q, want %q", c.low, c.high, c.unit, got, c.want)
+		if got := Interval(c.v, c.low, c.high, c.unit); got != c.want {
+			t.Errorf("Interval(%v, %v, %v, %q) = %q, want %q", c.v, c.low, c.high, c.unit, got, c.want)
 		}
 	}
 }

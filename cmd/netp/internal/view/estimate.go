@@ -29,7 +29,7 @@ func cell(e netp.Estimate) string {
 	case e.Uncertainty > half/2:
 		return quantity.PlusMinus(e.Point, half, e.Unit) + " clock"
 	case lopsided(e):
-		return point + " " + bare(quantity.Range(e.Low, e.High, e.Unit), point)
+		return quantity.Interval(e.Point, e.Low, e.High, e.Unit)
 	}
 	return quantity.PlusMinus(e.Point, half, e.Unit)
 }
@@ -38,12 +38,6 @@ func cell(e netp.Estimate) string {
 func lopsided(e netp.Estimate) bool {
 	low, high := e.Point-e.Low, e.High-e.Point
 	return math.Max(low, high) > 1.5*math.Min(low, high)
-}
-
-// bare drops the unit of a range when the point before it has the same.
-func bare(interval, point string) string {
-	_, unit, _ := strings.Cut(point, " ")
-	return strings.TrimSuffix(interval, " "+unit)
 }
 
 // heading is a metric's name over a column: "loss", "delay p99", "throughput".
