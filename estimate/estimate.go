@@ -63,8 +63,11 @@ func Of(metric string, spec netp.MetricSpec, member string, m netp.Measurement, 
 	if err != nil {
 		return netp.Estimate{Unit: e.Unit}, err
 	}
+	if math.IsNaN(e.Point) || math.IsInf(e.Point, 0) {
+		return netp.Estimate{Unit: e.Unit}, &NoDataError{metric, "What the session delivered is beyond every number, so the agent that measured it is at fault."}
+	}
 	if member != "stddev" && member != "count" {
-		e = widen(e, m.Uncertainty)
+		e = open(widen(e, m.Uncertainty))
 	}
 	if !spec.OneWay && e.Point >= 0 && !e.OpenLow {
 		e.Low = max(e.Low, 0) // nothing but a difference of two clocks is negative

@@ -356,6 +356,32 @@ func TestNothingToEstimateFrom(t *testing.T) {
 	}
 }
 
+// TestFiguresBeyondNumbers: an agent at fault may deliver what has no place in a record, which would then be lost with all others.
+func TestFiguresBeyondNumbers(t *testing.T) {
+	huge := netp.NewDistribution(1e300)
+	huge.Record(math.MaxInt64)
+	huge.Record(math.MaxInt64 - 1)
+	most := math.MaxFloat64
+	for name, m := range map[string]netp.Measurement{
+		"samples": {Distribution: huge}, "bound": {Distribution: distribution(1, 2, 3).Distribution, Uncertainty: most}, "value": {Value: &most, Uncertainty: most},
+	} {
+		spec := netp.MetricSpec{Name: "delay", Unit: "s", Shape: netp.DistributionShape, OneWay: true}
+		members := netp.Members()
+		if m.Value != nil {
+			spec.Shape, members = netp.ValueShape, []string{""}
+		}
+		for _, member := range members {
+			e, err := Of("delay", spec, member, m, 0.95)
+			if none := (*NoDataError)(nil); err != nil && !errors.As(err, &none) {
+				t.Errorf("%s, %s: %v", name, member, err)
+			}
+			if text, err := json.Marshal(e); err != nil {
+				t.Errorf("%s, %s: %v, %s", name, member, err, text)
+			}
+		}
+	}
+}
+
 func TestEveryEstimateIsSound(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		value := rapid.OneOf(rapid.Int64Range(-50, 50), rapid.Int64Range(-1<<50, 1<<50), rapid.Just(int64(7)))
