@@ -274,9 +274,13 @@ func TestReasonsAndRemedies(t *testing.T) {
 			"Would be bounded by about 2 × as many packets (≈ 6)."},
 		{"loss.ratio <= 0.1 * percent", loss,
 			"loss.ratio is above the limit by at least 0.13 points.", ""},
+		{"delay.p99 <= 12.423 * ms", clock, "delay.p99 is above the limit by at least 1.5 ms.", ""}, // 1.577
 		{"delay.p99 <= 60 * ms", clock,
 			"delay.p99 may lie on either side of the limit.",
 			"Would be decided by a clock bound under 8 ms."},
+		{"delay.p99 <= 60.999 * ms", clock,
+			"delay.p99 may lie on either side of the limit.",
+			"Would be decided by a clock bound under 8.9 ms."},
 		{"loss.ratio <= 0.5 * percent", loss,
 			"loss.ratio may lie on either side of the limit.",
 			"Would be decided by about 14.4 × as many packets (≈ 44 000)."},

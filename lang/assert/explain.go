@@ -119,8 +119,9 @@ func burstNote(c comparison, e netp.Estimate) string {
 	return fmt.Sprintf("holds for bursts of up to %s %s on average", quantity.Format(length, ""), e.Basis)
 }
 
-// difference is a distance: of shares in percentage points.
+// difference is the least distance: of shares in percentage points.
 func difference(v float64, unit string) string {
+	v = roundedDown(v)
 	if unit == "1" {
 		number, _ := quantity.Split(v, unit, 2)
 		return number + " points"
@@ -134,7 +135,7 @@ func remedy(c comparison, e netp.Estimate) string {
 	r := estimate.Settle(e, c.limit.Value)
 	switch {
 	case r.Uncertainty > 0:
-		return "Would be decided by a clock bound under " + quantity.Format(r.Uncertainty, e.Unit) + "."
+		return "Would be decided by a clock bound under " + quantity.Format(roundedDown(r.Uncertainty), e.Unit) + "."
 	case r.Factor > 1e6:
 		return fmt.Sprintf("%s lies so close to the limit that no practical number of %s decides it.", e.Metric, e.Basis)
 	case r.Factor > 0:
@@ -150,6 +151,12 @@ func remedy(c comparison, e netp.Estimate) string {
 		return "Needs a better clock and more " + string(e.Basis) + "."
 	}
 	return ""
+}
+
+// roundedDown keeps two digits of a positive figure, never above what it is; what is short of the next by rounding alone counts as it.
+func roundedDown(v float64) float64 {
+	step := math.Pow(10, math.Floor(math.Log10(v))-1)
+	return math.Floor(v/step*(1+1e-9)) * step
 }
 
 // atLeast rounds a number of samples up to two digits.
