@@ -134,7 +134,7 @@ type Demand struct {
 	Patience  time.Duration `json:",omitempty"` // how much longer it may take by its parameters: to connect, for late answers, by chance
 	Forward   Load
 	Reverse   Load
-	Intervals int // samples of PerInterval metrics
+	Intervals int // samples of PerInterval metrics; 0 when nobody can know
 }
 
 // Load is the traffic of one direction.

@@ -126,6 +126,9 @@ func demand(p netp.Params) netp.Demand {
 	load.Bytes = uint64(math.Ceil(payload * usualPacket / usualPayload))
 	load.Packets = uint64(math.Ceil(payload / usualPayload))
 	d := netp.Demand{Duration: duration, Patience: patience, Intervals: intervalsIn(duration - o.omit)}
+	if o.bytes > 0 && o.rate == 0 {
+		d.Intervals = 0 // the path decides how long it takes: duration is only a bound
+	}
 	if o.direction != netp.Reverse {
 		d.Forward = load
 	}
