@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -361,7 +362,7 @@ func ParseDuration(text string) (time.Duration, error) {
 	if f < 0 || f > maxDuration.Seconds() {
 		return 0, fmt.Errorf("%q is negative or longer than ten years", text)
 	}
-	return time.Duration(f * 1e9), nil
+	return time.Duration(math.Round(f * 1e9)), nil
 }
 
 // ParseBitRate reads "10Mbps" [bit/s], not negative.

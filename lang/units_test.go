@@ -3,6 +3,7 @@ package lang
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -23,6 +24,15 @@ func TestWrongKindOfUnit(t *testing.T) {
 	} {
 		if _, err := parseBitRate(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("rate %s: %v, want %s", text, err, want)
+		}
+	}
+}
+
+// TestDurationsAreWhole: a limit of an agent is not a nanosecond under what a suite asks for.
+func TestDurationsAreWhole(t *testing.T) {
+	for text, want := range map[string]time.Duration{"1.001s": 1001 * time.Millisecond, "4.35ms": 4350 * time.Microsecond, "0.29s": 290 * time.Millisecond, "1m30s": 90 * time.Second} {
+		if got, err := ParseDuration(text); err != nil || got != want {
+			t.Errorf("%s: %v, %v; want %v", text, got, err, want)
 		}
 	}
 }
