@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/netpupper/netp"
 )
@@ -111,6 +112,10 @@ func PinOf(c *x509.Certificate) Pin { return sha256.Sum256(c.RawSubjectPublicKey
 // ErrPin is the error of a connection to somebody who is not the controller.
 var ErrPin = errors.New("this is not the controller that made the token: its key is another one; is somebody between, or is the address wrong?")
 
+// ErrClock is the error of a connection to a controller whose certificate is for
+// another time than it is here.
+var ErrClock = errors.New("the clocks of this host and of the controller differ too much")
+
 // PinnedTLS trusts the controller whose authority has the pin, and nobody else.
 func PinnedTLS(pin Pin) *tls.Config {
 	return &tls.Config{
@@ -134,8 +139,24 @@ func verifyPinned(pin Pin, chain []*x509.Certificate) error {
 	if !found {
 		return ErrPin
 	}
-	_, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, DNSName: ControllerName, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+	now := time.Now()
+	_, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, DNSName: ControllerName, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, CurrentTime: now})
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
+		return clockFault(invalid.Cert, now)
+	}
 	return err
+}
+
+// clockFault says what to compare. Two right clocks do not help where a wrong one made
+// the authority: the controller's log has the remedy then.
+func clockFault(c *x509.Certificate, now time.Time) error {
+	at := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+	what, more := "certificate", ""
+	if c.IsCA {
+		what, more = "authority", ", and if they agree read what the controller logged when it started"
+	}
+	return fmt.Errorf("%w: the controller's %s is good from %s to %s, and it is %s here; compare the two clocks%s",
+		ErrClock, what, at(c.NotBefore), at(c.NotAfter), at(now), more)
 }
 
 // SecretSize is the size of a token's secret [B].

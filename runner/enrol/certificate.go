@@ -71,8 +71,21 @@ func withRemedy(err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return fmt.Errorf("%w; restore it from a backup. Without one remove %s, %s, %s, %s and %s, and have every agent join again with its data directory removed",
-		err, caFile, caKeyFile, orderKeyFile, stateFile, adminFile)
+	return fmt.Errorf("%w; restore it from a backup. Without one %s", err, anew())
+}
+
+// anew is how to get new keys.
+func anew() string {
+	return fmt.Sprintf("remove %s, %s, %s, %s and %s, and have every agent join again with its data directory removed", caFile, caKeyFile, orderKeyFile, stateFile, adminFile)
+}
+
+// checkTime says in the log that nobody trusts the authority while the clock is behind
+// its certificate. It is no error: the clock may be set right at any moment.
+func (a *Authority) checkTime() {
+	if now := a.cfg.Now(); now.Before(a.ca.NotBefore) {
+		a.cfg.Logger.Error("no agent and no command trusts this controller yet, for "+caFile+" is of a later time: set this host's clock; if it was ahead when "+
+			caFile+" was made, stop the controller, "+anew(), "good from", a.ca.NotBefore, "now", now)
+	}
 }
 
 func (a *Authority) makeKeys() error {

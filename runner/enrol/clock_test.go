@@ -1,7 +1,14 @@
 package enrol
 
 import (
+	"bytes"
+	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,5 +52,45 @@ func TestClockBehind(t *testing.T) {
 	_, err = server.Leaf.Verify(x509.VerifyOptions{Roots: d.roots(), DNSName: wire.ControllerName, CurrentTime: d.now.Add(-23 * time.Hour)})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// Who is further away, and a controller whose authority a wrong clock has made, tell which clocks to compare.
+func TestClocksDiffer(t *testing.T) {
+	dir := t.TempDir()
+	d := open(t, dir)
+	right := d.now
+	for name, off := range map[string]time.Duration{"ahead": 72 * time.Hour, "behind": -100 * 24 * time.Hour} {
+		d.now, d.server = right.Add(off), nil
+		d.clockFault(name, right, d.now.Add(-serverBackdate))
+	}
+	ahead := &desk{t: t, dir: t.TempDir(), now: right.Add(72 * time.Hour)}
+	o := Options{Dir: ahead.dir, Bus: []string{"b:4222"}, Controllers: []string{"192.0.2.1:8640"}, Now: func() time.Time { return ahead.now }}
+	if _, err := Open(o); err != nil {
+		t.Fatal(err)
+	}
+	ahead.now = right
+	var log bytes.Buffer
+	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	var err error
+	if ahead.Authority, err = Open(o); err != nil {
+		t.Fatal(err)
+	}
+	ahead.clockFault("authority", right, right.Add(72*time.Hour-serverBackdate))
+	if text := log.String(); !strings.Contains(text, "set this host's clock") || !strings.Contains(text, "remove ca.pem, ") {
+		t.Errorf("the controller logs %q", text)
+	}
+}
+
+// clockFault wants the error of a connection to tell a certificate's beginning and the time here.
+func (d *desk) clockFault(name string, here, from time.Time) {
+	d.t.Helper()
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Listener = tls.NewListener(server.Listener, d.HTTPTLS())
+	server.Start()
+	defer server.Close()
+	_, err := tls.Dial("tcp", server.Listener.Addr().String(), wire.PinnedTLS(d.Pin()))
+	if !errors.Is(err, wire.ErrClock) || !strings.Contains(err.Error(), "good from "+from.UTC().Format(time.RFC3339)) || !strings.Contains(err.Error(), here.UTC().Format("2006-01-02")) {
+		d.t.Errorf("%s: %v; want both times", name, err)
 	}
 }

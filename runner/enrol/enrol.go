@@ -105,6 +105,7 @@ func Open(o Options) (*Authority, error) {
 			return nil, fmt.Errorf("data directory %s: %w", o.Dir, err)
 		}
 	}
+	a.checkTime()
 	return a, nil
 }
 

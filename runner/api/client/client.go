@@ -133,6 +133,8 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, heade
 	switch {
 	case errors.Is(err, wire.ErrPin):
 		return nil, fmt.Errorf("%s: %w", c.base, wire.ErrPin)
+	case errors.Is(err, wire.ErrClock):
+		return nil, fmt.Errorf("%s: %w", c.base, cause(err))
 	case err != nil:
 		return nil, fmt.Errorf("controller %s is not reached: %w; is it running, and is this its address?", c.base, cause(err))
 	}

@@ -2,8 +2,11 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/netpupper/netp/agent/wire"
 	"github.com/netpupper/netp/runner"
 	"github.com/netpupper/netp/runner/api"
 	"github.com/netpupper/netp/runner/feed"
@@ -139,6 +143,23 @@ func TestNoRedirects(t *testing.T) {
 	var problem *api.Problem
 	if _, err := c.Status(t.Context()); !errors.As(err, &problem) || problem.Status != http.StatusTemporaryRedirect {
 		t.Errorf("error %v", err)
+	}
+}
+
+// Whose clock differs by days from the controller's is not asked whether that runs.
+func TestClocksDiffer(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	differ := func(tls.ConnectionState) error { return fmt.Errorf("%w: compare them", wire.ErrClock) }
+	c, err := New(Options{URL: server.URL, Token: "secret", HTTP: &http.Client{
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, VerifyConnection: differ}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Status(t.Context()); !errors.Is(err, wire.ErrClock) || strings.Contains(err.Error(), "is it running") {
+		t.Errorf("%v, want the clocks alone", err)
 	}
 }
 
