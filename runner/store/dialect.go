@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,9 @@ type dialect struct {
 	migrate string
 	// attempt bounds one try at a transaction or query; 0 for no bound.
 	attempt time.Duration
+	// answers asks, beside what waits for the database, whether its server is there, until ctx
+	// is done or it is clear; nil where there is none to ask.
+	answers func(ctx context.Context) bool
 	// lost says of an error that the same thing, tried again, may succeed.
 	lost func(error) bool
 	// away says in words what such an error means.

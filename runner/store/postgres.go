@@ -69,7 +69,7 @@ func openPostgres(ctx context.Context, address string, notice func(string)) (*St
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(4) // one writes, the others read beside it
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	s := newStore(db, postgresDialect(), placeOf(config), notice)
+	s := newStore(db, postgresDialect(config), placeOf(config), notice)
 	if err := s.checkEncoding(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -102,18 +102,30 @@ func (s *Store) checkEncoding(ctx context.Context) error {
 	return err
 }
 
-func postgresDialect() dialect {
+func postgresDialect(config *pgx.ConnConfig) dialect {
 	return dialect{
 		numbered: true,
 		types:    strings.NewReplacer("BLOB", "BYTEA", "TEXT", `TEXT COLLATE "C"`), // ordered as SQLite does
 		begin:    writersLock,
 		migrate:  `SET LOCAL statement_timeout = 0`, // a table may be large
 		attempt:  attemptTimeout,
+		answers:  func(ctx context.Context) bool { return postgresAnswers(ctx, config) },
 		lost:     postgresLost,
 		away:     "its server does not answer, or has too much to do",
 		full:     postgresFull,
 		remedy:   postgresRemedy,
 	}
+}
+
+// postgresAnswers reports whether a server says anything to who connects; a no is an
+// answer, too.
+func postgresAnswers(ctx context.Context, config *pgx.ConnConfig) bool {
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return !pgconn.Timeout(err)
+	}
+	_ = conn.Close(ctx) // it was asked for its answer only
+	return true
 }
 
 // postgresLost reports whether an error is of the connection, or of a server that
@@ -130,7 +142,7 @@ func postgresLost(err error) bool {
 	}
 	var network *net.OpError
 	var connect *pgconn.ConnectError
-	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+	return errors.Is(err, errSilent) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.As(err, &network) || errors.As(err, &connect) || pgconn.SafeToRetry(err)
 }
 

@@ -64,6 +64,7 @@ func TestPostgres(t *testing.T) {
 	t.Run("a restart is waited for", func(t *testing.T) { restart(t, s) })
 	t.Run("cut connections lose nothing", func(t *testing.T) { cut(t, s) })
 	t.Run("the answer to a commit is lost", func(t *testing.T) { lostAnswer(t, s) })
+	t.Run("a silent server is noticed", func(t *testing.T) { silence(t, s) })
 }
 
 func remedies(t *testing.T, s *server) {
@@ -210,11 +211,14 @@ func cut(t *testing.T, s *server) {
 }
 
 // loser passes on what goes between a server and those who dial it, but swallows the
-// answer to a commit, and cuts that connection, when it is told to.
+// answer to a commit, and cuts that connection, when it is told to; or says nothing more
+// on the connections on which something would have come while it was mute.
 type loser struct {
 	net.Listener
 	server string
 	next   atomic.Bool // the next answer is lost
+	mute   atomic.Bool
+	muted  atomic.Int64 // connections
 }
 
 func newLoser(t *testing.T, server string) *loser {
@@ -253,26 +257,61 @@ func (l *loser) pass(client net.Conn) {
 		if err != nil || bytes.Contains(buffer[:n], []byte("COMMIT\x00")) && l.next.Swap(false) {
 			return
 		}
+		if l.mute.Load() {
+			l.muted.Add(1)
+			_, _ = io.Copy(io.Discard, server) // until the client goes
+			return
+		}
 		if _, err := client.Write(buffer[:n]); err != nil {
 			return
 		}
 	}
 }
 
-// lostAnswer makes each kind of write whose commit is not answered: it is made again,
-// with the same effect as once.
-func lostAnswer(t *testing.T, s *server) {
+// openThrough opens a fresh database by way of a loser.
+func openThrough(t *testing.T, s *server) (*loser, *store.Store) {
 	d := s.fresh(t)
 	name := d.Where[strings.LastIndex(d.Where, "/")+1:]
 	name, _, _ = strings.Cut(name, "?")
 	execute(t, s.URL("postgres", "postgres"), "ALTER DATABASE "+name+" OWNER TO owner")
 	lose := newLoser(t, fmt.Sprintf("127.0.0.1:%d", s.Port))
-	through := strings.Replace(s.NetURL("owner", secret, name), fmt.Sprintf("127.0.0.1:%d", s.Port), lose.Addr().String(), 1)
-	opened, err := store.Open(t.Context(), through, nil)
-	if err != nil {
+	through := strings.Replace(s.NetURL("owner", secret, name), fmt.Sprintf("127.0.0.1:%d", s.Port), lose.Addr().String(), 1) + "&connect_timeout=1"
+	return lose, storetest.Database{Where: through}.Open(t)
+}
+
+// silence has a server fall silent under a read, as one that was stopped, and then speak on
+// new connections: the read is given up as soon as another connection shows it, and made again.
+func silence(t *testing.T, s *server) {
+	lose, opened := openThrough(t, s)
+	if err := opened.SaveNote(t.Context(), "a", 7); err != nil {
 		t.Fatal(err)
 	}
-	defer opened.Close()
+	lose.mute.Store(true)
+	result, kept := make(chan error), 0
+	go func() { _, err := opened.Note(t.Context(), "a", &kept); result <- err }()
+	deadline := time.After(30 * time.Second)
+	for lose.muted.Load() < 2 { // the read's, and that which asks for the server
+		select {
+		case <-deadline:
+			t.Fatal("nobody has asked whether the server is there")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	lose.mute.Store(false)
+	select {
+	case err := <-result:
+		if err != nil || kept != 7 {
+			t.Errorf("%d, %v; want what was kept", kept, err)
+		}
+	case <-deadline:
+		t.Fatal("the read is still waiting for a server that says nothing")
+	}
+}
+
+// lostAnswer makes each kind of write whose commit is not answered: it is made again,
+// with the same effect as once.
+func lostAnswer(t *testing.T, s *server) {
+	lose, opened := openThrough(t, s)
 	run := store.Run{Report: netp.Report{Run: "r", Suite: "s", Started: time.Unix(1, 0)}, Slot: &store.Slot{Suite: "s", Test: "t", Start: time.Unix(1, 0)}}
 	ended := run
 	ended.Report.Ended = time.Unix(2, 0)

@@ -187,7 +187,7 @@ func (s *Store) write(ctx context.Context, operation string, statements func(*tr
 
 // query runs a SELECT and calls row for each line of the answer.
 func (s *Store) query(ctx context.Context, operation, text string, args []any, row func(scan func(...any) error) error) error {
-	return s.explain(ctx, operation, s.again(ctx, func(ctx context.Context) (repeatable bool, err error) {
+	return s.explain(ctx, operation, s.again(ctx, s.attended(func(ctx context.Context) (repeatable bool, err error) {
 		rows, err := s.db.QueryContext(ctx, s.dialect.bind(text), args...)
 		if err != nil {
 			return true, err
@@ -201,7 +201,7 @@ func (s *Store) query(ctx context.Context, operation, text string, args []any, r
 			}
 		}
 		return repeatable, rows.Err()
-	}))
+	})))
 }
 
 // again calls try, and calls it again while the database is away and patience lasts.
