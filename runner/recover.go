@@ -43,7 +43,8 @@ func (r *remains) cause() string {
 	return "the controller was stopped"
 }
 
-// lookBack finds the interrupted runs in the store.
+// lookBack finds the interrupted runs in the store; when it is called again, those that it
+// has not found yet.
 func (r *Runner) lookBack(ctx context.Context) error {
 	if r.cfg.Ephemeral {
 		return nil
@@ -53,6 +54,12 @@ func (r *Runner) lookBack(ctx context.Context) error {
 		return err
 	}
 	for _, u := range unfinished {
+		r.mu.Lock()
+		_, known := r.interrupted[u.Run.Report.Run]
+		r.mu.Unlock()
+		if known {
+			continue
+		}
 		left, err := r.examine(ctx, u)
 		if err != nil {
 			return err

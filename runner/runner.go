@@ -150,7 +150,9 @@ func (r *Runner) Fleet() *fleet.Fleet { return r.fleet }
 // it, and it is called once.
 func (r *Runner) Serve(ctx context.Context) error {
 	defer close(r.over)
-	if err := r.lookBack(ctx); err != nil {
+	if err := store.Insist(ctx, r.cfg.Logger, r.lookBack); ctx.Err() != nil {
+		return nil
+	} else if err != nil {
 		return fmt.Errorf("controller: look at unfinished runs: %w", err)
 	}
 	group, ctx := errgroup.WithContext(ctx)

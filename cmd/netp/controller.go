@@ -69,7 +69,7 @@ func (a *app) control(ctx context.Context, s config.Controller, openMetrics bool
 		return errors.New("the store is not the URL of a PostgreSQL database\nWrite it like postgres://user:password@host:5432/database?sslmode=verify-full; without one the history is a file in the data directory.")
 	}
 	growth(100) // it has thousands of results at a time, for as long as the host runs
-	d := &controllerDaemon{logger: a.daemonLogger(), settings: s, openMetrics: openMetrics, remembered: make(chan struct{})}
+	d := &controllerDaemon{logger: a.daemonLogger(), settings: s, openMetrics: openMetrics, tookOver: make(chan struct{}), remembered: make(chan struct{})}
 	defer func() { err = errors.Join(err, d.close()) }()
 	listener, err := net.Listen("tcp", s.HTTP)
 	if err != nil {
@@ -110,6 +110,7 @@ type controllerDaemon struct {
 	api         *api.Server
 	webhook     http.Handler // nil without a secret
 	openMetrics bool
+	tookOver    chan struct{} // closed when the controller has what the last one left
 	remembered  chan struct{} // closed when the metrics know what ran before
 	ready       atomic.Bool
 	closers     []func() error // run in reverse
@@ -241,13 +242,6 @@ const (
 // wait in their spools and in the queue.
 func (d *controllerDaemon) serve(ctx context.Context, listener net.Listener) error {
 	defer context.AfterFunc(ctx, func() { d.store.Hurry(storeGrace) })()
-	if err := d.reconciler.Prepare(ctx); err != nil {
-		return err
-	}
-	if err := d.applier.Resume(ctx); err != nil {
-		d.runs.Close()
-		return err
-	}
 	lasting, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	web := &http.Server{
@@ -267,7 +261,6 @@ func (d *controllerDaemon) serve(ctx context.Context, listener net.Listener) err
 		}
 		return nil
 	})
-	d.ready.Store(true)
 	err := d.begin(ctx, lasting)
 	d.ready.Store(false)
 	d.logger.Info("controller stops")
@@ -281,11 +274,27 @@ func (d *controllerDaemon) serve(ctx context.Context, listener net.Listener) err
 	return errors.Join(err, group.Wait())
 }
 
-// begin runs what begins runs by itself, until ctx or lasting is done.
+// takeOver goes on with what the last controller left. It may be called again.
+func (d *controllerDaemon) takeOver(ctx context.Context) error {
+	if err := d.reconciler.Prepare(ctx); err != nil {
+		return err
+	}
+	return d.applier.Resume(ctx)
+}
+
+// begin takes over what was left, and runs what begins runs by itself, until ctx or
+// lasting is done.
 func (d *controllerDaemon) begin(ctx, lasting context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(lasting, cancel)()
+	if err := store.Insist(ctx, d.logger, d.takeOver); ctx.Err() != nil {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	close(d.tookOver)
+	d.ready.Store(true)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.scheduler.Run(ctx) })
 	group.Go(func() error { return d.reconciler.Run(ctx) })

@@ -72,7 +72,7 @@ const (
 func (s *Scheduler) follow(ctx, life context.Context, f *follower) {
 	began := s.cfg.Now()
 	pause := firstPause
-	var kept trouble
+	kept := s.opening
 	for ctx.Err() == nil {
 		t, wait := s.due(f)
 		if t == nil {

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/netpupper/netp"
+	"github.com/netpupper/netp/quantity"
 	"github.com/netpupper/netp/runner"
 	"github.com/netpupper/netp/runner/store"
 )
@@ -65,6 +66,8 @@ type Scheduler struct {
 	layout layout
 	suites map[string]map[string]*follower // by suite and test
 	life   context.Context                 // of Run; nil when it does not run
+	// opening is what kept turns from being begun before life began; set before any is followed.
+	opening trouble
 }
 
 // maxBegins bounds how many turns are written to the store at a time.
@@ -87,14 +90,18 @@ func New(cfg Config) (*Scheduler, error) {
 
 // Run begins turns until ctx is done: those of the plans in the store, and of
 // what is installed later. Then it stops the turns in progress as the runner stops
-// a run, and returns when all have their records. It is called once. An error
-// means that the store could not be read.
+// a run, and returns when all have their records. It is called once. A store that is
+// away is waited for; an error means that it could not be read.
 func (s *Scheduler) Run(ctx context.Context) error {
-	if err := s.load(ctx); err != nil {
+	came := s.cfg.Now()
+	if err := store.Insist(ctx, s.cfg.Logger, s.load); ctx.Err() != nil {
+		return nil
+	} else if err != nil {
 		return fmt.Errorf("standing tests: %w", err)
 	}
 	s.mu.Lock()
-	s.life = ctx
+	ready := s.cfg.Now()
+	s.life, s.opening = ctx, trouble{err: fmt.Errorf("the store took %s to tell which tests there are", quantity.Duration(ready.Sub(came))), after: came, upto: ready}
 	for _, tests := range s.suites {
 		for _, f := range tests {
 			s.start(f)

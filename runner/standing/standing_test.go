@@ -389,6 +389,30 @@ func TestAStoreThatFails(t *testing.T) {
 	})
 }
 
+// A store that is away when Run begins is waited for, and the turns missed meanwhile say so.
+func TestAStoreThatIsAwayAtTheStart(t *testing.T) {
+	virtual(t, func(w *world) {
+		w.install("wan", every("voice", 5*time.Minute, time.Minute, "a->b"))
+		w.breaks(&store.Away{Why: "its server does not answer", Err: errors.New("no answer")})
+		w.start()
+		time.Sleep(time.Hour)
+		w.breaks(nil)
+		time.Sleep(time.Hour)
+		missed := w.turns("wan", "test.voice", true)
+		if all := len(w.turns("wan", "test.voice", false)) + len(missed); all != 24 {
+			t.Errorf("got %d turns run or missed, want all of two hours", all)
+		}
+		for _, r := range w.all() {
+			if r.missed != nil && !strings.Contains(r.missed.Detail, "could not begin: the store took ") {
+				t.Errorf("a turn is missed because: %s", r.missed.Detail)
+			}
+		}
+		if len(missed) == 0 {
+			t.Error("no turn was missed")
+		}
+	})
+}
+
 // A turn that is late because the store was slow with the one before it says so.
 func TestWhyATurnIsLate(t *testing.T) {
 	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
