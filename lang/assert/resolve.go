@@ -24,9 +24,12 @@ func dotted(t hcl.Traversal) string {
 		case hcl.TraverseAttr:
 			b.WriteString("." + step.Name)
 		case hcl.TraverseIndex:
-			if step.Key.Type() == cty.String {
+			switch step.Key.Type() {
+			case cty.String:
 				b.WriteString("." + step.Key.AsString())
-			} else {
+			case cty.Number: // delay.p99.9
+				b.WriteString("." + step.Key.AsBigFloat().Text('g', 10))
+			default:
 				b.WriteString("[…]")
 			}
 		}
@@ -165,6 +168,9 @@ func (c *compiler) offered() string {
 }
 
 func (m *machine) unknownFunction(e *hclsyntax.FunctionCallExpr) value {
+	if strings.EqualFold(e.Name, "not") {
+		return m.report(sumUnknownFunction, e.NameRange, "There is no function %q. Write ! for it: !(loss.ratio > 0).", e.Name)
+	}
 	names := slices.Sorted(maps.Keys(m.context.Functions))
 	return m.report(sumUnknownFunction, e.NameRange, "There is no function %q.%s", e.Name, suggest.Sentence(e.Name, names))
 }
