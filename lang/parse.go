@@ -63,6 +63,7 @@ func parseOne(f *source, limits Limits) (p parsed) {
 	if f.body == nil {
 		f.body, p.diags = parseBody(f.bytes, f.name, hcl.InitialPos)
 		explainFigures(f.bytes, p.diags)
+		explainOperators(f.bytes, p.diags)
 	}
 	return p
 }
