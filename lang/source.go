@@ -26,21 +26,24 @@ type source struct {
 // isJSON tells the JSON syntax from the native one by the file's name.
 func isJSON(name string) bool { return strings.HasSuffix(name, ".json") }
 
-// isSuiteFile reports whether a directory entry belongs to a suite.
-func isSuiteFile(name string) bool {
-	if strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") {
-		return false
-	}
+// EndsAsSource reports whether a file's name ends as those do that make up suites, or that netp keeps beside them.
+func EndsAsSource(name string) bool { return endsAsSuite(name) || endsAsVars(name) }
+
+func endsAsSuite(name string) bool {
 	return strings.HasSuffix(name, ".hcl") || strings.HasSuffix(name, ".netp.json")
 }
 
-// isAutoVars reports whether a directory entry sets variables without being asked to.
-func isAutoVars(name string) bool {
-	if strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") {
-		return false
-	}
+func endsAsVars(name string) bool {
 	return strings.HasSuffix(name, ".auto.vars") || strings.HasSuffix(name, ".auto.vars.json")
 }
+
+func isIgnored(name string) bool { return strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") }
+
+// isSuiteFile reports whether a directory entry belongs to a suite.
+func isSuiteFile(name string) bool { return endsAsSuite(name) && !isIgnored(name) }
+
+// isAutoVars reports whether a directory entry sets variables without being asked to.
+func isAutoVars(name string) bool { return endsAsVars(name) && !isIgnored(name) }
 
 // reader reads files below the suite's directory and nowhere else: os.Root
 // refuses every path and every symbolic link that leads out of it.

@@ -46,7 +46,7 @@ func (a *app) planCommand() *cobra.Command {
 		Short: "Show what would change and run, when, at what cost and with what power",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := (&output{markdown: markdown}).check(); err != nil {
+			if err := errors.Join(sparesSuite(out), (&output{markdown: markdown}).check()); err != nil {
 				return err
 			}
 			p.draft = out == "" && !p.json

@@ -10,6 +10,7 @@ import (
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/cmd/netp/internal/view"
 	"github.com/netpupper/netp/durable"
+	"github.com/netpupper/netp/lang"
 	"github.com/netpupper/netp/plan/planfile"
 	"github.com/netpupper/netp/runner/api"
 )
@@ -30,6 +31,9 @@ func (o *output) check() error {
 	for _, path := range []string{o.junit, o.markdown} {
 		if path == "" {
 			continue
+		}
+		if err := sparesSuite(path); err != nil {
+			return err
 		}
 		if err := durable.Probe(path); err != nil {
 			return fmt.Errorf("cannot write %s: %w\n%s", path, err, nameAnotherFile)
@@ -59,8 +63,20 @@ func (o *output) files(r netp.Report) error {
 	return nil
 }
 
+// sparesSuite refuses to write over what a suite is made of.
+func sparesSuite(path string) error {
+	if !lang.EndsAsSource(path) {
+		return nil
+	}
+	return fmt.Errorf("cannot write %s: its name is that of a file of a suite, which would be lost or broken\n"+
+		"Give it another ending than .hcl, .netp.json, .auto.vars and .auto.vars.json.", path)
+}
+
 // writeReport writes a file that a flag names.
 func writeReport(path string, data []byte) error {
+	if err := sparesSuite(path); err != nil {
+		return err
+	}
 	if err := durable.Replace(path, data, 0o644); err != nil {
 		return fmt.Errorf("%w\n%s", err, nameAnotherFile)
 	}
