@@ -119,7 +119,7 @@ func (*deadlines) SetReadDeadline(time.Time) error { return nil }
 func TestDrainLastsUntilResume(t *testing.T) {
 	d := open(t, t.TempDir())
 	d.enrol("syd")
-	expectRefusal(t, "drain nobody", d.Drain("mel"), unknown, "No agent")
+	expectRefusal(t, "drain nobody", d.Drain("mel"), unknown, "netp agents lists those that do")
 	expectRefusal(t, "resume nobody", d.Resume("mel"), unknown, "No agent")
 	for range 2 {
 		if err := d.Drain("syd"); err != nil || !d.Drained("syd") || d.Drained("mel") {

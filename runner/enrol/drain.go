@@ -12,7 +12,7 @@ func (a *Authority) Drain(id netp.AgentID) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.state.Agents[id] == nil {
-		return refuse(unknown, "No agent with the name %q belongs to this controller.", id)
+		return noAgent(id)
 	}
 	if _, already := a.state.Drained[id]; already {
 		return a.settle()
@@ -27,7 +27,7 @@ func (a *Authority) Resume(id netp.AgentID) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.state.Agents[id] == nil {
-		return refuse(unknown, "No agent with the name %q belongs to this controller.", id)
+		return noAgent(id)
 	}
 	if _, drained := a.state.Drained[id]; !drained {
 		return a.settle()
@@ -35,6 +35,10 @@ func (a *Authority) Resume(id netp.AgentID) error {
 	delete(a.state.Drained, id)
 	a.cfg.Logger.Info("agent resumed", "agent", id)
 	return a.save()
+}
+
+func noAgent(id netp.AgentID) error {
+	return refuse(unknown, "No agent with the name %q belongs to this controller; netp agents lists those that do.", id)
 }
 
 // Drained reports whether an agent is drained. It never blocks for long.

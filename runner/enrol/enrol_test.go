@@ -559,7 +559,9 @@ func TestTokenWords(t *testing.T) {
 			t.Errorf("a token cut to %d of %d characters was taken", n, len(word))
 		}
 	}
-	for _, r := range []TokenRequest{{Name: "a b"}, {Life: -1}, {Life: MaxTokenLife + 1}} {
+	_, err = d.Token(TokenRequest{Life: MaxTokenLife + 1})
+	expectRefusal(t, "too long a life", err, badRequest, "at most 7 days")
+	for _, r := range []TokenRequest{{Name: "a b"}, {Life: -1}} {
 		if _, err := d.Token(r); reasonOf(err) != badRequest {
 			t.Errorf("%+v: %v, want a refusal", r, err)
 		}

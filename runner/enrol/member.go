@@ -186,7 +186,7 @@ func (a *Authority) Revoke(id netp.AgentID) error {
 		if err := a.settle(); err != nil {
 			return err
 		}
-		return refuse(unknown, "No agent with the name %q belongs to this controller.", id)
+		return noAgent(id)
 	}
 	a.state.Revoked[m.Key] = a.cfg.Now().UTC().Truncate(time.Second)
 	delete(a.state.Agents, id)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/agent/wire"
-	"github.com/netpupper/netp/quantity"
 )
 
 const (
@@ -53,7 +52,7 @@ func (a *Authority) Token(r TokenRequest) (wire.JoinToken, error) {
 		r.Life = TokenLife
 	}
 	if r.Life < 0 || r.Life > MaxTokenLife {
-		return t, refuse(badRequest, "A join token is good for at most %s.", quantity.Duration(MaxTokenLife))
+		return t, refuse(badRequest, "A join token is good for at most %d days.", MaxTokenLife/(24*time.Hour))
 	}
 	rand.Read(t.Secret) // never fails
 	a.mu.Lock()
