@@ -9,7 +9,6 @@ import (
 
 	"github.com/netpupper/netp"
 	"github.com/netpupper/netp/cmd/netp/internal/view"
-	"github.com/netpupper/netp/lang"
 	"github.com/netpupper/netp/runner/enrol"
 )
 
@@ -32,7 +31,7 @@ func (a *app) agentsCommand() *cobra.Command {
 	token := &cobra.Command{
 		Use: "token", Short: "Make a join token for one agent", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			good, err := lang.ParseDuration(life)
+			good, err := tokenLife(life)
 			if err != nil {
 				return err
 			}

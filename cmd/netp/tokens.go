@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -43,7 +44,7 @@ func (a *app) createTokenCommand(controller *string) *cobra.Command {
 			}
 			ask := enrol.AccessRequest{Name: name, Role: enrol.Role(role)}
 			var err error
-			if ask.Life, err = lang.ParseDuration(life); err != nil {
+			if ask.Life, err = tokenLife(life); err != nil {
 				return err
 			}
 			return a.grantAccess(c.Context(), *controller, ask)
@@ -53,6 +54,18 @@ func (a *app) createTokenCommand(controller *string) *cobra.Command {
 	c.Flags().StringVar(&name, "name", "", "`name` by which it is listed and revoked")
 	c.Flags().StringVar(&life, "ttl", "90d", "how long it is good (`duration`), at most two years")
 	return c
+}
+
+// tokenLife reads -ttl. To the controller no life means the one it gives by itself.
+func tokenLife(text string) (time.Duration, error) {
+	life, err := lang.ParseDuration(text)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("-ttl=%s: %w", text, err)
+	case life < time.Second:
+		return 0, fmt.Errorf("-ttl=%s: a token is good for a second at least", text)
+	}
+	return life, nil
 }
 
 func (a *app) listTokensCommand(controller *string) *cobra.Command {
