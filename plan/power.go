@@ -334,10 +334,7 @@ func (b *builder) idle(w weighing, settles bool, verdict, who string) bool {
 	what, advice := "a share, from 0 to 1", "Assert a limit between 0 and 1."
 	switch unlimited := w.limit.Value <= 0 || w.limit.Value >= 100; {
 	case !isShare(w.metric):
-		what, advice = "at most "+quantity.Format(w.most, w.metric.Unit)+" with the parameters of "+w.test.Profile, "Assert a lower limit."
-		if w.metric.Unit == "s" && w.limit.Value > 0 {
-			advice = fmt.Sprintf("A limit in milliseconds is written %s * ms.", number)
-		}
+		what, advice = "at most "+quantity.Format(w.most, w.metric.Unit)+" with the parameters of "+w.test.Profile, lowerLimit(w, w.most)
 	case !unlimited:
 		advice = fmt.Sprintf("A limit in percent is written %s * percent.", number)
 	}
@@ -353,9 +350,18 @@ func (b *builder) idle(w weighing, settles bool, verdict, who string) bool {
 
 // distant warns of a limit beyond the timeout.
 func (b *builder) distant(w weighing) {
+	timeout := w.test.Params.Duration("timeout")
 	b.diags = append(b.diags, assertionFault(diag.Warning, "Limit beyond the timeout", fmt.Sprintf(
-		"A packet that takes longer than the timeout of %s is lost, so that %s hardly comes to %s. A limit in milliseconds is written %s * ms.",
-		quantity.Duration(w.test.Params.Duration("timeout")), w.limit.Metric, quantity.Exact(w.limit.Value, "s"), strconv.FormatFloat(w.limit.Value, 'g', -1, 64)), w.test.Addr, w.a))
+		"A packet that takes longer than the timeout of %s is lost, so that %s hardly comes to %s. %s",
+		quantity.Duration(timeout), w.limit.Metric, quantity.Exact(w.limit.Value, "s"), lowerLimit(w, timeout.Seconds())), w.test.Addr, w.a))
+}
+
+// lowerLimit is what to do about a limit that a metric does not come to: perhaps its unit is missing.
+func lowerLimit(w weighing, most float64) string {
+	if w.metric.Unit == "s" && w.limit.Value > 0 && w.limit.Value/1000 < most {
+		return fmt.Sprintf("A limit in milliseconds is written %s * ms.", strconv.FormatFloat(w.limit.Value, 'g', -1, 64))
+	}
+	return "Assert a lower limit."
 }
 
 // pointless warns of an assertion that is settled before anything is measured, though none of its comparisons tells.
