@@ -122,7 +122,7 @@ func quoted(dir string, list diag.List) diag.List {
 			if d.Range.End.Line == n {
 				end = min(max(d.Range.End.Column-1, start), len(code))
 			}
-			list[i].Snippet = &diag.Snippet{Code: code, Context: d.Address, StartLine: n, HighlightStartOffset: start, HighlightEndOffset: end}
+			list[i].Snippet = &diag.Snippet{Code: code, Context: d.Address, StartLine: n, HighlightStartOffset: start, HighlightEndOffset: end, Values: []diag.Value{}}
 		}
 	}
 	return list

@@ -68,7 +68,7 @@ func (s *Stream) Plan(p *plan.Plan) {
 	s.event("info", Summary(p), "change_summary", map[string]any{"changes": map[string]any{
 		"add": n[plan.Create], "change": n[plan.Update], "remove": n[plan.Destroy],
 		"sessions": len(p.Sessions), "makespan": p.Makespan.Seconds(),
-	}, "cost": p.Cost, "power": p.Power, "hash": p.Hash})
+	}, "cost": p.Cost, "power": append([]plan.Power{}, p.Power...), "hash": p.Hash})
 	s.Diagnostics(p.Warnings)
 }
 
