@@ -220,14 +220,14 @@ func (it *item) outsideValue(ty cty.Type) (cty.Value, hcl.Range, bool) {
 		} else if ds[0].Detail != "" {
 			detail = ds[0].Detail
 		}
-		l.fail(it.rng, sumInvalidVariable, "%s is to set the variable %q to %q, and its type is %s. %s", g.source, it.name, clip(g.text), typeexpr.TypeString(ty), detail)
+		l.fail(it.rng, sumInvalidVariable, "%s is to set the variable %q to %q, and its type is %s. %s%s", g.source, it.name, clip(g.text), typeexpr.TypeString(ty), detail, exampleOf(ty))
 		return cty.DynamicVal, it.rng, true
 	}
 	l.meter.instrument(e)
 	empty := &scope{loader: l, items: map[string]*item{}, base: s.base}
 	for _, t := range hclsyntax.Variables(e) {
 		if _, unit := s.base.Variables[t.RootName()]; !unit {
-			l.fail(it.rng, sumInvalidVariable, "%s is to set the variable %q to %q, and its type is %s. A value from outside refers to nothing; a text in it stands in quotes.", g.source, it.name, clip(g.text), typeexpr.TypeString(ty))
+			l.fail(it.rng, sumInvalidVariable, "%s is to set the variable %q to %q, and its type is %s. A value from outside refers to nothing; a text in it stands in quotes.%s", g.source, it.name, clip(g.text), typeexpr.TypeString(ty), exampleOf(ty))
 			return cty.DynamicVal, it.rng, true
 		}
 	}
@@ -238,6 +238,21 @@ func (it *item) outsideValue(ty cty.Type) (cty.Value, hcl.Range, bool) {
 func looksStructured(s string) bool {
 	s = strings.TrimSpace(s)
 	return strings.HasPrefix(s, "{") || strings.HasPrefix(s, "[") || strings.HasPrefix(s, `"`)
+}
+
+// exampleOf says, with a space in front, how a value of a type is written, "" for any.
+func exampleOf(ty cty.Type) string {
+	switch {
+	case ty == cty.Number:
+		return " Write for example 10."
+	case ty == cty.Bool:
+		return " Write true or false."
+	case ty.IsListType() || ty.IsSetType() || ty.IsTupleType():
+		return ` Write for example ["a", "b"].`
+	case ty.IsMapType() || ty.IsObjectType():
+		return ` Write for example { a = "b" }.`
+	}
+	return ""
 }
 
 func clip(s string) string {
