@@ -151,7 +151,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, heade
 		p.Code = "unknown"
 	}
 	if p.Detail == "" {
-		p.Detail = fmt.Sprintf("%s answers %s.", c.base, response.Status)
+		p.Detail = fmt.Sprintf("%s answers %s, and not as a controller does. Is this the address of one, and https:// before it?", c.base, response.Status)
 	}
 	return nil, p
 }

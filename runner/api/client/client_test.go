@@ -130,6 +130,19 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+// TestNoController: what answers without saying what is wrong is another server, or one that wants TLS.
+func TestNoController(t *testing.T) {
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	c, err := New(Options{URL: strings.Replace(server.URL, "https:", "http:", 1), Token: "t", HTTP: http.DefaultClient})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Ask(t.Context(), http.MethodGet, "agents", nil, nil); err == nil || !strings.Contains(err.Error(), "answers 400 Bad Request") || !strings.Contains(err.Error(), "https:// before it?") {
+		t.Errorf("TLS without https: %v", err)
+	}
+}
+
 // A redirect would carry the token elsewhere.
 func TestNoRedirects(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the redirect was followed") }))
