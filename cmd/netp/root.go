@@ -96,6 +96,9 @@ func (a *app) root() *cobra.Command {
 			return nil
 		},
 	}
+	root.Version = version
+	root.SetVersionTemplate("netp {{.Version}}\n")
+	root.Flags().Bool("version", false, "print the version")
 	root.PersistentFlags().StringVar(&a.chdir, "chdir", "", "change to this directory first")
 	root.PersistentFlags().BoolVar(&a.noColor, "no-color", false, "write without colours")
 	root.AddCommand(
