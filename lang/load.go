@@ -156,7 +156,11 @@ func (l *loader) load() {
 	files := l.sourcesOf(".")
 	if len(files) == 0 {
 		if !l.broken {
-			l.fail(hcl.Range{}, sumNoFiles, "%s holds no *.hcl or *.netp.json file. Write one, or let netp init make a suite that runs.", l.suite.Dir)
+			remedy := "Write one, or let netp init make a suite that runs."
+			if below := l.reader.suiteBelow(); below != "" {
+				remedy = "There is one below it: name the directory " + filepath.Join(l.suite.Dir, below) + "."
+			}
+			l.fail(hcl.Range{}, sumNoFiles, "%s holds no *.hcl or *.netp.json file. %s", l.suite.Dir, remedy)
 		}
 		return
 	}

@@ -162,6 +162,28 @@ func (r *reader) list(dir string, want func(string) bool) ([]string, *fileError)
 	return names, nil
 }
 
+// mostBelow bounds how many entries of directories are looked at for a suite.
+const mostBelow = 2000
+
+// suiteBelow gives a directory below the suite's that holds files of one; "" when there is none near.
+func (r *reader) suiteBelow() string {
+	found, seen := "", 0
+	_ = fs.WalkDir(r.root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
+		seen++
+		switch {
+		case seen > mostBelow:
+			return fs.SkipAll
+		case err != nil || e.IsDir() && name != "." && isIgnored(e.Name()):
+			return fs.SkipDir
+		case e.Type().IsRegular() && isSuiteFile(e.Name()):
+			found = path.Dir(name)
+			return fs.SkipAll
+		}
+		return nil
+	})
+	return found
+}
+
 // lineIndex finds lines and columns of byte offsets.
 type lineIndex struct {
 	src    []byte
