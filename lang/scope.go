@@ -494,8 +494,11 @@ func (e *env) unknownRoot(t hcl.Traversal) {
 		return
 	}
 	known := slices.Concat(e.names, []string{"each", "self"})
+	tag := len(t) == 1 && slices.Contains(e.names, "tags") // in where, and no reference is one word
 	for name := range referable {
-		known = append(known, name)
+		if !tag {
+			known = append(known, name)
+		}
 	}
 	for name := range e.scope.base.Variables {
 		known = append(known, name)
@@ -505,6 +508,8 @@ func (e *env) unknownRoot(t hcl.Traversal) {
 		hint = ` Did you mean "var.` + root + `"?`
 	} else if hint == "" && e.scope.items["local."+root] != nil {
 		hint = ` Did you mean "local.` + root + `"?`
+	} else if hint == "" && tag {
+		hint = " where sees " + strings.Join(whereNames, ", ") + "; a tag is written tags." + root + "."
 	} else if hint == "" {
 		hint = " References begin with var, local, agent, agents, path, profile, link, sink, module, each or self; a text stands in quotes. Metrics are known in condition and message only."
 	}
