@@ -166,7 +166,7 @@ func (a *app) showPlan(made *plan.Plan, p planning) {
 		a.stream().Plan(made)
 		return
 	}
-	a.out().Plan(made)
+	a.out().Plan(made, view.PlanOptions{CompactWarnings: p.compact})
 }
 
 func (a *app) afterPlan(dir, out string) {

@@ -133,7 +133,7 @@ func (a *app) showSavedPlan(path string, o output, json bool) error {
 	if json {
 		return view.Document(a.env.stdout, p)
 	}
-	a.out().Plan(p)
+	a.out().Plan(p, view.PlanOptions{})
 	return nil
 }
 

@@ -15,8 +15,13 @@ import (
 // maxListed bounds the tests a plan lists one by one.
 const maxListed = 40
 
+// PlanOptions say how a plan is printed.
+type PlanOptions struct {
+	CompactWarnings bool // one line each
+}
+
 // Plan prints what would change and run, when, at what cost, with what power.
-func (t Terminal) Plan(p *plan.Plan) {
+func (t Terminal) Plan(p *plan.Plan, o PlanOptions) {
 	t.Printf("suite %s (%s, %s)\n\n", t.paint(bold, p.Suite.Name), p.Suite.Dir, plural(p.Suite.Files, "file"))
 	t.changes(p.Changes)
 	t.schedule(p)
@@ -24,7 +29,7 @@ func (t Terminal) Plan(p *plan.Plan) {
 	t.standing(p.Cost.Standing)
 	t.power(p.Power)
 	t.Printf("\n")
-	t.Diagnostics(p.Warnings, false)
+	t.Diagnostics(p.Warnings, o.CompactWarnings)
 	t.Printf("%s\n", t.paint(bold, Summary(p)))
 }
 

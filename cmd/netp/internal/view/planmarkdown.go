@@ -26,7 +26,7 @@ func PlanMarkdown(o PlanOutcome) string {
 	head := "## netp plan\n\n❌ **There is no plan.**\n\n"
 	if o.Plan != nil {
 		head = fmt.Sprintf("## netp plan: %s\n\n%s\n\n", escapeMarkdown(o.Plan.Suite.Name), escapeMarkdown(Summary(o.Plan)))
-		t.Plan(o.Plan)
+		t.Plan(o.Plan, PlanOptions{})
 	}
 	t.Diagnostics(o.Diagnostics, false)
 	if o.Problem != "" {
