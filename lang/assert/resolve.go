@@ -126,6 +126,12 @@ func (c *compiler) unknownRoot(m *machine, t hcl.Traversal) {
 		return
 	}
 	root := t.RootName()
+	if _, plain, _ := strings.Cut(name, "."); root == string(netp.Forward) || root == string(netp.Reverse) {
+		if _, _, ok := netp.FindMetric(c.in.Metrics, plain); ok {
+			m.report(sumUnknownMetric, rootRange(t), "The sessions of this test do not measure two directions, each for itself: %q does not stand before their metrics. Write %s.", root, plain)
+			return
+		}
+	}
 	if len(t) > 1 || c.near(root) != "" {
 		m.report(sumUnknownMetric, rootRange(t), "%s", c.unknownMetric(root))
 		return
