@@ -24,7 +24,8 @@ type Config struct {
 	// Schedule is when packets are due; see Constant, Poisson and Burst.
 	Schedule Schedule
 	// Cheap never watches the clock: the least processor time, and packets late by what a wake-up takes. Otherwise it is watched for
-	// 60 µs before each due time at most, and 30 µs longer where Rehearse is called.
+	// 40 µs before each due time at most, for an eighth of the wait where that is longer, up to 150 µs, and 30 µs longer where Rehearse
+	// is called.
 	Cheap bool
 	// Rehearse, if not nil, is called again and again while the clock is watched after a wait of more than 200 µs: it does all of what
 	// sending a packet takes but to send it. After such a wait the code and the data that a packet needs have left the processor's
@@ -42,7 +43,9 @@ type Config struct {
 }
 
 const (
-	mostSpin       = 60 * time.Microsecond
+	mostSpin       = 150 * time.Microsecond
+	shortSpin      = 40 * time.Microsecond // of any wait, or a longWait-th of a long one
+	longWait       = 8
 	rehearsal      = 30 * time.Microsecond // for Config.Rehearse
 	still          = 4 * time.Microsecond  // after it
 	cold           = 200 * time.Microsecond
@@ -146,7 +149,7 @@ func (p *Pacer) Ready() int64 {
 // that is done. It returns the time at which it stopped waiting.
 func (p *Pacer) Wait(ctx context.Context, due int64) (now int64, err error) {
 	now = p.now()
-	lead := p.spin.lead()
+	lead := p.lead(due - now)
 	rehearses := p.rehearse != nil && due-now > int64(cold)
 	if rehearses {
 		lead += int64(rehearsal)
@@ -174,6 +177,11 @@ func (p *Pacer) Wait(ctx context.Context, due int64) (now int64, err error) {
 	}
 	p.spun += now - begin
 	return now, ctx.Err()
+}
+
+// lead is for how long the clock is watched at the end of a wait, if everything is as it was.
+func (p *Pacer) lead(wait int64) int64 {
+	return min(p.spin.lead(), max(int64(shortSpin), wait/longWait))
 }
 
 // Sent records that n packets left at a time, the first of which was due at another. All n are recorded with the lateness of the

@@ -2,15 +2,15 @@ package pace
 
 import "time"
 
-// spin decides how long before a due time to wake up: as long as wake-ups are late in 19 of 20 cases, not more than is allowed.
+// spin decides how long before a due time to wake up: as long as wake-ups are late in 99 of 100 cases, not more than is allowed.
 type spin struct {
 	ns, max int64
 }
 
-// The steps of the estimate: 95 % of the wake-ups make it a little shorter, 5 % much longer, so it rests at the 95th percentile.
+// The steps of the estimate: 99 % of the wake-ups make it a little shorter, 1 % much longer, so it rests at the 99th percentile.
 const (
 	spinShorter = 100
-	spinLonger  = 19 * spinShorter
+	spinLonger  = 99 * spinShorter
 	minSpin     = 2_000
 )
 
