@@ -18,7 +18,7 @@ import (
 //
 //	 0  1 kind: 1
 //	 1  1 purpose: 1 counted, 2 warm-up, 3 trial of the packet size, 4 counted and traced
-//	 2  8 wall clock of the sender just before the send call, Unix nanoseconds
+//	 2  8 wall clock of the sender just before the send call, of a flood up to 10 µs before, Unix nanoseconds
 //	10  6 sequence number; counted, warm-up and trial packets count from 0 each
 //	16 16 tag: AES-128 of bytes 0 to 15 under the key of this stream and direction
 //	32    noise, not covered by the tag; in traced packets with room for it a packet of departures, and then noise

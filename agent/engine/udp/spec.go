@@ -157,7 +157,7 @@ const (
 func metrics(p netp.Params) []netp.MetricSpec {
 	list := []netp.MetricSpec{
 		{Name: metricDelay, Unit: "s", Shape: netp.DistributionShape, Basis: netp.PerPacket, Better: "lower", OneWay: true, Source: "RFC 7679 §3",
-			Doc: "One-way delay: from the moment the sender's system hands the packet to the network device to the moment the receiver's system takes it from the network, the difference of the two clocks removed. Where the sender's system does not tell that moment, and above 20 000 packets a second, from just before the system call, which adds the sender's own queue. The error that remains is stated with the figure."},
+			Doc: "One-way delay: from the moment the sender's system hands the packet to the network device to the moment the receiver's system takes it from the network, the difference of the two clocks removed. Where the sender's system does not tell that moment, and above 20 000 packets a second, from just before the system call, of a flood up to 10 µs before, which adds the sender's own queue. The error that remains is stated with the figure."},
 		{Name: metricVariation, Unit: "s", Shape: netp.DistributionShape, Basis: netp.PerPacket, Better: "lower", Source: "RFC 5481 §4.2",
 			Doc: "Packet delay variation (PDV): delay of each packet minus the smallest delay of the session. It needs no synchronised clocks."},
 		{Name: metricJitter, Unit: "s", Shape: netp.ValueShape, Basis: netp.PerPacket, Better: "lower", Source: "RFC 3550 §6.4.1",
