@@ -173,6 +173,9 @@ func (c *collector) excerpt(s *diag.Snippet, rng hcl.Range) bool {
 	}
 	from, to = max(from, start-maxExcerpt/2), min(to, start+maxExcerpt)
 	s.Code = strings.ToValidUTF8(string(text[from:max(from, to)]), "?")
+	if s.Code != c.secrets.redact(s.Code) {
+		return false
+	}
 	s.StartLine = rng.Start.Line
 	s.HighlightStartOffset = min(start-from, len(s.Code))
 	s.HighlightEndOffset = min(max(end-from, s.HighlightStartOffset), len(s.Code))

@@ -379,6 +379,30 @@ func TestSecretsStayOutOfDiagnostics(t *testing.T) {
 	}
 }
 
+// TestSecretsOfFilesStayThere: a sensitive value in a file of variables is in no diagnostic, nor in the line of the file that one shows.
+func TestSecretsOfFilesStayThere(t *testing.T) {
+	const canary = "s3cret_canary"
+	for _, value := range []string{`"` + canary + `"`, canary, `["` + canary + `", 3]`, "[\n  \"" + canary + "\",\n]", `{ a = "` + canary + `" }`, `upper("` + canary + `" + 1)`} {
+		dir := t.TempDir()
+		for name, data := range map[string]string{
+			"main.hcl":    "suite \"s\" {}\nvariable \"pin\" {\n  type = number\n  sensitive = true\n}\n",
+			"x.auto.vars": "pin = " + value + "\n",
+		} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, ds := Load(dir, testOptions())
+		out, err := json.Marshal(ds)
+		if err != nil || !ds.HasErrors() {
+			t.Fatalf("%s: %v, %s", value, err, out)
+		}
+		if strings.Contains(string(out), canary) {
+			t.Errorf("%s: %s", value, out)
+		}
+	}
+}
+
 func TestDiagnosticsAreStable(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("testdata/faults")); err != nil {

@@ -126,11 +126,14 @@ func (it *item) variable() cty.Value {
 		return cty.DynamicVal
 	}
 	if g, ok := l.given[it.name]; ok && s.addr == "" && a.flag("sensitive") {
-		l.secrets.remember(cty.StringVal(g.text)) // before a conversion can quote it
+		l.secrets.remember(cty.StringVal(l.written(g))) // before anything can quote it
 	}
 	a.text("description")
 	def, hasDefault := it.defaultValue(a, ty, defaults)
 	v, rng, given := it.outsideValue(ty)
+	if given && a.flag("sensitive") {
+		l.secrets.remember(v)
+	}
 	switch {
 	case given:
 		v = it.converted(v, ty, defaults, rng)
@@ -156,6 +159,15 @@ func (it *item) variable() cty.Value {
 	}
 	it.validate(v, rng)
 	return v
+}
+
+// written is the text of a value from outside.
+func (l *loader) written(g givenVariable) string {
+	if g.expr == nil {
+		return g.text
+	}
+	rng := g.expr.Range()
+	return strings.Trim(string(rng.SliceBytes(l.sources[rng.Filename].bytes)), `"`)
 }
 
 // typeWords are the words that types are made of.
