@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -118,7 +119,7 @@ func (x *execution) makeTasks() error {
 		tests[t.Addr] = t
 	}
 	sessions := slices.Clone(x.plan.Sessions)
-	slices.SortStableFunc(sessions, func(a, b plan.Session) int { return int(a.Start - b.Start) })
+	slices.SortStableFunc(sessions, func(a, b plan.Session) int { return cmp.Compare(a.Start, b.Start) })
 	x.byAddr = make(map[string]*task, len(sessions))
 	for _, s := range sessions {
 		test, ok := tests[s.Test]
