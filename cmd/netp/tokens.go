@@ -62,8 +62,8 @@ func tokenLife(text string) (time.Duration, error) {
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("-ttl=%s: %w", text, err)
-	case life < time.Second:
-		return 0, fmt.Errorf("-ttl=%s: a token is good for a second at least", text)
+	case life == 0:
+		return 0, fmt.Errorf("-ttl=%s: a token has to be good for some time", text)
 	}
 	return life, nil
 }
