@@ -3,6 +3,7 @@ package tcp
 import (
 	"errors"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -67,8 +68,21 @@ func (s *session) openSink(conn *port.Conn) (sink, error) {
 	return openSink(conn, s.o.discard)
 }
 
-// alone says whether there is one stream, between two ends on one host, and as fast as it goes. More of them keep the processors busy anyway.
-func (s *session) alone() bool { return s.job.SameClock && len(s.links.data) == 1 && s.o.rate == 0 }
+// alone says whether there is one stream, between two ends on one host, and as fast as it goes: more of them keep the processors busy anyway.
+// BBR sends by what it has seen of the path, so that another place of the reader would change the rate in the middle of the session, and
+// by more than the processors do.
+func (s *session) alone() bool {
+	return s.job.SameClock && len(s.links.data) == 1 && s.o.rate == 0 && !strings.HasPrefix(s.congestion(), "bbr")
+}
+
+// congestion is the congestion control of the session: that of its order, else what this end's system has.
+func (s *session) congestion() (name string) {
+	if s.o.congestion != "" {
+		return s.o.congestion
+	}
+	onSocket(s.links.data[0], func(fd uintptr) { name = congestionOf(fd) }) // unknown when it fails
+	return name
+}
 
 // begin starts to read; the clock of the series starts with go or the first byte.
 func (r *receiver) begin() {

@@ -6,9 +6,11 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/netpupper/netp/agent/engine"
 	"github.com/netpupper/netp/agent/port"
 )
 
@@ -202,5 +204,34 @@ func TestPushAfterReset(t *testing.T) {
 				_, err = out.push(text)
 			}
 		}
+	}
+}
+
+// TestAlone: which sessions may share a processor.
+func TestAlone(t *testing.T) {
+	_, b := connected(t)
+	one, two := []*port.Conn{b}, []*port.Conn{b, b}
+	for _, c := range []struct {
+		job  engine.Job
+		o    options
+		data []*port.Conn
+		want bool
+	}{
+		{engine.Job{SameClock: true}, options{congestion: "cubic"}, one, true},
+		{engine.Job{SameClock: false}, options{congestion: "cubic"}, one, false},
+		{engine.Job{SameClock: true}, options{congestion: "cubic"}, two, false},
+		{engine.Job{SameClock: true}, options{congestion: "cubic", rate: 1e9}, one, false},
+		{engine.Job{SameClock: true}, options{congestion: "bbr"}, one, false},
+	} {
+		s := &session{job: c.job, o: c.o, links: links{data: c.data}}
+		if got := s.alone(); got != c.want {
+			t.Errorf("same host %v, %+v, %d connections: alone %v", c.job.SameClock, c.o, len(c.data), got)
+		}
+	}
+	s := &session{job: engine.Job{SameClock: true}, links: links{data: one}}
+	var name string
+	onSocket(b, func(fd uintptr) { name = congestionOf(fd) })
+	if want := !strings.HasPrefix(name, "bbr"); s.alone() != want {
+		t.Errorf("with the system's own %q alone is %v", name, !want)
 	}
 }
