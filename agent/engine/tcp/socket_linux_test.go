@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/netpupper/netp"
 )
 
 // systemWays are those that are not the fastest of every Linux.
@@ -40,5 +42,19 @@ func TestDecodeOfOlderKernels(t *testing.T) {
 	}
 	if decode(&info, 40).known {
 		t.Error("a stump of TCP_INFO is taken for one")
+	}
+}
+
+// TestOneHost plays whole sessions of streams that may share a processor.
+func TestOneHost(t *testing.T) {
+	for _, direction := range []string{"forward", "reverse"} {
+		for _, receive := range []string{"copy", "discard"} {
+			p := newPair(t, netp.Params{"duration": 0.5, "congestion": "cubic", "direction": direction, "receive": receive})
+			consistent(t, p.merged(), "throughput", 5)
+		}
+	}
+	p := newPair(t, netp.Params{"duration": 5., "bytes": 50e6, "congestion": "cubic"})
+	if r := p.merged(); r.Facts["bytes"] != "50000000" {
+		t.Errorf("%s bytes arrived of 50000000", r.Facts["bytes"])
 	}
 }
